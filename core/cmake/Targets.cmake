@@ -1,0 +1,33 @@
+# How the project's own targets are made.
+
+# The public plugin headers, and LibTorch's version header with them: all that programs without LibTorch see of it.
+add_library(silc_headers INTERFACE)
+add_library(silc::headers ALIAS silc_headers)
+target_include_directories(silc_headers INTERFACE ${PROJECT_SOURCE_DIR}/core/include ${PROJECT_SOURCE_DIR}/core
+                                                  ${PROJECT_SOURCE_DIR})
+target_include_directories(silc_headers SYSTEM INTERFACE ${SILC_TORCH_INCLUDE}
+                                                         ${SILC_TORCH_INCLUDE}/torch/csrc/api/include)
+if(SILC_TORCH_ABI)
+  target_compile_definitions(silc_headers INTERFACE ${SILC_TORCH_ABI})
+endif()
+target_compile_definitions(silc_headers INTERFACE SILC_VERSION="${PROJECT_VERSION}" BOOST_DLL_USE_STD_FS)
+
+# One precompiled header for everything that includes LibTorch: without it each file costs 10 to 20 s.
+function(silc_use_torch target)
+  target_link_libraries(${target} PRIVATE silc::headers silc::torch)
+  # CMake's TARGET_EXPORTS macro would make the precompiled header unfit for every other target.
+  set_target_properties(${target} PROPERTIES DEFINE_SYMBOL "")
+  if(TARGET silc_torch_precompiled)
+    target_precompile_headers(${target} REUSE_FROM silc_torch_precompiled)
+  endif()
+endfunction()
+
+# silc_plugin(NAME SOURCE...): a library of plugins, found in the build tree's plugin folder.
+function(silc_plugin name)
+  add_library(${name} MODULE ${ARGN})
+  silc_use_torch(${name})
+  target_link_libraries(${name} PRIVATE silc_nn)
+  set_target_properties(${name} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/plugins
+                                           INSTALL_RPATH "$ORIGIN/../..")
+  install(TARGETS ${name} LIBRARY DESTINATION lib/silc/plugins)
+endfunction()

@@ -1,0 +1,62 @@
+// The one way in which silc writes to disk: what is said to be written survives a power cut, and a reader sees the old
+// content or the new, never a part. Tests put a failing disk in its place. No LibTorch.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace silc {
+
+// Writes to a temporary name beside `file`, syncs it, renames it over `file`, syncs the folder.
+// Throws silc::Error naming the file and the reason ("no space left on device"); the old content is then still there.
+void write_file_durably(const std::filesystem::path& file, std::span<const std::string_view> parts);
+void write_file_durably(const std::filesystem::path& file, std::string_view content);
+
+// Whole lines, appended and synced: a crash loses the lines not yet appended, and leaves at most one cut line at the
+// end, which the next append removes first and readers pass over.
+class LineAppender {
+ public:
+  explicit LineAppender(const std::filesystem::path& file);
+  ~LineAppender();
+  LineAppender(LineAppender&&) noexcept;
+  LineAppender& operator=(LineAppender&&) noexcept;
+
+  // `line` without its newline. `sync`: not returned before it is on disk.
+  void append(std::string_view line, bool sync);
+
+ private:
+  int descriptor_ = -1;
+  std::filesystem::path file_;
+};
+
+// Reads a whole file; throws silc::Error naming it.
+std::string read_file(const std::filesystem::path& file);
+
+// Holds an exclusive advisory lock (flock) on a file until destroyed. Inherited by child processes on purpose: a folder
+// whose engine still runs stays locked when silc has died.
+class FileLock {
+ public:
+  // Null if another process holds it.
+  static std::unique_ptr<FileLock> try_lock(const std::filesystem::path& file);
+  ~FileLock();
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+  [[nodiscard]] int descriptor() const { return descriptor_; }
+
+ private:
+  explicit FileLock(int descriptor) : descriptor_(descriptor) {}
+  int descriptor_;
+};
+
+// Test seam: the system calls that writing uses. Replace to make a disk fail.
+struct FileSystemCalls {
+  long (*write)(int descriptor, const void* data, unsigned long size);
+  int (*fsync)(int descriptor);
+  int (*rename)(const char* from, const char* to);
+};
+FileSystemCalls& file_system_calls();
+
+}  // namespace silc

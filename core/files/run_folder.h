@@ -1,0 +1,58 @@
+// The run folder: the wire between engine, registry and people. Names and formats of what lies in it. No LibTorch.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "files/durable_file.h"
+
+namespace silc {
+
+// Paths of one run folder. `attempts` and `lock` are silc's, everything else the engine's.
+struct RunFolder {
+  std::filesystem::path path;
+  [[nodiscard]] std::filesystem::path cell() const { return path / "cell.toml"; }
+  [[nodiscard]] std::filesystem::path events() const { return path / "events.jsonl"; }
+  [[nodiscard]] std::filesystem::path attempts() const { return path / "attempts.jsonl"; }
+  [[nodiscard]] std::filesystem::path checkpoints() const { return path / "checkpoints"; }
+  [[nodiscard]] std::filesystem::path metrics() const { return path / "metrics.json"; }
+  [[nodiscard]] std::filesystem::path samples() const { return path / "samples"; }
+  [[nodiscard]] std::filesystem::path environment() const { return path / "environment.json"; }
+  [[nodiscard]] std::filesystem::path log() const { return path / "engine.log"; }
+  [[nodiscard]] std::filesystem::path lock() const { return path / "lock"; }
+};
+
+// events.jsonl, one object a line, each with "event" and "time" (seconds since 1970, UTC, fractional):
+//
+//   started      pid, step (0, or the one of the checkpoint that it goes on from), total_steps (null if not known)
+//   step         step, examples, flops, fraction, core_seconds, seconds, rate (pictures/s), lr, loss, values {name:
+//   number}
+//                cumulative figures are of training, over all attempts, without the work that a kill threw away
+//   checkpointed step, file, examples, flops, core_seconds, seconds, peak_memory
+//   evaluating   evaluator, dataset, weights
+//   evaluated    evaluator, dataset, weights, metrics [{name, value, n}], core_seconds, seconds
+//   finished     (metrics.json is complete)
+//   failed       message, plugin (the one at fault, or null)
+//   interrupted  step
+//
+// A `started` with step k makes step events after k of earlier attempts void.
+using Event = nlohmann::json;
+
+// The events so far; a cut last line is passed over. Empty if there is no file. `offset`: bytes to skip, moved on to
+// behind the last whole line, for those who follow a growing file.
+std::vector<Event> read_events(const std::filesystem::path& file, uint64_t& offset);
+
+// metrics.json of a finished cell:
+//   {"metrics": [{"evaluator", "dataset", "weights", "name", "value", "n"}],
+//    "cost": {"examples", "flops", "core_seconds", "seconds", "evaluation_core_seconds", "peak_memory" (bytes),
+//    "parameters",
+//             "steps", "device"}}
+// attempts.jsonl, appended by silc after each engine process:
+//   {"start", "end" (seconds since 1970), "exit_code" or "signal", "core_seconds", "peak_memory", "threads", "host"}
+
+}  // namespace silc

@@ -1,0 +1,43 @@
+// The safetensors format (Hugging Face): 8 bytes of header length, a JSON header, then raw little-endian tensors.
+// No LibTorch: tensors are bytes with a type and a shape. core/engine turns them into at::Tensor.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace silc {
+
+struct TensorView {
+  std::string dtype;  // "F32", "BF16", "F64", "I64", "U8", "BOOL", …
+  std::vector<int64_t> shape;
+  std::span<const std::byte> bytes;
+};
+
+// Tensors are laid out by name, metadata by key: the same content gives the same bytes. Written durably.
+void write_safetensors(const std::filesystem::path& file, const std::map<std::string, TensorView>& tensors,
+                       const std::map<std::string, std::string>& metadata);
+
+// A safetensors file mapped into memory; views are valid as long as it lives. Opening checks the header fully (lengths,
+// offsets, overlaps, types against sizes) and throws silc::Error naming the file and the fault.
+class SafetensorsFile {
+ public:
+  explicit SafetensorsFile(const std::filesystem::path& file);
+  ~SafetensorsFile();
+  SafetensorsFile(SafetensorsFile&&) noexcept;
+  SafetensorsFile(const SafetensorsFile&) = delete;
+  SafetensorsFile& operator=(const SafetensorsFile&) = delete;
+
+  [[nodiscard]] const std::map<std::string, TensorView>& tensors() const { return tensors_; }
+  [[nodiscard]] const std::map<std::string, std::string>& metadata() const { return metadata_; }
+
+ private:
+  std::span<const std::byte> mapping_;
+  std::map<std::string, TensorView> tensors_;
+  std::map<std::string, std::string> metadata_;
+};
+
+}  // namespace silc

@@ -1,0 +1,53 @@
+// Backbone plugins: image and text encoders without their projection to the joint space.
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <cstdint>
+
+#include "silc/error.h"
+#include "silc/plugin.h"
+
+namespace silc {
+
+struct ImageFeatures {
+  at::Tensor pooled;   // [B, D] what the contrastive projection sees
+  at::Tensor patches;  // [B, N, D] patch tokens after the final norm, row by row; N = grid_height × grid_width
+  int64_t grid_height = 0;
+  int64_t grid_width = 0;
+};
+
+struct ImageBackboneContext {
+  const Options& options;
+  int64_t image_size;  // side of a global view in pixels
+};
+
+// Throws silc::Error from its constructor for options that do not go together.
+class SILC_EXPORT ImageBackbone : public torch::nn::Module {
+ public:
+  // images: [B, 3, H, W] in [-1, 1]. H and W may be smaller than image_size (local crops).
+  virtual ImageFeatures forward(const at::Tensor& images) = 0;
+  [[nodiscard]] virtual int64_t width() const = 0;  // D
+};
+
+struct TextBackboneContext {
+  const Options& options;
+  int64_t vocabulary_size;
+  int64_t context_length;
+  int64_t padding_id;
+};
+
+class SILC_EXPORT TextBackbone : public torch::nn::Module {
+ public:
+  // tokens: [B, T] int64 → [B, D] pooled.
+  virtual at::Tensor forward(const at::Tensor& tokens) = 0;
+  [[nodiscard]] virtual int64_t width() const = 0;  // D
+};
+
+}  // namespace silc
+
+// SILC_IMAGE_BACKBONE(identifier, Class, version, "one line", options...)
+#define SILC_IMAGE_BACKBONE(id, Class, version, ...) \
+  SILC_PLUGIN(image_backbone, silc::ImageBackbone, silc::ImageBackboneContext, id, Class, version, __VA_ARGS__)
+#define SILC_TEXT_BACKBONE(id, Class, version, ...) \
+  SILC_PLUGIN(text_backbone, silc::TextBackbone, silc::TextBackboneContext, id, Class, version, __VA_ARGS__)

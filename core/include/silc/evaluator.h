@@ -1,0 +1,71 @@
+// Evaluator plugins: what a trained model is asked.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "silc/dataset.h"
+#include "silc/error.h"
+#include "silc/plugin.h"
+
+namespace silc {
+
+struct PatchEmbeddings {
+  at::Tensor values;  // [B, N, E] fp32, L2-normalised: patch tokens through final norm and image projection
+  int64_t grid_height = 0;
+  int64_t grid_width = 0;
+};
+
+// The model under evaluation. Pictures are resized to the model's input (antialiased bilinear,
+// aspect ratio not kept). No gradients. Results are fp32 on the CPU.
+class SILC_EXPORT Encoder {
+ public:
+  virtual ~Encoder() = default;
+  virtual at::Tensor embed_images(std::span<const Sample> samples) = 0;        // [B, E], L2-normalised
+  virtual PatchEmbeddings embed_patches(std::span<const Sample> samples) = 0;  // [B, N, E]
+  virtual at::Tensor embed_texts(std::span<const std::string> texts) = 0;      // [B, E], L2-normalised
+};
+
+struct Metric {
+  std::string name;  // "acc1"
+  double value = 0;  // fractions in [0, 1], not percent
+  int64_t n = 0;     // what the value is a mean over: pictures, queries, pixels
+};
+
+struct Scores {
+  std::vector<Metric> metrics;
+  // Scores of single samples for paired statistics: name → [n] or [n, k].
+  std::map<std::string, at::Tensor> samples;
+};
+
+struct EvaluationContext {
+  const Options& options;
+  const Dataset& dataset;
+  Encoder& encoder;
+  // Visits the whole dataset in order, in batches that are prepared in background threads; `first` is the index of the
+  // batch's first sample.
+  std::function<void(const std::function<void(std::span<const Sample> batch, int64_t first)>& visit)> for_each_batch;
+};
+
+// Throws silc::Error where the dataset lacks what the evaluator needs (labels, masks).
+class SILC_EXPORT Evaluator {
+ public:
+  virtual ~Evaluator() = default;
+  virtual Scores evaluate(const EvaluationContext& context) = 0;
+};
+
+struct EvaluatorContext {
+  const Options& options;
+};
+
+}  // namespace silc
+
+// SILC_EVALUATOR(identifier, Class, version, "one line", options...)
+#define SILC_EVALUATOR(id, Class, version, ...) \
+  SILC_PLUGIN(evaluator, silc::Evaluator, silc::EvaluatorContext, id, Class, version, __VA_ARGS__)

@@ -1,0 +1,112 @@
+// The door through which every plugin comes in, silc's own and yours.
+//
+// A plugin is one class and one declaration. The declaration is a record of plain data in the ELF
+// section "silc_plugins" of the shared library. `silc` reads it from the file, so that nothing of
+// the library runs before its stamp is known to fit; the engine then loads the library and calls the
+// factory named in the record. One library may declare several plugins.
+//
+// Do not use the macro here directly: each interface header has its own (SILC_OBJECTIVE, …).
+#pragma once
+
+#include <torch/version.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "silc/export.h"
+#include "silc/options.h"
+
+// Raised whenever a change to the public headers makes plugins built before it unusable.
+#define SILC_ABI_VERSION 1
+
+namespace silc {
+
+enum class PluginKind : uint8_t {
+  objective = 0,
+  image_backbone = 1,
+  text_backbone = 2,
+  evaluator = 3,
+  dataset = 4,
+  tokenizer = 5,
+};
+
+inline constexpr std::size_t kPluginAlignment = 16;
+inline constexpr char kPluginMagic[8] = {'S', 'I', 'L', 'C', 'P', 'L', 'U', 'G'};
+
+// What must fit before any code of a plugin may run.
+struct PluginStamp {
+  char magic[8] = {};
+  uint32_t abi = SILC_ABI_VERSION;  // of silc's public headers
+  uint32_t cxx11_abi = 0;           // _GLIBCXX_USE_CXX11_ABI
+  char torch[24] = {};              // LibTorch version, "2.13.0"
+  char compiler[40] = {};           // compiler and its C++ ABI version, "GNU 1017"
+};
+
+struct PluginHeader {
+  PluginStamp stamp;
+  uint32_t size = 0;          // of the whole record in bytes, a multiple of kPluginAlignment
+  uint32_t option_count = 0;  // OptionRecords that follow the header
+  uint32_t version = 1;       // raised by the author when results change: part of a cell's identity
+  PluginKind kind = PluginKind::objective;
+  uint8_t reserved[3] = {};
+  char name[64] = {};
+  char summary[240] = {};
+  char factory[96] = {};  // exported symbol: Interface* factory(const Context&)
+};
+
+template <std::size_t N>
+struct alignas(kPluginAlignment) PluginRecord {
+  PluginHeader header;
+  OptionRecord options[N == 0 ? 1 : N];
+};
+
+namespace detail {
+
+#define SILC_STRINGIFY_IMPL(x) #x
+#define SILC_STRINGIFY(x) SILC_STRINGIFY_IMPL(x)
+#if defined(__clang__)
+inline constexpr std::string_view kCompilerName = "Clang " SILC_STRINGIFY(__GXX_ABI_VERSION);
+#else
+inline constexpr std::string_view kCompilerName = "GNU " SILC_STRINGIFY(__GXX_ABI_VERSION);
+#endif
+
+}  // namespace detail
+
+consteval PluginStamp current_stamp() {
+  PluginStamp stamp;
+  std::copy(std::begin(kPluginMagic), std::end(kPluginMagic), stamp.magic);
+#if defined(_GLIBCXX_USE_CXX11_ABI)
+  stamp.cxx11_abi = _GLIBCXX_USE_CXX11_ABI;
+#endif
+  detail::copy_text(stamp.torch, TORCH_VERSION);
+  detail::copy_text(stamp.compiler, detail::kCompilerName);
+  return stamp;
+}
+
+template <class... T>
+consteval auto declare_plugin(PluginKind kind, std::string_view name, std::string_view factory, uint32_t version,
+                              std::string_view summary, const Option<T>&... options) {
+  PluginRecord<sizeof...(T)> record{};
+  record.header.stamp = current_stamp();
+  record.header.size = sizeof(record);
+  record.header.option_count = sizeof...(T);
+  record.header.version = version;
+  record.header.kind = kind;
+  detail::copy_text(record.header.name, name);
+  detail::copy_text(record.header.summary, summary);
+  detail::copy_text(record.header.factory, factory);
+  [[maybe_unused]] std::size_t next = 0;
+  ((record.options[next++] = options.record), ...);
+  return record;
+}
+
+}  // namespace silc
+
+// Declares the plugin `id` (an identifier; also its name in experiment files) of class `Class`.
+// `Class` must be constructible from `Context`.
+#define SILC_PLUGIN(kind, Interface, Context, id, Class, version, summary, ...)                                \
+  extern "C" SILC_EXPORT Interface* silc_##kind##_##id(const Context& context) { return new Class(context); }  \
+  extern "C" SILC_EXPORT __attribute__((section("silc_plugins"), used)) const auto silc_record_##kind##_##id = \
+      silc::declare_plugin(silc::PluginKind::kind, #id, "silc_" #kind "_" #id, version,                        \
+                           summary __VA_OPT__(, ) __VA_ARGS__)

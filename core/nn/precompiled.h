@@ -1,0 +1,4 @@
+// Compiled once for all files that include LibTorch.
+#pragma once
+
+#include <torch/torch.h>

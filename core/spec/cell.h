@@ -1,0 +1,110 @@
+// A cell: one row of an experiment with one seed, every setting resolved and checked. No LibTorch.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "plugin/catalogue.h"
+#include "silc/options.h"
+
+namespace silc {
+
+// A plugin by name, with all its options.
+struct PluginChoice {
+  PluginKind kind = PluginKind::objective;
+  std::string name;
+  uint32_t version = 1;  // as declared by the plugin
+  Options options;
+};
+
+enum class BudgetUnit { examples, flops, core_seconds };
+
+struct Budget {
+  BudgetUnit unit = BudgetUnit::examples;
+  double amount = 0;  // > 0
+};
+
+struct DataSource {
+  PluginChoice dataset;
+  std::string split;
+  std::string fingerprint;  // of the data, from the dataset plugin; empty until it has been asked
+};
+
+struct ImageSettings {
+  PluginChoice backbone;
+  int64_t image_size = 64;
+};
+
+struct TextSettings {
+  PluginChoice backbone;
+  PluginChoice tokenizer;
+  int64_t context_length = 32;
+};
+
+struct OptimizerSettings {
+  std::string name = "adamw";
+  double lr = 1e-3;
+  int64_t batch = 128;
+  double weight_decay = 0.1;
+  double beta1 = 0.9;
+  double beta2 = 0.98;
+  double epsilon = 1e-6;
+  double warmup = 0.05;             // fraction of the budget
+  std::string schedule = "cosine";  // or "constant"
+  double final_lr = 0.0;            // fraction of lr at the end of the cosine
+  double clip_grad_norm = 1.0;      // 0: no clipping
+};
+
+// How a cell is executed: decides the cost, and with it, by rounding, the last bits, but not what is computed. Not part
+// of the identity but for precision.
+struct EngineSettings {
+  std::string precision = "fp32";  // or "bf16" (autocast)
+  std::string device = "auto";     // "cpu", "cuda", "cuda:1"
+  int64_t threads = 0;             // of LibTorch; 0: divided by silc among the cells that run side by side
+  int64_t data_threads = 1;        // that prepare batches; they count in the cost
+  double checkpoint_seconds = 60;  // between checkpoints
+  int64_t log_every = 10;          // steps between step metrics
+};
+
+struct Evaluation {
+  PluginChoice evaluator;
+  DataSource data;
+  std::string name;  // as it stands in metrics and table columns; the evaluator's name unless given
+};
+
+struct ResolvedCell {
+  std::string experiment;  // name
+  std::string row;         // name, with the values of the matrix: "CLIP [optimizer.lr=0.001]"
+  int64_t seed = 0;
+
+  Budget budget;
+  DataSource train;
+  ImageSettings image;
+  TextSettings text;
+  int64_t embed_dim = 128;
+  PluginChoice objective;
+  OptimizerSettings optimizer;
+  EngineSettings engine;
+  std::vector<Evaluation> evaluations;
+  // Image towers to evaluate: "student", "teacher". The first is what a table column means unless it says otherwise.
+  std::vector<std::string> weights = {"student"};
+};
+
+// First 12 hex digits of a hash (XXH3, 128 bits) over everything that decides the result: all settings but experiment,
+// row name, device, threads, checkpoint and log intervals; plugin versions, data fingerprints and `engine_version`.
+std::string cell_id(const ResolvedCell& cell);
+
+// Folder below the runs folder: EXPERIMENT/ROW/seed-N-ID, names made safe for file systems.
+std::filesystem::path run_folder(const ResolvedCell& cell);
+
+// A name as part of a path: lower-case letters, digits and '-'.
+std::string path_name(std::string_view name);
+
+// cell.toml: every setting, readable, with a [cell] table (experiment, row, seed, id) at its head.
+// read_cell(write_cell(c)) == c. Throws silc::Error with file:line:column.
+std::string write_cell(const ResolvedCell& cell);
+ResolvedCell read_cell(const std::filesystem::path& file, const Catalogue& catalogue);
+
+}  // namespace silc
