@@ -36,6 +36,8 @@ struct ViewSpec {
   Pair area = {1.0, 1.0};                  // part of the picture's area; {1, 1}: the whole picture
   Pair aspect_ratio = {3.0 / 4, 4.0 / 3};  // width over height, drawn log-uniformly
   bool flip = false;                       // mirrored half of the time
+  double from = 0;                         // fraction of training before which these crops are not needed: they may be
+                                           // missing from Batch::views until then, and are there from then on
 };
 
 struct Progress {
