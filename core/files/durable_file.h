@@ -2,6 +2,7 @@
 // content or the new, never a part. Tests put a failing disk in its place. No LibTorch.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -10,13 +11,15 @@
 
 namespace silc {
 
-// Writes to a temporary name beside `file`, syncs it, renames it over `file`, syncs the folder.
-// Throws silc::Error naming the file and the reason ("no space left on device"); the old content is then still there.
+// Writes to `file`.tmp, syncs it, renames it over `file`, syncs the folder. Safe against other processes that write the
+// same file: each content is whole, the last one stays. What a killed writer leaves is taken over by the next one.
+// Throws silc::Error naming the file and the reason ("No space left on device"); the old content is then still there,
+// unless only the last step failed, after which it is not known which of the two a power cut leaves.
 void write_file_durably(const std::filesystem::path& file, std::span<const std::string_view> parts);
 void write_file_durably(const std::filesystem::path& file, std::string_view content);
 
 // Whole lines, appended and synced: a crash loses the lines not yet appended, and leaves at most one cut line at the
-// end, which the next append removes first and readers pass over.
+// end, which the next append removes first and readers pass over. One process at a time.
 class LineAppender {
  public:
   explicit LineAppender(const std::filesystem::path& file);
@@ -24,7 +27,8 @@ class LineAppender {
   LineAppender(LineAppender&&) noexcept;
   LineAppender& operator=(LineAppender&&) noexcept;
 
-  // `line` without its newline. `sync`: not returned before it is on disk.
+  // `line` without its newline. `sync`: not returned before it is on disk. Throws silc::Error; the line may then be
+  // appended again.
   void append(std::string_view line, bool sync);
 
  private:
@@ -32,15 +36,17 @@ class LineAppender {
   std::filesystem::path file_;
 };
 
-// Reads a whole file; throws silc::Error naming it.
-std::string read_file(const std::filesystem::path& file);
+// Reads a whole file; throws silc::Error naming it. `offset`: bytes to skip.
+std::string read_file(const std::filesystem::path& file, uint64_t offset = 0);
 
-// Holds an exclusive advisory lock (flock) on a file until destroyed. Inherited by child processes on purpose: a folder
-// whose engine still runs stays locked when silc has died.
+// Holds an exclusive advisory lock (fcntl's open file description lock) on a file until destroyed. Inherited by child
+// processes on purpose: a folder whose engine still runs stays locked when silc has died.
 class FileLock {
  public:
-  // Null if another process holds it.
+  // Null if somebody else holds it. Creates the file.
   static std::unique_ptr<FileLock> try_lock(const std::filesystem::path& file);
+  // Whether anybody, this process included, holds it. Does not take the lock, so it disturbs nobody who wants it.
+  static bool is_locked(const std::filesystem::path& file);
   ~FileLock();
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;

@@ -30,8 +30,8 @@ struct RunFolder {
 // events.jsonl, one object a line, each with "event" and "time" (seconds since 1970, UTC, fractional):
 //
 //   started      pid, step (0, or the one of the checkpoint that it goes on from), total_steps (null if not known)
-//   step         step, examples, flops, fraction, core_seconds, seconds, rate (pictures/s), lr, loss, values {name:
-//   number}
+//   step         step, examples, flops, fraction, core_seconds, seconds, rate (pictures/s), lr, loss, values
+//                {name: number};
 //                cumulative figures are of training, over all attempts, without the work that a kill threw away
 //   checkpointed step, file, examples, flops, core_seconds, seconds, peak_memory
 //   evaluating   evaluator, dataset, weights
@@ -44,7 +44,8 @@ struct RunFolder {
 using Event = nlohmann::json;
 
 // The events so far; a cut last line is passed over. Empty if there is no file. `offset`: bytes to skip, moved on to
-// behind the last whole line, for those who follow a growing file.
+// behind the last whole line, for those who follow a growing file. Reads attempts.jsonl as well.
+// Throws silc::Error, naming the file and the place, for a whole line that is not a JSON object.
 std::vector<Event> read_events(const std::filesystem::path& file, uint64_t& offset);
 
 // metrics.json of a finished cell:

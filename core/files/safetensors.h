@@ -17,12 +17,13 @@ struct TensorView {
   std::span<const std::byte> bytes;
 };
 
-// Tensors are laid out by name, metadata by key: the same content gives the same bytes. Written durably.
+// The same content gives the same bytes, those of the Python package `safetensors`: tensors by size of their type,
+// largest first, so that each is aligned to its type, then by name; metadata by key. Written durably.
 void write_safetensors(const std::filesystem::path& file, const std::map<std::string, TensorView>& tensors,
                        const std::map<std::string, std::string>& metadata);
 
 // A safetensors file mapped into memory; views are valid as long as it lives. Opening checks the header fully (lengths,
-// offsets, overlaps, types against sizes) and throws silc::Error naming the file and the fault.
+// offsets, overlaps, holes, types against sizes) and throws silc::Error naming the file and the fault.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::filesystem::path& file);
@@ -35,6 +36,8 @@ class SafetensorsFile {
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
  private:
+  void unmap();
+
   std::span<const std::byte> mapping_;
   std::map<std::string, TensorView> tensors_;
   std::map<std::string, std::string> metadata_;
