@@ -1,0 +1,234 @@
+#include "schedule/engine_process.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/close_range.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "silc/error.h"
+
+namespace silc {
+
+namespace {
+
+class Descriptor {
+ public:
+  explicit Descriptor(int value) : value_(value) {}
+  ~Descriptor() { reset(); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  [[nodiscard]] int get() const { return value_; }
+  void reset() {
+    if (value_ >= 0) close(value_);
+    value_ = -1;
+  }
+
+ private:
+  int value_;
+};
+
+[[noreturn]] void throw_system_error(const std::string& what) { throw Error(what + ": " + std::strerror(errno)); }
+
+struct Spawn {
+  std::vector<std::string> arguments;  // the program first
+  int input = -1;
+  int output = -1;
+  int errors = -1;
+  int inherited = -1;      // one more descriptor that stays open
+  bool own_group = false;  // out of reach of the terminal's signals
+};
+
+// In the child, between fork and exec: only what is safe after fork. Returns if it failed, with errno set.
+void become_engine(const Spawn& spawn, char* const* arguments, pid_t parent) {
+  if (spawn.own_group) setpgid(0, 0);
+  // The order closes the race with a parent that died before prctl.
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (getppid() != parent) _exit(130);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  if (dup2(spawn.input, STDIN_FILENO) < 0 || dup2(spawn.output, STDOUT_FILENO) < 0 ||
+      dup2(spawn.errors, STDERR_FILENO) < 0)
+    return;
+  // Locks of other cells must not live on in this one.
+  close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+  if (spawn.inherited >= 0) fcntl(spawn.inherited, F_SETFD, 0);
+  execv(arguments[0], arguments);
+}
+
+pid_t start(const Spawn& spawn) {
+  std::vector<char*> arguments;
+  for (const std::string& argument : spawn.arguments) arguments.push_back(const_cast<char*>(argument.c_str()));
+  arguments.push_back(nullptr);
+
+  // Closed by a successful exec, else it brings errno home.
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) throw_system_error("pipe");
+  Descriptor reading(ends[0]);
+  Descriptor writing(ends[1]);
+
+  const pid_t parent = getpid();
+  const pid_t child = fork();
+  if (child < 0) throw_system_error("a process for " + spawn.arguments[0] + " cannot be started");
+  if (child == 0) {
+    become_engine(spawn, arguments.data(), parent);
+    const int error = errno;
+    const ssize_t written = write(writing.get(), &error, sizeof(error));
+    _exit(written > 0 ? 127 : 126);
+  }
+  writing.reset();
+  int error = 0;
+  if (read(reading.get(), &error, sizeof(error)) == sizeof(error)) {
+    waitpid(child, nullptr, 0);
+    throw Error(spawn.arguments[0] + ": cannot be run: " + std::strerror(error));
+  }
+  return child;
+}
+
+std::optional<ProcessEnd> wait_for(pid_t pid, int flags) {
+  int status = 0;
+  rusage usage{};
+  pid_t ended = 0;
+  do {
+    ended = wait4(pid, &status, flags, &usage);
+  } while (ended < 0 && errno == EINTR);
+  if (ended < 0) throw_system_error("waiting for silc-engine");
+  if (ended == 0) return std::nullopt;
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
+  ProcessEnd end;
+  if (WIFSIGNALED(status))
+    end.signal = WTERMSIG(status);
+  else
+    end.exit_code = WEXITSTATUS(status);
+  end.core_seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);
+  end.peak_memory = int64_t{usage.ru_maxrss} * 1024;
+  return end;
+}
+
+std::string content_of(const Descriptor& file) {
+  std::string content;
+  char buffer[1 << 16];
+  lseek(file.get(), 0, SEEK_SET);
+  for (ssize_t got = 0; (got = read(file.get(), buffer, sizeof(buffer))) > 0;)
+    content.append(buffer, static_cast<size_t>(got));
+  return content;
+}
+
+int memory_file(const char* name) {
+  const int file = memfd_create(name, MFD_CLOEXEC);
+  if (file < 0) throw_system_error("memfd_create");
+  return file;
+}
+
+std::vector<std::string> command_line(const Engine& engine, const std::vector<std::string>& arguments) {
+  std::vector<std::string> line = {engine.program.string()};
+  line.insert(line.end(), arguments.begin(), arguments.end());
+  for (const auto& path : engine.plugin_paths) {
+    line.emplace_back("--plugin-path");
+    line.push_back(path.string());
+  }
+  return line;
+}
+
+}  // namespace
+
+std::filesystem::path find_engine() {
+  std::filesystem::path program;
+  if (const char* named = std::getenv("SILC_ENGINE"); named != nullptr && *named != '\0')
+    program = named;
+  else
+    program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "silc-engine";
+  if (access(program.c_str(), X_OK) != 0)
+    throw Error(program.string() + ": " + std::strerror(errno) +
+                "; silc needs silc-engine beside it (build the target silc-engine, or install silc again)");
+  return std::filesystem::absolute(program);
+}
+
+std::string signal_name(int signal) {
+  const char* name = sigabbrev_np(signal);
+  return name == nullptr ? fmt::format("signal {}", signal) : fmt::format("signal {} (SIG{})", signal, name);
+}
+
+EngineProcess::EngineProcess(const Engine& engine, const std::filesystem::path& folder, int64_t threads,
+                             const FileLock& lock) {
+  const std::filesystem::path log_file = folder / "engine.log";
+  const Descriptor log(open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+  if (log.get() < 0) throw_system_error(log_file.string());
+  const Descriptor nothing(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  Spawn spawn;
+  spawn.arguments = command_line(engine, {"run", "--folder", folder.string(), "--threads", std::to_string(threads)});
+  spawn.input = nothing.get();
+  spawn.output = log.get();
+  spawn.errors = log.get();
+  spawn.inherited = lock.descriptor();
+  spawn.own_group = true;
+  pid_ = start(spawn);
+}
+
+EngineProcess::EngineProcess(EngineProcess&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}
+
+EngineProcess::~EngineProcess() {
+  if (pid_ < 0) return;
+  send(SIGKILL);
+  waitpid(pid_, nullptr, 0);
+}
+
+std::optional<ProcessEnd> EngineProcess::poll() {
+  const auto end = wait_for(pid_, WNOHANG);
+  if (end) pid_ = -1;
+  return end;
+}
+
+void EngineProcess::send(int signal) const {
+  if (pid_ > 0) kill(pid_, signal);
+}
+
+nlohmann::json ask_engine(const Engine& engine, const std::vector<std::string>& arguments, std::string_view input) {
+  // Files in memory and not pipes: neither side can block the other.
+  const Descriptor question(memory_file("input"));
+  const Descriptor answer(memory_file("output"));
+  const Descriptor complaint(memory_file("errors"));
+  for (std::string_view rest = input; !rest.empty();) {
+    const ssize_t written = write(question.get(), rest.data(), rest.size());
+    if (written <= 0) throw_system_error("writing to memory");
+    rest.remove_prefix(static_cast<size_t>(written));
+  }
+  lseek(question.get(), 0, SEEK_SET);
+
+  Spawn spawn;
+  spawn.arguments = command_line(engine, arguments);
+  spawn.input = question.get();
+  spawn.output = answer.get();
+  spawn.errors = complaint.get();
+  const ProcessEnd end = *wait_for(start(spawn), 0);
+
+  const std::string what = "silc-engine " + (arguments.empty() ? std::string() : arguments.front());
+  if (end.signal != 0 || end.exit_code != 0) {
+    std::string words = content_of(complaint);
+    while (!words.empty() && words.back() == '\n') words.pop_back();
+    if (words.rfind("silc-engine: ", 0) == 0) words.erase(0, std::strlen("silc-engine: "));
+    if (end.signal != 0)
+      words = what + " was killed by " + signal_name(end.signal) + (words.empty() ? "" : ":\n" + words);
+    else if (words.empty())
+      words = fmt::format("{} exited with code {}", what, end.exit_code);
+    throw Error(words);
+  }
+  auto parsed = nlohmann::json::parse(content_of(answer), nullptr, false);
+  if (parsed.is_discarded())
+    throw Error(what + " (" + engine.program.string() + ") printed something that is not JSON; is it of this version?");
+  return parsed;
+}
+
+}  // namespace silc

@@ -1,0 +1,58 @@
+// silc-engine as a child process. No LibTorch.
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "files/durable_file.h"
+
+namespace silc {
+
+struct Engine {
+  std::filesystem::path program;
+  std::vector<std::filesystem::path> plugin_paths;  // handed on as --plugin-path
+};
+
+// $SILC_ENGINE, or silc-engine beside the running program. Throws silc::Error if there is no such program.
+std::filesystem::path find_engine();
+
+// How a process ended, and what the operating system says that it cost.
+struct ProcessEnd {
+  int exit_code = 0;
+  int signal = 0;  // that killed it; 0: it exited
+  double core_seconds = 0;
+  int64_t peak_memory = 0;  // bytes
+};
+
+// "signal 9 (SIGKILL)"
+std::string signal_name(int signal);
+
+// `silc-engine run` on one run folder, in a process group of its own, so that a terminal's Ctrl-C reaches silc alone.
+// It is asked to stop (SIGTERM) when silc dies, and holds the folder's lock until it has stopped. Its output goes to
+// the folder's engine.log.
+class EngineProcess {
+ public:
+  EngineProcess(const Engine& engine, const std::filesystem::path& folder, int64_t threads, const FileLock& lock);
+  ~EngineProcess();  // kills it if it still runs
+  EngineProcess(EngineProcess&& other) noexcept;
+  EngineProcess& operator=(EngineProcess&& other) = delete;
+
+  // How it ended; null while it runs.
+  std::optional<ProcessEnd> poll();
+  void send(int signal) const;
+
+ private:
+  pid_t pid_ = -1;
+};
+
+// Runs the engine to its end with `arguments` (and the plugin paths) and `input` on its standard input, and parses what
+// it prints as JSON. Throws silc::Error with the engine's own words if it fails.
+nlohmann::json ask_engine(const Engine& engine, const std::vector<std::string>& arguments, std::string_view input = {});
+
+}  // namespace silc

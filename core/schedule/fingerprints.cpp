@@ -1,0 +1,62 @@
+#include "schedule/fingerprints.h"
+
+#include <map>
+#include <set>
+
+#include "silc/error.h"
+
+namespace silc {
+
+namespace {
+
+nlohmann::json to_json(const Options& options) {
+  auto object = nlohmann::json::object();
+  for (const auto& [name, value] : options.values())
+    std::visit([&, key = name](const auto& plain) { object[key] = plain; }, value);
+  return object;
+}
+
+std::string question_of(const DataSource& source) {
+  return nlohmann::json{
+      {"dataset", source.dataset.name}, {"split", source.split}, {"options", to_json(source.dataset.options)}}
+      .dump();
+}
+
+template <class Visit>
+void for_each_source(std::span<ResolvedCell> cells, Visit visit) {
+  for (ResolvedCell& cell : cells) {
+    visit(cell.train);
+    for (Evaluation& evaluation : cell.evaluations) visit(evaluation.data);
+  }
+}
+
+}  // namespace
+
+void fill_fingerprints(const Engine& engine, std::span<ResolvedCell> cells) {
+  std::map<std::string, std::string> fingerprints;  // by question
+  for_each_source(cells, [&](const DataSource& source) { fingerprints.emplace(question_of(source), ""); });
+  if (fingerprints.empty()) return;
+
+  auto questions = nlohmann::json::array();
+  for (const auto& [question, fingerprint] : fingerprints) questions.push_back(nlohmann::json::parse(question));
+  const auto answers = ask_engine(engine, {"fingerprint"}, questions.dump());
+  if (!answers.is_array() || answers.size() != fingerprints.size())
+    throw Error("silc-engine fingerprint (" + engine.program.string() +
+                ") did not answer every question; is it of this version?");
+
+  std::string faults;
+  std::set<std::string> told;
+  size_t next = 0;
+  for (auto& [question, fingerprint] : fingerprints) {
+    const auto& answer = answers[next++];
+    fingerprint = answer.value("fingerprint", "");
+    if (!fingerprint.empty()) continue;
+    const std::string fault = answer.value("error", "no fingerprint for " + question);
+    if (told.insert(fault).second) faults += (faults.empty() ? "" : "\n") + fault;
+  }
+  if (!faults.empty()) throw Error(faults);
+
+  for_each_source(cells, [&](DataSource& source) { source.fingerprint = fingerprints.at(question_of(source)); });
+}
+
+}  // namespace silc

@@ -1,0 +1,20 @@
+// What a cell would cost, by measuring a few of its steps. No LibTorch.
+#pragma once
+
+#include "schedule/engine_process.h"
+#include "spec/cell.h"
+
+namespace silc {
+
+struct Prediction {
+  int64_t parameters = 0;
+  int64_t steps = 0;
+  double flops = 0;         // of training
+  double seconds = 0;       // of training, without evaluation
+  int64_t peak_memory = 0;  // bytes
+};
+
+// Asks `silc-engine measure`, which takes some seconds. The cell reaches it in a temporary file. Throws silc::Error.
+Prediction predict(const Engine& engine, const ResolvedCell& cell, int64_t threads);
+
+}  // namespace silc

@@ -1,0 +1,143 @@
+#include "schedule/progress.h"
+
+#include <csignal>
+
+#include "schedule/engine_process.h"
+#include "silc/error.h"
+
+namespace silc {
+
+namespace {
+
+std::string text(const Event& event, const char* key) {
+  const auto found = event.find(key);
+  return found != event.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+double number(const Event& event, const char* key) {
+  const auto found = event.find(key);
+  return found != event.end() && found->is_number() ? found->get<double>() : 0;
+}
+
+// Why the last attempt failed, as its attempts.jsonl says; empty if it did not.
+std::string failure_of_attempt(const Event& attempt) {
+  if (attempt.value("interrupted", false)) return {};
+  if (const auto signal = attempt.find("signal"); signal != attempt.end() && signal->is_number_integer())
+    return describe_kill(signal->get<int>());
+  const auto code = static_cast<int>(number(attempt, "exit_code"));
+  if (code == 0 || code == 130) return {};
+  return "the engine exited with code " + std::to_string(code);
+}
+
+}  // namespace
+
+std::optional<double> CellProgress::seconds_left() const {
+  if (phase != CellPhase::training || fraction <= 0 || seconds <= 0) return std::nullopt;
+  return seconds * (1 - fraction) / fraction;
+}
+
+bool ProgressReader::update() {
+  const auto events = read_events(events_, offset_);
+  for (const Event& event : events) apply(event);
+  return !events.empty();
+}
+
+void ProgressReader::begin_attempt() {
+  progress_.phase = CellPhase::starting;
+  progress_.failure.clear();
+  progress_.evaluation.clear();
+  progress_.last_event.clear();
+}
+
+void ProgressReader::apply(const Event& event) {
+  const std::string name = text(event, "event");
+  if (name == "started") {
+    const auto before = progress_;
+    progress_ = {};
+    progress_.step = static_cast<int64_t>(number(event, "step"));
+    if (const auto total = event.find("total_steps"); total != event.end() && total->is_number_integer())
+      progress_.total_steps = total->get<int64_t>();
+    if (progress_.total_steps && *progress_.total_steps > 0)
+      progress_.fraction = static_cast<double>(progress_.step) / static_cast<double>(*progress_.total_steps);
+    if (progress_.step > 0) progress_.seconds = before.seconds;
+  } else if (name == "step") {
+    progress_.phase = CellPhase::training;
+    progress_.step = static_cast<int64_t>(number(event, "step"));
+    progress_.fraction = number(event, "fraction");
+    progress_.seconds = number(event, "seconds");
+    progress_.rate = number(event, "rate");
+    if (const auto loss = event.find("loss"); loss != event.end() && loss->is_number())
+      progress_.loss = loss->get<double>();
+  } else if (name == "evaluating") {
+    progress_.phase = CellPhase::evaluating;
+    progress_.fraction = 1;
+    progress_.evaluation = text(event, "evaluator") + " on " + text(event, "dataset");
+  } else if (name == "finished" || name == "failed" || name == "interrupted") {
+    progress_.phase = CellPhase::ended;
+    if (name == "failed") progress_.failure = text(event, "message");
+  }
+  progress_.last_event = name;
+  progress_.last_time = number(event, "time");
+}
+
+std::string_view state_name(FolderState state) {
+  switch (state) {
+    case FolderState::planned:
+      return "planned";
+    case FolderState::running:
+      return "running";
+    case FolderState::finished:
+      return "finished";
+    case FolderState::failed:
+      return "failed";
+    case FolderState::interrupted:
+      return "interrupted";
+  }
+  return "";
+}
+
+std::string describe_kill(int signal) {
+  std::string words = "killed by " + signal_name(signal);
+  if (signal == SIGKILL) words += ": out of memory?";
+  return words;
+}
+
+bool is_finished(const RunFolder& folder) {
+  if (!std::filesystem::exists(folder.metrics())) return false;
+  ProgressReader reader(folder.events());
+  reader.update();
+  return reader.progress().last_event == "finished";
+}
+
+FolderStatus inspect(const RunFolder& folder) try {
+  FolderStatus status;
+  ProgressReader reader(folder.events());
+  reader.update();
+  status.progress = reader.progress();
+  if (status.progress.last_event == "finished" && std::filesystem::exists(folder.metrics())) {
+    status.state = FolderState::finished;
+    return status;
+  }
+  if (FileLock::is_locked(folder.lock())) {
+    status.state = FolderState::running;
+    return status;
+  }
+  uint64_t offset = 0;
+  const auto attempts = read_events(folder.attempts(), offset);
+  // A silc that was killed with its engine has not recorded the last attempt.
+  const bool recorded = !attempts.empty() && number(attempts.back(), "end") >= status.progress.last_time;
+  if (recorded) status.message = failure_of_attempt(attempts.back());
+  if (status.progress.last_event == "failed") status.message = status.progress.failure;
+  if (!status.message.empty())
+    status.state = FolderState::failed;
+  else if (recorded || !status.progress.last_event.empty())
+    status.state = FolderState::interrupted;
+  return status;
+} catch (const Error& error) {
+  FolderStatus damaged;
+  damaged.state = FolderState::failed;
+  damaged.message = error.what();
+  return damaged;
+}
+
+}  // namespace silc

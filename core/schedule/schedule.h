@@ -1,0 +1,76 @@
+// Cells → engine processes: which run, side by side or one after the other, and what became of them. No LibTorch.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "schedule/engine_process.h"
+#include "schedule/progress.h"
+#include "schedule/threads.h"
+#include "spec/cell.h"
+
+namespace silc {
+
+// A cell with its identity and place. Made from cells whose fingerprints are filled in.
+struct CellTask {
+  ResolvedCell cell;
+  std::string id;
+  RunFolder folder;
+};
+
+std::vector<CellTask> place_cells(std::span<const ResolvedCell> cells, const std::filesystem::path& runs);
+
+enum class CellEnd {
+  not_started,  // stopped before its turn came
+  reused,       // had been finished before
+  finished,
+  failed,
+  interrupted,  // resumable
+};
+
+struct CellOutcome {
+  CellEnd end = CellEnd::not_started;
+  bool elsewhere = false;    // done by another silc while this one waited
+  std::string message = {};  // why it failed
+  double wall_seconds = 0;   // of the attempt that this silc made
+};
+
+// Watches a run. Called from the thread that called run_cells.
+class RunObserver {
+ public:
+  virtual ~RunObserver() = default;
+
+  // A cell's engine was started, `progress` being where it goes on from.
+  virtual void started(size_t /*index*/, const CellProgress& /*progress*/) {}
+  virtual void progressed(size_t /*index*/, const CellProgress& /*progress*/) {}
+  virtual void ended(size_t /*index*/, const CellOutcome& /*outcome*/) {}
+  // Another silc is at work on this cell; it is waited for when nothing else is left to do.
+  virtual void running_elsewhere(size_t /*index*/) {}
+  // The user asked to stop, for the `count`th time; `running` engines are being waited for.
+  virtual void stopping(int /*count*/, size_t /*running*/) {}
+  virtual void warning(const std::string& /*message*/) {}
+  // After every look around, about five times a second.
+  virtual void tick() {}
+};
+
+struct RunRequest {
+  Engine engine;
+  ThreadPlan threads;
+  bool fail_fast = false;  // stop everything at the first failure
+};
+
+// Removes what earlier runs left of these cells, but for their logs and attempts. A cell that is being run is left
+// alone; the indices of those are returned.
+std::vector<size_t> remove_results(std::span<const CellTask> tasks);
+
+// Runs all cells that are not finished and returns what became of each, in order. SIGINT, SIGTERM and SIGHUP stop
+// the run: the first lets the engines write checkpoints, the second kills them. Two silc that run the same cells share
+// them out: each cell is locked by the one that runs it. An exception from the observer stops the engines and passes.
+std::vector<CellOutcome> run_cells(std::span<const CellTask> tasks, const RunRequest& request, RunObserver& observer);
+
+// "objective silc, image backbone vit, …": what may be at fault when an engine dies without a word.
+std::string plugins_in_use(const ResolvedCell& cell);
+
+}  // namespace silc

@@ -1,0 +1,32 @@
+// Signals as something to ask for, not something that strikes. No LibTorch.
+#pragma once
+
+#include <chrono>
+#include <csignal>
+
+namespace silc {
+
+// While it lives, SIGINT, SIGTERM and SIGHUP do not end the process but are counted, and SIGCHLD ends a wait early.
+// Signals that the parent of this process had made it ignore (nohup) stay ignored.
+class SignalQueue {
+ public:
+  SignalQueue();
+  ~SignalQueue();
+  SignalQueue(const SignalQueue&) = delete;
+  SignalQueue& operator=(const SignalQueue&) = delete;
+
+  // Returns when a signal comes, or after `timeout`.
+  void wait(std::chrono::milliseconds timeout);
+
+  // How often the process was asked to stop.
+  [[nodiscard]] int stop_requests() const { return stop_requests_; }
+
+ private:
+  void take(int signal);
+
+  sigset_t watched_{};
+  sigset_t previous_{};
+  int stop_requests_ = 0;
+};
+
+}  // namespace silc

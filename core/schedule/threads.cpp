@@ -1,0 +1,39 @@
+#include "schedule/threads.h"
+
+#include <sched.h>
+
+#include <algorithm>
+
+namespace silc {
+
+int64_t available_threads() {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  if (sched_getaffinity(0, sizeof(cores), &cores) != 0) return 1;
+  return std::max(1, CPU_COUNT(&cores));
+}
+
+int64_t ThreadPlan::of(const ResolvedCell& cell) const {
+  if (cell.engine.threads > 0) return cell.engine.threads;
+  return std::max<int64_t>(1, threads / jobs);
+}
+
+ThreadPlan plan_threads(const ThreadRequest& request, std::span<const ResolvedCell> cells) {
+  ThreadPlan plan;
+  plan.threads = request.threads > 0 ? request.threads : available_threads();
+  if (request.jobs > 0) {
+    plan.jobs = request.jobs;
+    return plan;
+  }
+  // The greediest cell decides: a machine with too many threads at work slows all of them down.
+  int64_t greatest = 0;
+  bool all_fixed = !cells.empty();
+  for (const ResolvedCell& cell : cells) {
+    all_fixed = all_fixed && cell.engine.threads > 0;
+    greatest = std::max(greatest, cell.engine.threads);
+  }
+  if (all_fixed) plan.jobs = std::max<int64_t>(1, plan.threads / greatest);
+  return plan;
+}
+
+}  // namespace silc
