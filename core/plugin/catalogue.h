@@ -37,9 +37,10 @@ std::vector<PluginInfo> read_plugins(const std::filesystem::path& library);
 
 class Catalogue {
  public:
-  // Reads every shared library in `folders`; a folder may also be the path of one library. Earlier folders win over
-  // later ones. A folder that does not exist is an error if it is named, and `standard_folders` names only those that
-  // do.
+  // Reads every shared library (*.so) in `folders`; a folder may also be the path of one library. Earlier folders win
+  // over later ones. Libraries in a folder that cannot be used are listed in refused(). Throws silc::Error for a folder
+  // that does not exist (plugin_folders adds the standard one only if it does) and for a library that is named itself
+  // and cannot be used.
   static Catalogue scan(std::span<const std::filesystem::path> folders);
 
   // Null if there is none.
