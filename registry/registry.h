@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace silc {
@@ -40,12 +41,52 @@ struct PlannedExperiment {
 
 enum class CellState { planned, running, finished, failed, interrupted };
 
+// "planned", "running", …: as it stands in the registry and in machine output.
+std::string_view state_name(CellState state);
+
 struct CellRecord {
   std::string experiment;
   PlannedCell cell;
   bool current = true;  // part of the experiment as it stands
   CellState state = CellState::planned;
   std::string message;  // why it failed
+  std::string plugin;   // the one at fault, or empty
+};
+
+// Where training stands: the figures of the last step event (files/run_folder.h).
+struct Progress {
+  int64_t step = 0;
+  std::optional<int64_t> total_steps;
+  double fraction = 0;  // of the budget, 0 to 1
+  double rate = 0;      // pictures a second
+  double examples = 0;
+  double flops = 0;
+  double core_seconds = 0;
+  double seconds = 0;
+  double last_event_time = 0;  // seconds since 1970; of the last event of any kind
+};
+
+// One engine process of a cell.
+struct AttemptRecord {
+  double start = 0;  // seconds since 1970
+  double end = 0;
+  std::optional<int64_t> exit_code;
+  std::optional<int64_t> signal;
+  double core_seconds = 0;
+  double peak_memory = 0;  // bytes
+  int64_t threads = 0;
+  std::string host;
+};
+
+struct StepMetric {
+  int64_t step = 0;
+  std::string name;
+  double value = 0;
+};
+
+struct ArtifactRecord {
+  std::filesystem::path path;  // relative to the run folder
+  int64_t bytes = 0;
 };
 
 struct MetricRecord {
@@ -75,11 +116,22 @@ class Registry {
   void plan(const PlannedExperiment& experiment);
 
   // Takes what a run folder holds (events, attempts, metrics, artifacts) into the registry, in one transaction;
-  // idempotent, cheap when nothing changed. Called while a cell runs, after it ends, and by rebuild().
+  // idempotent, cheap when nothing changed. Called while a cell runs, after it ends, and by rebuild(). `folder`: its
+  // path, or its path relative to the runs folder. A folder whose cell.toml can be read but whose other files are
+  // damaged becomes a failed cell that says so; without a readable cell.toml this throws silc::Error.
   void ingest(const std::filesystem::path& folder);
 
-  // Makes a new registry from the run folders alone and puts it in place of the old one. Returns the number of cells.
-  int64_t rebuild();
+  // Makes a new registry from the run folders alone and, once it is whole, puts its content in place of the old one in
+  // one transaction, so that other processes may go on reading and writing. Returns the number of cells. `faults`
+  // receives what was passed over, one message each.
+  int64_t rebuild(std::vector<std::string>* faults = nullptr);
+
+  // Takes a cell out of the registry, after its run folder was removed. A cell of the experiment as it stands becomes
+  // planned again.
+  void forget(const CellRecord& cell);
+
+  // Gives back the space of what was deleted.
+  void compact();
 
   [[nodiscard]] std::vector<std::string> experiments() const;  // names, last planned first
   [[nodiscard]] std::optional<PlannedExperiment> experiment(const std::string& name) const;
@@ -87,6 +139,17 @@ class Registry {
   // By ID or an unambiguous start of it (git's manner), or "EXPERIMENT/ROW/SEED". Throws silc::Error.
   [[nodiscard]] CellRecord find_cell(const std::string& name) const;
   [[nodiscard]] std::vector<MetricRecord> metrics(const std::string& experiment) const;  // of current finished cells
+
+  // Of one cell, whether it is current or not.
+  [[nodiscard]] std::vector<MetricRecord> metrics(const CellRecord& cell) const;
+  [[nodiscard]] std::optional<Progress> progress(const CellRecord& cell) const;  // nothing before the first step
+  [[nodiscard]] std::vector<AttemptRecord> attempts(const CellRecord& cell) const;
+  // By step, then name. `name`: only this one; empty: all.
+  [[nodiscard]] std::vector<StepMetric> step_metrics(const CellRecord& cell, const std::string& name = "") const;
+  [[nodiscard]] std::vector<ArtifactRecord> artifacts(const CellRecord& cell) const;
+
+  // SQLite's own checks of the file (integrity_check, foreign_key_check): one message a fault, none if it is sound.
+  [[nodiscard]] std::vector<std::string> check() const;
 
  private:
   struct Impl;

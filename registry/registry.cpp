@@ -1,0 +1,360 @@
+#include "registry/registry.h"
+
+#include <SQLiteCpp/Backup.h>
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <SQLiteCpp/VariadicBind.h>
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "files/run_folder.h"
+#include "registry/database.h"
+#include "registry/ingest.h"
+#include "registry/plan.h"
+#include "silc/error.h"
+
+namespace silc {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array<std::string_view, 5> kStateNames{"planned", "running", "finished", "failed", "interrupted"};
+
+CellState state_from(const std::string& name) {
+  const auto* found = std::ranges::find(kStateNames, name);
+  return found == kStateNames.end() ? CellState::planned : static_cast<CellState>(found - kStateNames.begin());
+}
+
+constexpr const char* kSelectCells = R"sql(
+  SELECT experiment.name, cell.row, cell.seed, cell.id, cell.folder, cell.position IS NOT NULL, cell.state,
+         cell.message, cell.plugin
+  FROM cell JOIN experiment USING (experiment_id) )sql";
+
+CellRecord cell_from(SQLite::Statement& row, const fs::path& runs) {
+  CellRecord record{.experiment = row.getColumn(0).getString(),
+                    .cell = {.row = row.getColumn(1).getString(),
+                             .seed = row.getColumn(2).getInt64(),
+                             .id = row.getColumn(3).getString(),
+                             .folder = row.getColumn(4).getString()},
+                    .current = row.getColumn(5).getInt() != 0,
+                    .state = state_from(row.getColumn(6).getString()),
+                    .message = row.getColumn(7).getString(),
+                    .plugin = row.getColumn(8).getString()};
+  // Recorded by a silc that may have been killed with its engine since.
+  if (record.state == CellState::running && !FileLock::is_locked(RunFolder{runs / record.cell.folder}.lock()))
+    record.state = CellState::interrupted;
+  return record;
+}
+
+constexpr const char* kSelectMetrics = R"sql(
+  SELECT cell.row, cell.seed, metric.evaluator, metric.dataset, metric.weights, metric.name, metric.value, metric.n,
+         metric.evaluator = 'cost' OR metric.weights = cell.weights
+  FROM metric JOIN cell USING (cell_id) JOIN experiment USING (experiment_id) )sql";
+
+std::vector<MetricRecord> read_metrics(SQLite::Statement& query) {
+  std::vector<MetricRecord> metrics;
+  while (query.executeStep())
+    metrics.push_back({.row = query.getColumn(0).getString(),
+                       .seed = query.getColumn(1).getInt64(),
+                       .evaluator = query.getColumn(2).getString(),
+                       .dataset = query.getColumn(3).getString(),
+                       .weights = query.getColumn(4).getString(),
+                       .name = query.getColumn(5).getString(),
+                       .value = query.getColumn(6).getDouble(),
+                       .n = query.getColumn(7).getInt64(),
+                       .primary = query.getColumn(8).getInt() != 0});
+  return metrics;
+}
+
+std::optional<int64_t> optional_integer(const SQLite::Column& column) {
+  return column.isNull() ? std::nullopt : std::optional<int64_t>(column.getInt64());
+}
+
+// Folders `depth` levels below `folder` that hold a file `name`, in order of their names.
+std::vector<fs::path> folders_with(const fs::path& folder, int depth, const std::string& name) {
+  if (depth == 0) return fs::exists(folder / name) ? std::vector{folder} : std::vector<fs::path>{};
+  std::vector<fs::path> inner;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error))
+    if (entry.is_directory()) inner.push_back(entry.path());
+  std::ranges::sort(inner);
+  std::vector<fs::path> found;
+  for (const fs::path& path : inner) std::ranges::move(folders_with(path, depth - 1, name), std::back_inserter(found));
+  return found;
+}
+
+// Replaces the content of a database by that of another in one transaction.
+void copy_content(SQLite::Database& to, SQLite::Database& from) {
+  SQLite::Backup backup(to, from);
+  if (const int code = backup.executeStep(); code != SQLITE_DONE) throw SQLite::Exception(sqlite3_errstr(code), code);
+}
+
+std::string describe(const CellRecord& record) {
+  return record.experiment + "/" + record.cell.row + "/" + std::to_string(record.cell.seed) + " (" + record.cell.id +
+         ")";
+}
+
+}  // namespace
+
+std::string_view state_name(CellState state) { return kStateNames[static_cast<std::size_t>(state)]; }
+
+struct Registry::Impl {
+  fs::path file;
+  fs::path runs;
+  mutable SQLite::Database database;
+
+  // A run folder's path relative to the runs folder.
+  [[nodiscard]] fs::path relative(const fs::path& folder) const {
+    const fs::path absolute_runs = fs::weakly_canonical(fs::absolute(runs));
+    for (const fs::path& candidate : {fs::absolute(folder), fs::absolute(runs / folder)}) {
+      const fs::path relative = fs::weakly_canonical(candidate).lexically_relative(absolute_runs);
+      if (!relative.empty() && relative != "." && *relative.begin() != "..") return relative;
+    }
+    throw Error(folder.string() + " is not in the runs folder " + runs.string() + "; name the right one with --runs");
+  }
+
+  [[nodiscard]] std::vector<CellRecord> select_cells(SQLite::Statement& query) const {
+    std::vector<CellRecord> cells;
+    while (query.executeStep()) cells.push_back(cell_from(query, runs));
+    return cells;
+  }
+};
+
+Registry::Registry(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Registry::Registry(const fs::path& file, const fs::path& runs)
+    : impl_(new Impl{.file = file, .runs = runs, .database = open_registry(file)}) {}
+
+Registry Registry::open_existing(const fs::path& file, const fs::path& runs) {
+  return Registry(
+      std::unique_ptr<Impl>(new Impl{.file = file, .runs = runs, .database = open_registry_for_reading(file)}));
+}
+
+Registry::~Registry() = default;
+Registry::Registry(Registry&&) noexcept = default;
+
+void Registry::plan(const PlannedExperiment& experiment) {
+  const DatedPlan plan{.experiment = experiment, .planned = now()};
+  if (!experiment.cells.empty()) {
+    const fs::path folder = impl_->runs / *experiment.cells.front().folder.begin();
+    std::error_code error;
+    fs::create_directories(folder, error);
+    if (error) throw Error("cannot make the folder " + folder.string() + ": " + error.message());
+    write_plan(folder / "experiment.json", plan);
+  }
+  with_database_errors(impl_->file, [&] {
+    SQLite::Transaction transaction(impl_->database, SQLite::TransactionBehavior::IMMEDIATE);
+    record_plan(impl_->database, plan);
+    transaction.commit();
+  });
+}
+
+void Registry::ingest(const fs::path& folder) {
+  const fs::path relative = impl_->relative(folder);
+  with_database_errors(impl_->file, [&] {
+    SQLite::Transaction transaction(impl_->database, SQLite::TransactionBehavior::IMMEDIATE);
+    ingest_folder(impl_->database, impl_->runs, relative);
+    transaction.commit();
+  });
+}
+
+int64_t Registry::rebuild(std::vector<std::string>* faults) {
+  return with_database_errors(impl_->file, [&]() -> int64_t {
+    // Without a name: SQLite keeps it in memory, and in a temporary file of its own when it grows.
+    SQLite::Database fresh("", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+    create_schema(fresh);
+    SQLite::Transaction transaction(fresh);
+    const auto noting_faults = [&](const auto& action) {
+      try {
+        action();
+      } catch (const Error& error) {
+        if (faults != nullptr) faults->emplace_back(error.what());
+      }
+    };
+    for (const fs::path& folder : folders_with(impl_->runs, 1, "experiment.json"))
+      noting_faults([&] { record_plan(fresh, read_plan(folder / "experiment.json")); });
+    for (const fs::path& folder : folders_with(impl_->runs, 3, "cell.toml"))
+      noting_faults([&] { ingest_folder(fresh, impl_->runs, folder.lexically_relative(impl_->runs)); });
+    transaction.commit();
+    copy_content(impl_->database, fresh);
+    return impl_->database.execAndGet("SELECT count(*) FROM cell").getInt64();
+  });
+}
+
+void Registry::forget(const CellRecord& cell) {
+  with_database_errors(impl_->file, [&] {
+    SQLite::Transaction transaction(impl_->database, SQLite::TransactionBehavior::IMMEDIATE);
+    const std::string folder = cell.cell.folder.generic_string();
+    // A new row, so that what hangs on the old one goes with it.
+    SQLite::Statement remove(impl_->database, R"sql(
+      DELETE FROM cell WHERE folder = ? RETURNING experiment_id, row, seed, id, folder, position)sql");
+    remove.bind(1, folder);
+    if (remove.executeStep() && !remove.getColumn(5).isNull()) {
+      SQLite::Statement insert(impl_->database, R"sql(
+        INSERT INTO cell (experiment_id, row, seed, id, folder, position) VALUES (?, ?, ?, ?, ?, ?))sql");
+      SQLite::bind(insert, remove.getColumn(0).getInt64(), remove.getColumn(1).getString(),
+                   remove.getColumn(2).getInt64(), remove.getColumn(3).getString(), remove.getColumn(4).getString(),
+                   remove.getColumn(5).getInt64());
+      remove.reset();
+      insert.exec();
+    }
+    transaction.commit();
+  });
+}
+
+void Registry::compact() {
+  with_database_errors(impl_->file, [&] { impl_->database.exec("VACUUM"); });
+}
+
+std::vector<std::string> Registry::experiments() const {
+  return with_database_errors(impl_->file, [&] {
+    std::vector<std::string> names;
+    SQLite::Statement query(impl_->database, "SELECT name FROM experiment ORDER BY planned DESC, experiment_id DESC");
+    while (query.executeStep()) names.push_back(query.getColumn(0).getString());
+    return names;
+  });
+}
+
+std::optional<PlannedExperiment> Registry::experiment(const std::string& name) const {
+  return with_database_errors(impl_->file, [&] { return load_plan(impl_->database, name); });
+}
+
+std::vector<CellRecord> Registry::cells(const std::string& experiment) const {
+  return with_database_errors(impl_->file, [&] {
+    SQLite::Statement query(
+        impl_->database,
+        std::string(kSelectCells) + "WHERE experiment.name = ? ORDER BY cell.position IS NULL, cell.position, cell_id");
+    query.bind(1, experiment);
+    return impl_->select_cells(query);
+  });
+}
+
+CellRecord Registry::find_cell(const std::string& name) const {
+  return with_database_errors(impl_->file, [&] {
+    SQLite::Statement query(impl_->database, std::string(kSelectCells) + R"sql(
+      WHERE (length(?1) > 0 AND substr(cell.id, 1, length(?1)) = ?1)
+         OR (cell.position IS NOT NULL AND experiment.name || '/' || cell.row || '/' || cell.seed = ?1)
+      ORDER BY experiment.name, cell.row, cell.seed, cell_id)sql");
+    query.bind(1, name);
+    const std::vector<CellRecord> found = impl_->select_cells(query);
+    if (found.empty())
+      throw Error("no cell \"" + name + "\" in " + impl_->file.string() +
+                  "; name it by its ID, the start of it, or EXPERIMENT/ROW/SEED (`silc status` lists them)");
+    if (found.size() > 1) {
+      std::string message = "\"" + name + "\" may mean " + std::to_string(found.size()) + " cells; name one of them:";
+      for (const CellRecord& record : found) message += "\n  " + describe(record);
+      throw Error(message);
+    }
+    return found.front();
+  });
+}
+
+std::vector<MetricRecord> Registry::metrics(const std::string& experiment) const {
+  return with_database_errors(impl_->file, [&] {
+    SQLite::Statement query(impl_->database, std::string(kSelectMetrics) + R"sql(
+      WHERE experiment.name = ? AND cell.position IS NOT NULL AND cell.state = 'finished'
+      ORDER BY cell.position, metric.evaluator, metric.dataset, metric.weights, metric.name)sql");
+    query.bind(1, experiment);
+    return read_metrics(query);
+  });
+}
+
+std::vector<MetricRecord> Registry::metrics(const CellRecord& cell) const {
+  return with_database_errors(impl_->file, [&] {
+    SQLite::Statement query(impl_->database, std::string(kSelectMetrics) + R"sql(
+      WHERE cell.folder = ? ORDER BY metric.evaluator, metric.dataset, metric.weights, metric.name)sql");
+    query.bind(1, cell.cell.folder.generic_string());
+    return read_metrics(query);
+  });
+}
+
+std::optional<Progress> Registry::progress(const CellRecord& cell) const {
+  return with_database_errors(impl_->file, [&]() -> std::optional<Progress> {
+    SQLite::Statement query(impl_->database, R"sql(
+      SELECT step, total_steps, coalesce(last_event_time, 0), name, value FROM step_metric JOIN cell USING (cell_id)
+      WHERE folder = ?1 AND step = (SELECT max(step) FROM step_metric WHERE cell_id = cell.cell_id))sql");
+    query.bind(1, cell.cell.folder.generic_string());
+    std::optional<Progress> progress;
+    while (query.executeStep()) {
+      if (!progress) progress.emplace();
+      progress->step = query.getColumn(0).getInt64();
+      progress->total_steps = optional_integer(query.getColumn(1));
+      progress->last_event_time = query.getColumn(2).getDouble();
+      const std::string name = query.getColumn(3).getString();
+      const double value = query.getColumn(4).getDouble();
+      if (name == "fraction") progress->fraction = value;
+      if (name == "rate") progress->rate = value;
+      if (name == "examples") progress->examples = value;
+      if (name == "flops") progress->flops = value;
+      if (name == "core_seconds") progress->core_seconds = value;
+      if (name == "seconds") progress->seconds = value;
+    }
+    return progress;
+  });
+}
+
+std::vector<AttemptRecord> Registry::attempts(const CellRecord& cell) const {
+  return with_database_errors(impl_->file, [&] {
+    SQLite::Statement query(impl_->database, R"sql(
+      SELECT start, end, exit_code, signal, core_seconds, peak_memory, threads, host
+      FROM attempt JOIN cell USING (cell_id) WHERE folder = ? ORDER BY number)sql");
+    query.bind(1, cell.cell.folder.generic_string());
+    std::vector<AttemptRecord> attempts;
+    while (query.executeStep())
+      attempts.push_back({.start = query.getColumn(0).getDouble(),
+                          .end = query.getColumn(1).getDouble(),
+                          .exit_code = optional_integer(query.getColumn(2)),
+                          .signal = optional_integer(query.getColumn(3)),
+                          .core_seconds = query.getColumn(4).getDouble(),
+                          .peak_memory = query.getColumn(5).getDouble(),
+                          .threads = query.getColumn(6).getInt64(),
+                          .host = query.getColumn(7).getString()});
+    return attempts;
+  });
+}
+
+std::vector<StepMetric> Registry::step_metrics(const CellRecord& cell, const std::string& name) const {
+  return with_database_errors(impl_->file, [&] {
+    SQLite::Statement query(impl_->database, R"sql(
+      SELECT step, name, value FROM step_metric JOIN cell USING (cell_id)
+      WHERE folder = ?1 AND (?2 = '' OR name = ?2) ORDER BY step, name)sql");
+    SQLite::bind(query, cell.cell.folder.generic_string(), name);
+    std::vector<StepMetric> metrics;
+    while (query.executeStep())
+      metrics.push_back({.step = query.getColumn(0).getInt64(),
+                         .name = query.getColumn(1).getString(),
+                         .value = query.getColumn(2).getDouble()});
+    return metrics;
+  });
+}
+
+std::vector<ArtifactRecord> Registry::artifacts(const CellRecord& cell) const {
+  return with_database_errors(impl_->file, [&] {
+    SQLite::Statement query(impl_->database, R"sql(
+      SELECT path, bytes FROM artifact JOIN cell USING (cell_id) WHERE folder = ? ORDER BY path)sql");
+    query.bind(1, cell.cell.folder.generic_string());
+    std::vector<ArtifactRecord> artifacts;
+    while (query.executeStep())
+      artifacts.push_back({.path = query.getColumn(0).getString(), .bytes = query.getColumn(1).getInt64()});
+    return artifacts;
+  });
+}
+
+std::vector<std::string> Registry::check() const {
+  return with_database_errors(impl_->file, [&] {
+    std::vector<std::string> faults;
+    SQLite::Statement integrity(impl_->database, "PRAGMA integrity_check");
+    while (integrity.executeStep())
+      if (const std::string line = integrity.getColumn(0).getString(); line != "ok") faults.push_back(line);
+    SQLite::Statement keys(impl_->database, "PRAGMA foreign_key_check");
+    while (keys.executeStep())
+      faults.push_back("a row of table " + keys.getColumn(0).getString() + " belongs to a row of table " +
+                       keys.getColumn(2).getString() + " that does not exist");
+    return faults;
+  });
+}
+
+}  // namespace silc
