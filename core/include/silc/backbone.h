@@ -28,6 +28,10 @@ class SILC_EXPORT ImageBackbone : public torch::nn::Module {
   // images: [B, 3, H, W] in [-1, 1]. H and W may be smaller than image_size (local crops).
   virtual ImageFeatures forward(const at::Tensor& images) = 0;
   [[nodiscard]] virtual int64_t width() const = 0;  // D
+
+  // The patch tokens [B, N, D] as the contrastive projection can read them, for zero-shot segmentation. Override where
+  // pooling itself transforms what it pools (attention pooling).
+  virtual at::Tensor localize(const ImageFeatures& features) { return features.patches; }
 };
 
 struct TextBackboneContext {

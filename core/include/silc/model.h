@@ -22,6 +22,9 @@ class SILC_EXPORT ImageTower : public torch::nn::Module {
   // features: [..., D] → [..., E], L2-normalised.
   [[nodiscard]] at::Tensor embed(const at::Tensor& features) const;
 
+  // The features' patches → [B, N, E], L2-normalised, in one space with the embeddings of pictures and texts.
+  at::Tensor embed_patches(const ImageFeatures& features);
+
   [[nodiscard]] int64_t width() const;  // D
   [[nodiscard]] int64_t embed_dim() const;
 

@@ -1,8 +1,9 @@
 // Objective plugins: what is minimised.
 //
-// An objective is a torch module. Whatever it registers as parameters is trained together with the
-// model; whatever it registers as parameters, buffers or submodules is in the checkpoint, so that a
-// resumed run continues to the same bits. It keeps no other state between steps.
+// An objective is a torch module. Whatever it registers as parameters that require a gradient is
+// trained together with the model (a step in which one gets no gradient leaves it as it is); whatever it registers as
+// parameters, buffers or submodules is in the checkpoint, so that a resumed run continues to the same bits. It keeps no
+// other state between steps.
 //
 // The engine calls, for each step, in this order and from one thread:
 //

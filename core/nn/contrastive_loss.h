@@ -1,0 +1,65 @@
+// Losses between matched image and text embeddings. All compute in full precision, also under autocast.
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <memory>
+#include <string>
+
+#include "silc/export.h"
+
+namespace silc {
+
+// image, text: [B, E], L2-normalised, row i of one belonging to row i of the other. The greatest value of `scale` and
+// the like is the caller's business.
+
+// CLIP (Radford 2021, figure 3): S = scale · image textᵀ; ½ (CE(S, diagonal) + CE(Sᵀ, diagonal)), a mean over B.
+SILC_EXPORT at::Tensor clip_loss(const at::Tensor& image, const at::Tensor& text, const at::Tensor& scale);
+
+// SigLIP (Zhai 2023, algorithm 1): S = scale · image textᵀ + bias; −1/B Σ_ij log σ(z_ij S_ij) with z = 1 on the
+// diagonal and −1 elsewhere.
+SILC_EXPORT at::Tensor sigmoid_loss(const at::Tensor& image, const at::Tensor& text, const at::Tensor& scale,
+                                    const at::Tensor& bias);
+
+// A loss with the parameters that it learns.
+class SILC_EXPORT ContrastiveLoss : public torch::nn::Module {
+ public:
+  // [B, E], [B, E] → scalar.
+  virtual at::Tensor forward(const at::Tensor& image, const at::Tensor& text) = 0;
+
+  // The mean of the loss over views: image [V·B, E], view by view, against the same text [B, E].
+  at::Tensor over_views(const at::Tensor& image, const at::Tensor& text);
+
+  // Brings parameters back into their range; call it after each update.
+  virtual void clamp() {}
+
+  // exp(logit_scale) for the log, detached.
+  [[nodiscard]] at::Tensor scale() const { return logit_scale_.detach().exp(); }
+
+ protected:
+  explicit ContrastiveLoss(double initial_scale);
+  at::Tensor logit_scale_;  // scalar, the logarithm of the scale
+};
+
+// logit_scale starts at log(1 / 0.07) and is kept at or below log 100 (Radford 2021, section 2.5).
+class SILC_EXPORT ClipLoss : public ContrastiveLoss {
+ public:
+  ClipLoss();
+  at::Tensor forward(const at::Tensor& image, const at::Tensor& text) override;
+  void clamp() override;
+};
+
+// logit_scale starts at log 10, logit_bias at −10 (Zhai 2023, section 3.2).
+class SILC_EXPORT SigmoidLoss : public ContrastiveLoss {
+ public:
+  SigmoidLoss();
+  at::Tensor forward(const at::Tensor& image, const at::Tensor& text) override;
+
+ private:
+  at::Tensor logit_bias_;  // scalar
+};
+
+// `name`: "clip" or "siglip".
+SILC_EXPORT std::shared_ptr<ContrastiveLoss> make_contrastive_loss(const std::string& name);
+
+}  // namespace silc

@@ -1,0 +1,50 @@
+#include "silc/model.h"
+
+#include <torch/nn/init.h>
+
+#include <cmath>
+
+#include "nn/precision.h"
+
+namespace silc {
+
+namespace {
+
+at::Tensor new_projection(int64_t width, int64_t embed_dim) {
+  return torch::nn::init::normal_(at::empty({width, embed_dim}), 0, 1 / std::sqrt(static_cast<double>(width)));
+}
+
+}  // namespace
+
+ImageTower::ImageTower(std::shared_ptr<ImageBackbone> backbone, int64_t embed_dim)
+    : backbone_(register_module("backbone", std::move(backbone))),
+      projection_(register_parameter("projection", new_projection(backbone_->width(), embed_dim))) {}
+
+ImageFeatures ImageTower::forward(const at::Tensor& images) { return backbone_->forward(images); }
+
+at::Tensor ImageTower::embed(const at::Tensor& features) const {
+  return l2_normalize(at::matmul(features, projection_));
+}
+
+at::Tensor ImageTower::embed_patches(const ImageFeatures& features) { return embed(backbone_->localize(features)); }
+
+int64_t ImageTower::width() const { return backbone_->width(); }
+
+int64_t ImageTower::embed_dim() const { return projection_.size(1); }
+
+TextTower::TextTower(std::shared_ptr<TextBackbone> backbone, int64_t embed_dim)
+    : backbone_(register_module("backbone", std::move(backbone))),
+      projection_(register_parameter("projection", new_projection(backbone_->width(), embed_dim))) {}
+
+at::Tensor TextTower::embed(const at::Tensor& tokens) {
+  return l2_normalize(at::matmul(backbone_->forward(tokens), projection_));
+}
+
+int64_t TextTower::embed_dim() const { return projection_.size(1); }
+
+DualEncoder::DualEncoder(std::shared_ptr<ImageTower> image_tower, std::shared_ptr<TextTower> text_tower)
+    : image(register_module("image", std::move(image_tower))), text(register_module("text", std::move(text_tower))) {}
+
+DualEncoder::~DualEncoder() = default;
+
+}  // namespace silc

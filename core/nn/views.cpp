@@ -1,0 +1,31 @@
+#include "nn/views.h"
+
+namespace silc {
+
+namespace {
+
+bool same_size(const at::Tensor& a, const at::Tensor& b) { return a.sizes().slice(1) == b.sizes().slice(1); }
+
+}  // namespace
+
+std::vector<at::Tensor> pooled_features(ImageTower& tower, std::span<const at::Tensor> sets) {
+  std::vector<at::Tensor> features(sets.size());
+  for (std::size_t first = 0; first < sets.size(); ++first) {
+    if (features[first].defined()) continue;
+    std::vector<std::size_t> members;
+    std::vector<at::Tensor> images;
+    std::vector<int64_t> lengths;
+    for (std::size_t i = first; i < sets.size(); ++i) {
+      if (!same_size(sets[first], sets[i])) continue;
+      members.push_back(i);
+      images.push_back(sets[i]);
+      lengths.push_back(sets[i].size(0));
+    }
+    const auto pooled = tower.forward(images.size() == 1 ? images[0] : at::cat(images)).pooled;
+    const auto parts = pooled.split_with_sizes(lengths);
+    for (std::size_t i = 0; i < members.size(); ++i) features[members[i]] = parts[i];
+  }
+  return features;
+}
+
+}  // namespace silc
