@@ -1,0 +1,40 @@
+// SigLIP (Zhai 2023): each pair of picture and caption is a decision of its own, matched or not.
+#include "nn/contrastive_loss.h"
+#include "silc/objective.h"
+
+namespace silc {
+namespace {
+
+constexpr auto kArea = pair_option("area", 0.9, 1.0, 0.01, 1.0, "part of the picture's area that the view shows");
+constexpr auto kFlip = boolean_option("flip", false, "mirror the view half of the time");
+
+class Siglip : public Objective {
+ public:
+  explicit Siglip(const ObjectiveContext& context)
+      : area_(context.options[kArea]), flip_(context.options[kFlip]), model_(context.model) {
+    loss_ = register_module("loss", std::make_shared<SigmoidLoss>());
+  }
+
+  [[nodiscard]] std::vector<ViewSpec> views() const override {
+    return {{.name = "image", .area = area_, .flip = flip_}};
+  }
+
+  StepResult step(const Batch& batch, const Progress& /*progress*/) override {
+    const auto image = model_->image->embed(model_->image->forward(batch.views.at("image")).pooled);  // [B, E]
+    const auto text = model_->text->embed(batch.tokens);                                              // [B, E]
+    return {.terms = {{"contrastive", loss_->forward(image, text)}}, .metrics = {{"logit_scale", loss_->scale()}}};
+  }
+
+  void after_update(const Progress& /*progress*/) override { loss_->clamp(); }
+
+ private:
+  Pair area_;
+  bool flip_;
+  std::shared_ptr<DualEncoder> model_;
+  std::shared_ptr<ContrastiveLoss> loss_;
+};
+
+}  // namespace
+}  // namespace silc
+
+SILC_OBJECTIVE(siglip, silc::Siglip, 1, "SigLIP's sigmoid contrastive loss", silc::kArea, silc::kFlip);
