@@ -12,12 +12,17 @@ namespace silc {
 // One measured quantity of one row: what stands in a cell of the table.
 struct Entry {
   std::vector<double> values;  // one a seed, in order of seeds; missing seeds left out
+  std::vector<int64_t> seeds;  // of the values
   int64_t planned = 0;         // seeds planned
   int64_t failed = 0;          // seeds failed
   double mean = 0;
   std::optional<double> spread;      // sample standard deviation, from two seeds on
   std::optional<double> difference;  // mean − baseline's mean, over the seeds that both have
-  std::optional<double> p_value;     // paired t-test over those seeds, two-sided; from two pairs on
+  int64_t pairs = 0;                 // number of those seeds
+  // Paired t-test over those seeds, two-sided; from two pairs on, if their differences differ. Not of costs.
+  std::optional<double> p_value;
+  bool significant = false;  // p < 0.05 after Holm's correction over the comparisons of the column
+  bool best = false;         // of its column, where higher is better and two rows or more have a value
 };
 
 struct TableRow {
@@ -31,7 +36,9 @@ struct Table {
   std::string experiment;
   std::string name;
   std::string title;
-  std::vector<std::string> columns;
+  std::string baseline;  // a row's name; empty: none
+  std::vector<std::string>
+      columns;  // "EVALUATOR/METRIC", "EVALUATOR/DATASET/METRIC", either with "@WEIGHTS"; "cost/NAME"
   std::vector<TableRow> rows;
   std::vector<std::string> notes;  // test used, missing and failed cells, whose weights
 };
@@ -39,9 +46,11 @@ struct Table {
 struct ReportRequest {
   std::string experiment;
   std::string table;                 // empty: all
-  std::vector<std::string> metrics;  // keep only these columns; empty: all
+  std::vector<std::string> metrics;  // keep only these columns, or those of these metrics; empty: all
 };
 
+// A table without columns gets all metrics and the main costs; an experiment without tables gets one such table. Throws
+// silc::Error for an experiment, table or metric that does not exist, naming those that do.
 std::vector<Table> build_tables(const Registry& registry, const ReportRequest& request);
 
 enum class TableFormat { terminal, markdown, csv, latex, json };
@@ -49,6 +58,9 @@ enum class TableFormat { terminal, markdown, csv, latex, json };
 // Throws silc::Error for an unknown name.
 TableFormat parse_format(const std::string& name);
 
+// terminal: aligned columns, with escapes for bold if `color`; differences are left out where they would make it wider
+// than 120 columns. markdown: as on GitHub. csv: RFC 4180, one line an entry, full precision. latex: booktabs. json:
+// full precision, with the value of every seed.
 std::string format_tables(const std::vector<Table>& tables, TableFormat format, bool color);
 
 }  // namespace silc

@@ -1,0 +1,258 @@
+#include "registry/columns.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cmath>
+#include <cstdlib>
+#include <map>
+#include <string_view>
+
+namespace silc {
+
+namespace {
+
+constexpr std::string_view kCost = "cost/";
+
+// How the numbers of a column read.
+enum class Unit { percent, plain, count, si, seconds, bytes };
+
+Unit unit_of(const std::string& column) {
+  const std::string metric = metric_of(column);
+  if (is_cost(column)) {
+    if (metric == "flops" || metric == "parameters") return Unit::si;
+    if (metric.ends_with("seconds")) return Unit::seconds;
+    if (metric == "peak_memory") return Unit::bytes;
+    return Unit::count;
+  }
+  const bool fraction = metric.starts_with("acc") || metric.starts_with("miou") || metric.starts_with("AP") ||
+                        metric.find("recall") != std::string::npos;
+  return fraction ? Unit::percent : Unit::plain;
+}
+
+// Scale and prefix by which a number reads as 1 to 1000.
+struct Scale {
+  double factor = 1;
+  std::string_view prefix;
+};
+
+Scale si_scale(double value) {
+  constexpr std::array<std::string_view, 7> kPrefixes{"", " k", " M", " G", " T", " P", " E"};
+  std::size_t index = 0;
+  double factor = 1;
+  while (index + 1 < kPrefixes.size() && std::abs(value) >= 999.5 * factor) {
+    factor *= 1000;
+    ++index;
+  }
+  return {factor, kPrefixes[index]};
+}
+
+// Three significant digits, without exponent.
+std::string three_digits(double value) {
+  const double size = std::abs(value);
+  if (size == 0) return "0";
+  return fmt::format("{:.{}f}", value, size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.9995 ? 2 : 3);
+}
+
+// The digits after the point of `text`, so that a spread can be shown to the same place as its mean.
+int decimals(const std::string& text) {
+  const std::size_t point = text.find('.');
+  return point == std::string::npos ? 0 : static_cast<int>(text.size() - point - 1);
+}
+
+bool reads_as_zero(const std::string& text) { return text.find_first_of("123456789") == std::string::npos; }
+
+// "16 384".
+std::string grouped(double value) {
+  const std::string digits = fmt::format("{:.0f}", value);
+  std::string result;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    const bool after_digit = i > 0 && digits[i - 1] != '-';
+    if (after_digit && (digits.size() - i) % 3 == 0) result += ' ';
+    result += digits[i];
+  }
+  return result;
+}
+
+// "mean ± spread unit", both to the same place.
+std::string scaled(double mean, std::optional<double> spread, const Scale& scale, std::string_view unit) {
+  const std::string number = three_digits(mean / scale.factor);
+  const std::string suffix = std::string(scale.prefix) + std::string(unit);
+  if (!spread) return number + suffix;
+  const std::string noise = fmt::format("{:.{}f}", *spread / scale.factor, decimals(number));
+  return reads_as_zero(noise) ? number + suffix : number + " ± " + noise + suffix;
+}
+
+std::string format_seconds(double mean, std::optional<double> spread) {
+  constexpr double kLargestPlain = 119.5;  // "84 s", "1 min 24 s": what can be read at a glance stays plain
+  if (mean < kLargestPlain) return scaled(mean, spread, {}, " s");
+  const auto seconds = static_cast<int64_t>(std::llround(mean));
+  const std::string time = seconds < 3600 ? fmt::format("{} min {:02} s", seconds / 60, seconds % 60)
+                                          : fmt::format("{} h {:02} min", seconds / 3600, seconds % 3600 / 60);
+  if (!spread) return time;
+  const std::string noise = format_seconds(*spread, std::nullopt);
+  return reads_as_zero(noise) ? time : time + " ± " + noise;
+}
+
+std::string format_bytes(double mean, std::optional<double> spread) {
+  constexpr double kMegabyte = 1e6;
+  constexpr double kGigabyte = 1e9;
+  if (mean < 10 * kGigabyte)
+    return scaled(mean, spread, mean < kMegabyte ? Scale{1e3, " k"} : Scale{kMegabyte, " M"}, "B");
+  return scaled(mean, spread, {kGigabyte, " G"}, "B");
+}
+
+std::string format_count(double mean, std::optional<double> spread) {
+  const std::string noise = spread ? grouped(*spread) : "0";
+  return reads_as_zero(noise) ? grouped(mean) : grouped(mean) + " ± " + noise;
+}
+
+// One decimal of a percent: about what the noise of a benchmark leaves to read.
+std::string format_percent(double mean, std::optional<double> spread) {
+  return spread ? fmt::format("{:.1f} ± {:.1f}", 100 * mean, 100 * *spread) : fmt::format("{:.1f}", 100 * mean);
+}
+
+std::string format_plain(double mean, std::optional<double> spread) {
+  const double size = std::abs(mean);
+  if (size != 0 && (size < 1e-3 || size >= 1e5))
+    return spread ? fmt::format("{:.3g} ± {:.1g}", mean, *spread) : fmt::format("{:.3g}", mean);
+  const std::string number = three_digits(mean);
+  return spread ? fmt::format("{} ± {:.{}f}", number, *spread, decimals(number)) : number;
+}
+
+std::string readable_cost(const std::string& metric) {
+  static const std::map<std::string, std::string, std::less<>> kNames{
+      {"flops", "FLOPs"},
+      {"core_seconds", "core time"},
+      {"seconds", "wall time"},
+      {"evaluation_core_seconds", "evaluation core time"},
+      {"peak_memory", "peak memory"}};
+  const auto found = kNames.find(metric);
+  return found == kNames.end() ? metric : found->second;
+}
+
+// "teacher" of "…@teacher"; empty where the column means the row's own weights.
+std::string weights_of(const std::string& column) {
+  const std::size_t at = column.rfind('@');
+  // "recall@1" is a metric, not weights.
+  if (at == std::string::npos || at + 1 == column.size() ||
+      std::isdigit(static_cast<unsigned char>(column[at + 1])) != 0)
+    return "";
+  return column.substr(at + 1);
+}
+
+struct Range {
+  char32_t first;
+  char32_t last;
+};
+
+bool within(char32_t code, const auto& ranges) {
+  return std::ranges::any_of(ranges, [&](const Range& range) { return code >= range.first && code <= range.last; });
+}
+
+// Two columns on a terminal: East Asian Width W and F of Unicode, and pictographs.
+bool is_wide(char32_t code) {
+  constexpr std::array<Range, 13> kWide{{{0x1100, 0x115F},
+                                         {0x2E80, 0x303E},
+                                         {0x3041, 0x33FF},
+                                         {0x3400, 0x4DBF},
+                                         {0x4E00, 0x9FFF},
+                                         {0xA000, 0xA4CF},
+                                         {0xAC00, 0xD7A3},
+                                         {0xF900, 0xFAFF},
+                                         {0xFE30, 0xFE6F},
+                                         {0xFF00, 0xFF60},
+                                         {0xFFE0, 0xFFE6},
+                                         {0x1F300, 0x1FAFF},
+                                         {0x20000, 0x3FFFD}}};
+  return within(code, kWide);
+}
+
+// Combining marks, joiners and variation selectors.
+bool has_no_width(char32_t code) {
+  constexpr std::array<Range, 6> kZero{
+      {{0x0300, 0x036F}, {0x1AB0, 0x1AFF}, {0x1DC0, 0x1DFF}, {0x200B, 0x200F}, {0x20D0, 0x20FF}, {0xFE00, 0xFE0F}}};
+  return within(code, kZero);
+}
+
+}  // namespace
+
+std::string column_of(const MetricRecord& metric) { return metric.evaluator + "/" + metric.name; }
+
+std::string qualified_column_of(const MetricRecord& metric) {
+  return metric.evaluator + "/" + metric.dataset + "/" + metric.name;
+}
+
+bool is_cost(const std::string& column) { return column.starts_with(kCost); }
+
+std::string metric_of(const std::string& column) {
+  const std::string weights = weights_of(column);
+  const std::string plain = column.substr(0, column.size() - (weights.empty() ? 0 : weights.size() + 1));
+  return plain.substr(plain.rfind('/') + 1);
+}
+
+bool higher_is_better(const std::string& column) {
+  const std::string metric = metric_of(column);
+  const auto names = [&](std::string_view word) { return metric.find(word) != std::string::npos; };
+  return !is_cost(column) && !names("loss") && !names("error") && !names("perplexity");
+}
+
+std::vector<std::string> column_headers(const std::vector<std::string>& columns) {
+  const auto short_header = [](const std::string& column) {
+    if (is_cost(column)) return readable_cost(metric_of(column));
+    const std::string weights = weights_of(column);
+    return metric_of(column) + (weights.empty() ? "" : "@" + weights);
+  };
+  std::map<std::string, int> uses;
+  for (const std::string& column : columns) ++uses[short_header(column)];
+  std::vector<std::string> headers;
+  for (const std::string& column : columns) {
+    const std::string header = short_header(column);
+    headers.push_back(uses[header] > 1 ? column : header);
+    if (unit_of(column) == Unit::percent) headers.back() += " %";
+  }
+  return headers;
+}
+
+std::string format_value(const std::string& column, double mean, std::optional<double> spread) {
+  switch (unit_of(column)) {
+    case Unit::percent:
+      return format_percent(mean, spread);
+    case Unit::plain:
+      return format_plain(mean, spread);
+    case Unit::count:
+      return format_count(mean, spread);
+    case Unit::si:
+      return scaled(mean, spread, si_scale(mean), "");
+    case Unit::seconds:
+      return format_seconds(mean, spread);
+    case Unit::bytes:
+      return format_bytes(mean, spread);
+  }
+  return "";
+}
+
+std::string format_difference(const std::string& column, double difference) {
+  if (is_cost(column)) return "";
+  const std::string number = format_value(column, std::abs(difference), std::nullopt);
+  if (reads_as_zero(number)) return fmt::format("±{}", number);
+  return fmt::format("{}{}", difference < 0 ? "−" : "+", number);
+}
+
+std::size_t display_width(std::string_view text) {
+  std::size_t width = 0;
+  for (std::size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    const std::size_t length = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    char32_t code = length == 1 ? lead : lead & (0xFFU >> (length + 1));
+    for (std::size_t j = i + 1; j < std::min(i + length, text.size()); ++j)
+      code = (code << 6U) | (static_cast<unsigned char>(text[j]) & 0x3FU);
+    if (!has_no_width(code)) width += is_wide(code) ? 2 : 1;
+    i += length;
+  }
+  return width;
+}
+
+}  // namespace silc

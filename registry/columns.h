@@ -1,0 +1,32 @@
+// Columns of tables: how they are named, what they mean and how their numbers read. Inside registry only.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "registry/registry.h"
+
+namespace silc {
+
+std::string column_of(const MetricRecord& metric);            // "EVALUATOR/METRIC"
+std::string qualified_column_of(const MetricRecord& metric);  // "EVALUATOR/DATASET/METRIC"
+
+bool is_cost(const std::string& column);
+// The metric's name: "image_retrieval_recall@1" of "zero_shot_retrieval/image_retrieval_recall@1@teacher".
+std::string metric_of(const std::string& column);
+bool higher_is_better(const std::string& column);
+
+// Headers for people: "acc1 %", "FLOPs"; with the evaluator before it where two columns would read the same.
+std::vector<std::string> column_headers(const std::vector<std::string>& columns);
+
+// "57.3 ± 1.2", "12.3 T", "1 min 24 s ± 2 s", "16 384". A spread that would read as zero is left out of costs.
+std::string format_value(const std::string& column, double mean, std::optional<double> spread);
+// "+2.1", "−0.4", in the unit of format_value. Empty for costs.
+std::string format_difference(const std::string& column, double difference);
+
+// Columns that a text takes on a terminal. UTF-8.
+std::size_t display_width(std::string_view text);
+
+}  // namespace silc

@@ -1,0 +1,327 @@
+// Tables as text: one writer a format, all from the same words for an entry.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "registry/columns.h"
+#include "registry/report.h"
+#include "silc/error.h"
+
+namespace silc {
+
+namespace {
+
+constexpr std::size_t kTerminalWidth = 120;
+constexpr std::array<std::pair<std::string_view, TableFormat>, 5> kFormats{{{"terminal", TableFormat::terminal},
+                                                                            {"markdown", TableFormat::markdown},
+                                                                            {"csv", TableFormat::csv},
+                                                                            {"latex", TableFormat::latex},
+                                                                            {"json", TableFormat::json}}};
+
+struct Cell {
+  std::string text;
+  bool best = false;
+};
+
+// A table as people read it: header first, one cell a column.
+using Grid = std::vector<std::vector<Cell>>;
+
+std::size_t row_n(const TableRow& row) {
+  std::size_t n = 0;
+  for (const Entry& entry : row.entries) n = std::max(n, entry.values.size());
+  return n;
+}
+
+// "3", or "2 of 3".
+std::string count_text(const TableRow& row) {
+  const std::size_t n = row_n(row);
+  const int64_t planned = row.entries.empty() ? 0 : row.entries.front().planned;
+  if (static_cast<int64_t>(n) == planned) return std::to_string(n);
+  return fmt::format("{} of {}", n, planned);
+}
+
+std::string entry_text(const std::string& column, const Entry& entry, std::size_t row_seeds, bool with_difference) {
+  if (entry.values.empty()) return entry.failed > 0 && row_seeds == 0 ? "failed" : "–";
+  std::string text = format_value(column, entry.mean, entry.spread);
+  const std::string difference =
+      with_difference && entry.difference ? format_difference(column, *entry.difference) : "";
+  const std::string_view mark = !entry.significant ? "" : *entry.difference > 0 ? "▲" : "▼";
+  if (!difference.empty())
+    text += fmt::format(" ({}{}{})", difference, mark.empty() ? "" : " ", mark);
+  else if (!mark.empty())
+    text += fmt::format(" {}", mark);
+  if (entry.values.size() != row_seeds) text += fmt::format(" (n = {})", entry.values.size());
+  return text;
+}
+
+Grid make_grid(const Table& table, bool with_differences) {
+  Grid grid(1);
+  grid[0].push_back({"row"});
+  for (std::string& header : column_headers(table.columns)) grid[0].push_back({std::move(header)});
+  grid[0].push_back({"n"});
+  grid[0].push_back({"weights"});
+  for (const TableRow& row : table.rows) {
+    std::vector<Cell>& cells = grid.emplace_back();
+    cells.push_back({row.name});
+    for (std::size_t i = 0; i < table.columns.size(); ++i)
+      cells.push_back(
+          {entry_text(table.columns[i], row.entries[i], row_n(row), with_differences), row.entries[i].best});
+    cells.push_back({count_text(row)});
+    cells.push_back({row.weights.empty() ? "–" : row.weights});
+  }
+  return grid;
+}
+
+std::string heading(const Table& table) {
+  return table.title.empty() ? fmt::format("{}: {}", table.experiment, table.name)
+                             : fmt::format("{}: {} – {}", table.experiment, table.name, table.title);
+}
+
+std::vector<std::size_t> column_widths(const Grid& grid) {
+  std::vector<std::size_t> widths(grid.front().size());
+  for (const auto& row : grid)
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], display_width(row[i].text));
+  return widths;
+}
+
+std::size_t total_width(const std::vector<std::size_t>& widths) {
+  std::size_t total = 0;
+  for (const std::size_t width : widths) total += width + 2;
+  return total - 2;
+}
+
+void replace_all(std::string& text, std::string_view from, std::string_view to) {
+  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+    text.replace(at, from.size(), to);
+}
+
+// Numbers stand to the right, names (the first column and the last) to the left.
+bool is_name_column(std::size_t column, std::size_t columns) { return column == 0 || column + 1 == columns; }
+
+// Notes wrapped at the terminal's width.
+std::string wrapped(std::string_view text) {
+  std::string result;
+  std::size_t width = 0;
+  while (!text.empty()) {
+    const std::size_t space = std::min(text.find(' '), text.size());
+    const std::string_view word = text.substr(0, space);
+    const std::size_t needed = display_width(word);
+    if (width > 0 && width + 1 + needed > kTerminalWidth) {
+      result += "\n";
+      width = 0;
+    }
+    if (width > 0) result += " ";
+    width += needed + (width > 0 ? 1 : 0);
+    result += word;
+    text.remove_prefix(std::min(space + 1, text.size()));
+  }
+  return result + "\n";
+}
+
+std::string format_terminal(const Table& table, bool color) {
+  Grid grid = make_grid(table, true);
+  if (total_width(column_widths(grid)) > kTerminalWidth) grid = make_grid(table, false);
+  const std::vector<std::size_t> widths = column_widths(grid);
+
+  const std::string_view bold = color ? "\x1b[1m" : "";
+  const std::string_view plain = color ? "\x1b[0m" : "";
+  std::string text = fmt::format("{}{}{}\n\n", bold, heading(table), plain);
+  for (std::size_t r = 0; r < grid.size(); ++r) {
+    std::string line;
+    for (std::size_t c = 0; c < widths.size(); ++c) {
+      const Cell& cell = grid[r][c];
+      const std::string padding(widths[c] - display_width(cell.text), ' ');
+      const bool left = is_name_column(c, widths.size());
+      if (c > 0) line += "  ";
+      if (!left) line += padding;
+      line += cell.best ? fmt::format("{}{}{}", bold, cell.text, plain) : cell.text;
+      if (left && c + 1 < widths.size()) line += padding;
+    }
+    text += line + "\n";
+    if (r > 0) continue;
+    for (std::size_t i = 0; i < total_width(widths); ++i) text += "─";
+    text += "\n";
+  }
+  if (!table.notes.empty()) text += "\n";
+  for (const std::string& note : table.notes) text += wrapped(note);
+  return text;
+}
+
+std::string escape_markdown(std::string text) {
+  for (const std::string_view special : {"\\", "|", "*", "_", "<", "`"})
+    replace_all(text, special, fmt::format("\\{}", special));
+  return text;
+}
+
+std::string format_markdown(const Table& table) {
+  const Grid grid = make_grid(table, true);
+  const std::size_t columns = grid.front().size();
+  std::string text = fmt::format("### {}\n\n", escape_markdown(heading(table)));
+  for (std::size_t r = 0; r < grid.size(); ++r) {
+    text += "|";
+    for (const Cell& cell : grid[r]) {
+      const std::string escaped = escape_markdown(cell.text);
+      text += cell.best ? fmt::format(" **{}** |", escaped) : fmt::format(" {} |", escaped);
+    }
+    text += "\n";
+    if (r > 0) continue;
+    text += "|";
+    for (std::size_t c = 0; c < columns; ++c) text += is_name_column(c, columns) ? " :-- |" : " --: |";
+    text += "\n";
+  }
+  if (!table.notes.empty()) text += "\n";
+  for (const std::string& note : table.notes) text += fmt::format("- {}\n", escape_markdown(note));
+  return text;
+}
+
+std::string escape_latex(const std::string& text) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 17> kReplacements{{{"\\", "\\textbackslash{}"},
+                                                                                         {"&", "\\&"},
+                                                                                         {"%", "\\%"},
+                                                                                         {"$", "\\$"},
+                                                                                         {"#", "\\#"},
+                                                                                         {"_", "\\_"},
+                                                                                         {"{", "\\{"},
+                                                                                         {"}", "\\}"},
+                                                                                         {"~", "\\textasciitilde{}"},
+                                                                                         {"^", "\\textasciicircum{}"},
+                                                                                         {"<", "$<$"},
+                                                                                         {">", "$>$"},
+                                                                                         {"±", "$\\pm$"},
+                                                                                         {"−", "$-$"},
+                                                                                         {"–", "--"},
+                                                                                         {"▲", "$\\uparrow$"},
+                                                                                         {"▼", "$\\downarrow$"}}};
+  std::string escaped;
+  for (std::string_view rest = text; !rest.empty();) {
+    const auto* found =
+        std::ranges::find_if(kReplacements, [&](const auto& pair) { return rest.starts_with(pair.first); });
+    if (found == kReplacements.end()) {
+      escaped += rest.front();
+      rest.remove_prefix(1);
+    } else {
+      escaped += found->second;
+      rest.remove_prefix(found->first.size());
+    }
+  }
+  return escaped;
+}
+
+std::string format_latex(const Table& table) {
+  const Grid grid = make_grid(table, false);
+  const std::size_t columns = grid.front().size();
+  std::string layout;
+  for (std::size_t c = 0; c < columns; ++c) layout += is_name_column(c, columns) ? 'l' : 'r';
+  std::string text = "% needs \\usepackage{booktabs}\n\\begin{table}\n\\centering\n";
+  text += fmt::format("\\caption{{{}}}\n", escape_latex(table.title.empty() ? table.name : table.title));
+  text += fmt::format("\\label{{tab:{}-{}}}\n", table.experiment, table.name);
+  text += fmt::format("\\begin{{tabular}}{{{}}}\n\\toprule\n", layout);
+  for (std::size_t r = 0; r < grid.size(); ++r) {
+    for (std::size_t c = 0; c < columns; ++c) {
+      const std::string escaped = escape_latex(grid[r][c].text);
+      if (c > 0) text += " & ";
+      text += grid[r][c].best ? fmt::format("\\textbf{{{}}}", escaped) : escaped;
+    }
+    text += " \\\\\n";
+    if (r == 0) text += "\\midrule\n";
+  }
+  text += "\\bottomrule\n\\end{tabular}\n";
+  for (const std::string& note : table.notes) text += fmt::format("\\par\\footnotesize {}\n", escape_latex(note));
+  return text + "\\end{table}\n";
+}
+
+std::string csv_field(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = text;
+  replace_all(quoted, "\"", "\"\"");
+  return fmt::format("\"{}\"", quoted);
+}
+
+// Shortest text that reads back as the same number.
+std::string exact(const std::optional<double>& value) { return value ? fmt::format("{}", *value) : ""; }
+
+std::string format_csv(const std::vector<Table>& tables) {
+  std::string text = "experiment,table,row,weights,column,mean,spread,n,planned,failed,difference,p_value\r\n";
+  for (const Table& table : tables)
+    for (const TableRow& row : table.rows)
+      for (std::size_t i = 0; i < table.columns.size(); ++i) {
+        const Entry& entry = row.entries[i];
+        const std::optional<double> mean = entry.values.empty() ? std::nullopt : std::optional(entry.mean);
+        text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{}\r\n", csv_field(table.experiment),
+                            csv_field(table.name), csv_field(row.name), csv_field(row.weights),
+                            csv_field(table.columns[i]), exact(mean), exact(entry.spread), entry.values.size(),
+                            entry.planned, entry.failed, exact(entry.difference), exact(entry.p_value));
+      }
+  return text;
+}
+
+using Json = nlohmann::ordered_json;
+
+Json json_number(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
+
+Json json_entry(const std::string& column, const Entry& entry) {
+  Json values = Json::array();
+  for (std::size_t i = 0; i < entry.values.size(); ++i)
+    values.push_back({{"seed", entry.seeds[i]}, {"value", entry.values[i]}});
+  return {{"column", column},
+          {"mean", entry.values.empty() ? Json(nullptr) : Json(entry.mean)},
+          {"spread", json_number(entry.spread)},
+          {"n", entry.values.size()},
+          {"planned", entry.planned},
+          {"failed", entry.failed},
+          {"difference", json_number(entry.difference)},
+          {"pairs", entry.pairs},
+          {"p_value", json_number(entry.p_value)},
+          {"significant", entry.significant},
+          {"values", std::move(values)}};
+}
+
+std::string format_json(const std::vector<Table>& tables) {
+  Json array = Json::array();
+  for (const Table& table : tables) {
+    Json rows = Json::array();
+    for (const TableRow& row : table.rows) {
+      Json entries = Json::array();
+      for (std::size_t i = 0; i < table.columns.size(); ++i)
+        entries.push_back(json_entry(table.columns[i], row.entries[i]));
+      rows.push_back(
+          {{"name", row.name}, {"weights", row.weights}, {"baseline", row.baseline}, {"entries", std::move(entries)}});
+    }
+    array.push_back({{"experiment", table.experiment},
+                     {"name", table.name},
+                     {"title", table.title},
+                     {"baseline", table.baseline},
+                     {"columns", table.columns},
+                     {"rows", std::move(rows)},
+                     {"notes", table.notes}});
+  }
+  return Json{{"tables", std::move(array)}}.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+TableFormat parse_format(const std::string& name) {
+  const auto* found = std::ranges::find(kFormats, name, &decltype(kFormats)::value_type::first);
+  if (found != kFormats.end()) return found->second;
+  throw Error(fmt::format("no table format \"{}\"; there are: terminal, markdown, csv, latex, json", name));
+}
+
+std::string format_tables(const std::vector<Table>& tables, TableFormat format, bool color) {
+  if (format == TableFormat::csv) return format_csv(tables);
+  if (format == TableFormat::json) return format_json(tables);
+  std::string text;
+  for (const Table& table : tables) {
+    if (!text.empty()) text += "\n";
+    text += format == TableFormat::markdown ? format_markdown(table)
+            : format == TableFormat::latex  ? format_latex(table)
+                                            : format_terminal(table, color);
+  }
+  return text;
+}
+
+}  // namespace silc

@@ -1,0 +1,272 @@
+#include "registry/report.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "registry/columns.h"
+#include "registry/statistics.h"
+#include "silc/error.h"
+
+namespace silc {
+
+namespace {
+
+constexpr double kSignificance = 0.05;
+
+// Values of one column: (row, seed) → value.
+using ColumnValues = std::map<std::pair<std::string, int64_t>, double>;
+
+std::string list(const std::vector<std::string>& names) {
+  return names.empty() ? "none" : fmt::format("\"{}\"", fmt::join(names, "\", \""));
+}
+
+// Everything that tables of one experiment are made from.
+class Results {
+ public:
+  Results(const Registry& registry, const std::string& experiment) : metrics_(registry.metrics(experiment)) {
+    for (const CellRecord& cell : registry.cells(experiment)) {
+      if (!cell.current) continue;
+      ++planned_[cell.cell.row];
+      if (cell.state == CellState::failed) ++failed_[cell.cell.row];
+    }
+    for (const MetricRecord& metric : metrics_) {
+      for (const std::string& base : {column_of(metric), qualified_column_of(metric)}) {
+        if (metric.primary) columns_[base][{metric.row, metric.seed}] = metric.value;
+        columns_[base + "@" + metric.weights][{metric.row, metric.seed}] = metric.value;
+      }
+      datasets_[column_of(metric)].insert(metric.dataset);
+      if (metric.primary && metric.evaluator != "cost") weights_[metric.row] = metric.weights;
+    }
+  }
+
+  // A column whose evaluator was run on several datasets becomes one column for each.
+  [[nodiscard]] std::vector<std::string> expand(const std::string& column) const {
+    for (const MetricRecord& metric : metrics_) {
+      const std::string base = column_of(metric);
+      if (!column.starts_with(base) || datasets_.at(base).size() < 2) continue;
+      const std::string rest = column.substr(base.size());
+      if (!rest.empty() && rest != "@" + metric.weights) continue;
+      std::vector<std::string> expanded;
+      for (const std::string& dataset : datasets_.at(base))
+        expanded.push_back(metric.evaluator + "/" + dataset + "/" + metric.name + rest);
+      return expanded;
+    }
+    return {column};
+  }
+
+  // All metrics of the weights that plain columns mean, then the main costs.
+  [[nodiscard]] std::vector<std::string> standard_columns() const {
+    std::vector<std::string> columns;
+    for (const MetricRecord& metric : metrics_) {
+      const std::string column = column_of(metric);
+      if (metric.evaluator != "cost" && metric.primary && std::ranges::find(columns, column) == columns.end())
+        columns.push_back(column);
+    }
+    for (const char* cost : {"cost/examples", "cost/flops", "cost/core_seconds", "cost/peak_memory"})
+      columns.emplace_back(cost);
+    return columns;
+  }
+
+  // Entry without comparison.
+  [[nodiscard]] Entry entry(const std::string& column, const std::string& row) const {
+    Entry entry{.values = {},
+                .seeds = {},
+                .planned = count(planned_, row),
+                .failed = count(failed_, row),
+                .spread = {},
+                .difference = {},
+                .p_value = {}};
+    const auto found = columns_.find(column);
+    if (found == columns_.end()) return entry;
+    for (auto value = found->second.lower_bound({row, std::numeric_limits<int64_t>::min()});
+         value != found->second.end() && value->first.first == row; ++value) {
+      entry.seeds.push_back(value->first.second);
+      entry.values.push_back(value->second);
+    }
+    if (!entry.values.empty()) entry.mean = mean(entry.values);
+    entry.spread = sample_standard_deviation(entry.values);
+    return entry;
+  }
+
+  [[nodiscard]] std::string weights(const std::string& row) const {
+    const auto found = weights_.find(row);
+    return found == weights_.end() ? "" : found->second;
+  }
+
+ private:
+  static int64_t count(const std::map<std::string, int64_t>& counts, const std::string& row) {
+    const auto found = counts.find(row);
+    return found == counts.end() ? 0 : found->second;
+  }
+
+  std::vector<MetricRecord> metrics_;
+  std::map<std::string, ColumnValues> columns_;
+  std::map<std::string, std::set<std::string>> datasets_;  // of a column
+  std::map<std::string, int64_t> planned_;                 // cells of a row
+  std::map<std::string, int64_t> failed_;
+  std::map<std::string, std::string> weights_;
+};
+
+void compare(Entry& entry, const Entry& baseline, bool tested) {
+  std::vector<double> differences;
+  for (std::size_t i = 0; i < entry.seeds.size(); ++i) {
+    const auto other = std::ranges::find(baseline.seeds, entry.seeds[i]);
+    if (other != baseline.seeds.end())
+      differences.push_back(entry.values[i] -
+                            baseline.values[static_cast<std::size_t>(other - baseline.seeds.begin())]);
+  }
+  entry.pairs = static_cast<int64_t>(differences.size());
+  if (differences.empty()) return;
+  entry.difference = mean(differences);
+  if (tested) entry.p_value = paired_t_test(differences);
+}
+
+// The comparisons of one column are one family of hypotheses.
+void mark_significant(std::vector<TableRow>& rows, std::size_t column) {
+  std::vector<Entry*> tested;
+  std::vector<double> p_values;
+  for (TableRow& row : rows) {
+    Entry& entry = row.entries[column];
+    if (!entry.p_value) continue;
+    tested.push_back(&entry);
+    p_values.push_back(*entry.p_value);
+  }
+  const std::vector<bool> rejected = reject_by_holm(p_values, kSignificance);
+  for (std::size_t i = 0; i < tested.size(); ++i) tested[i]->significant = rejected[i];
+}
+
+void mark_best(std::vector<TableRow>& rows, std::size_t column) {
+  std::vector<Entry*> entries;
+  for (TableRow& row : rows)
+    if (!row.entries[column].values.empty()) entries.push_back(&row.entries[column]);
+  if (entries.size() < 2) return;
+  const double best = (*std::ranges::max_element(entries, {}, [](const Entry* entry) { return entry->mean; }))->mean;
+  for (Entry* entry : entries) entry->best = entry->mean == best;
+}
+
+std::vector<std::string> choose_columns(const PlannedTable& planned, const Results& results,
+                                        const std::vector<std::string>& wanted) {
+  std::vector<std::string> columns;
+  for (const std::string& column : planned.columns.empty() ? results.standard_columns() : planned.columns)
+    std::ranges::move(results.expand(column), std::back_inserter(columns));
+  if (wanted.empty()) return columns;
+  std::vector<std::string> chosen;
+  for (const std::string& column : columns) {
+    const auto matches = [&](const std::string& name) { return column == name || metric_of(column) == name; };
+    if (std::ranges::any_of(wanted, matches)) chosen.push_back(column);
+  }
+  return chosen;
+}
+
+void note_statistics(Table& table) {
+  std::size_t largest_n = 0;
+  std::set<int64_t> pairs;
+  for (const TableRow& row : table.rows)
+    for (const Entry& entry : row.entries) {
+      largest_n = std::max(largest_n, entry.values.size());
+      if (entry.p_value) pairs.insert(entry.pairs);
+    }
+  if (largest_n == 0) return;
+  if (largest_n == 1) {
+    table.notes.emplace_back("One seed only: no spread and no test, and one seed tells nothing about noise.");
+    return;
+  }
+  table.notes.emplace_back("Mean ± sample standard deviation over n seeds.");
+  if (pairs.empty()) return;
+  table.notes.push_back(
+      fmt::format("▲ above, ▼ below \"{}\": paired two-sided t-test over common seeds (n = {}), p < {} after Holm's "
+                  "correction over "
+                  "the comparisons of the column. Not marked: no difference shown by that test. Costs are not tested.",
+                  table.baseline, fmt::join(pairs, ", "), kSignificance));
+}
+
+void note_gaps(Table& table) {
+  for (const TableRow& row : table.rows) {
+    std::size_t most = 0;
+    for (const Entry& entry : row.entries) most = std::max(most, entry.values.size());
+    const int64_t planned = row.entries.empty() ? 0 : row.entries.front().planned;
+    const int64_t failed = row.entries.empty() ? 0 : row.entries.front().failed;
+    const int64_t missing = planned - failed - static_cast<int64_t>(most);
+    if (planned == 0) table.notes.push_back(fmt::format("\"{}\": not part of the last run.", row.name));
+    if (failed > 0) table.notes.push_back(fmt::format("\"{}\": {} of {} seeds failed.", row.name, failed, planned));
+    if (missing > 0) table.notes.push_back(fmt::format("\"{}\": {} of {} seeds missing.", row.name, missing, planned));
+    for (std::size_t i = 0; i < row.entries.size(); ++i)
+      if (most > 0 && row.entries[i].values.empty())
+        table.notes.push_back(fmt::format("\"{}\": {} was not recorded.", row.name, table.columns[i]));
+  }
+}
+
+Table build_table(const PlannedExperiment& experiment, const PlannedTable& planned, const Results& results,
+                  std::vector<std::string> columns) {
+  Table table{.experiment = experiment.name,
+              .name = planned.name,
+              .title = planned.title,
+              .baseline = planned.baseline,
+              .columns = std::move(columns),
+              .rows = {},
+              .notes = {}};
+  for (const std::string& name : planned.rows.empty() ? experiment.rows : planned.rows) {
+    TableRow& row = table.rows.emplace_back();
+    row.name = name;
+    row.weights = results.weights(name);
+    row.baseline = name == planned.baseline;
+    for (const std::string& column : table.columns) {
+      Entry& entry = row.entries.emplace_back(results.entry(column, name));
+      if (!row.baseline && !planned.baseline.empty())
+        compare(entry, results.entry(column, planned.baseline), !is_cost(column));
+    }
+  }
+  for (std::size_t column = 0; column < table.columns.size(); ++column) {
+    mark_significant(table.rows, column);
+    if (higher_is_better(table.columns[column])) mark_best(table.rows, column);
+  }
+  note_statistics(table);
+  note_gaps(table);
+  return table;
+}
+
+}  // namespace
+
+std::vector<Table> build_tables(const Registry& registry, const ReportRequest& request) {
+  const auto experiment = registry.experiment(request.experiment);
+  if (!experiment)
+    throw Error(fmt::format("no experiment \"{}\" in the registry; there is: {}", request.experiment,
+                            list(registry.experiments())));
+  std::vector<PlannedTable> planned = experiment->tables;
+  if (planned.empty())
+    planned.push_back({.name = "results",
+                       .title = experiment->title,
+                       .baseline = experiment->rows.empty() ? "" : experiment->rows.front(),
+                       .columns = {},
+                       .rows = {}});
+
+  const Results results(registry, request.experiment);
+  std::vector<Table> tables;
+  std::vector<std::string> names;
+  std::vector<std::string> known_columns;
+  for (const PlannedTable& table : planned) {
+    names.push_back(table.name);
+    if (!request.table.empty() && table.name != request.table) continue;
+    std::ranges::move(choose_columns(table, results, {}), std::back_inserter(known_columns));
+    std::vector<std::string> columns = choose_columns(table, results, request.metrics);
+    if (columns.empty() && !request.metrics.empty()) continue;
+    tables.push_back(build_table(*experiment, table, results, std::move(columns)));
+  }
+  if (!request.table.empty() && std::ranges::find(names, request.table) == names.end())
+    throw Error(fmt::format("experiment \"{}\" has no table \"{}\"; there is: {}", request.experiment, request.table,
+                            list(names)));
+  for (const std::string& metric : request.metrics)
+    if (std::ranges::none_of(
+            known_columns, [&](const std::string& column) { return column == metric || metric_of(column) == metric; }))
+      throw Error(fmt::format("no table of experiment \"{}\" has a column \"{}\"; there is: {}", request.experiment,
+                              metric, list(known_columns)));
+  return tables;
+}
+
+}  // namespace silc
