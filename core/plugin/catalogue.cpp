@@ -122,12 +122,18 @@ std::pair<PluginInfo, std::size_t> parse_record(const fs::path& library, std::sp
   plugin.version = header.version;
   plugin.library = library;
   if (plugin.name.empty() || plugin.factory.empty()) damaged(library, "hold a plugin without a name");
+  const auto reserved = reserved_keys(plugin.kind);
   std::set<std::string> names;
   for (uint32_t i = 0; i < header.option_count; ++i) {
     plugin.options.push_back(checked_option(library, bytes.data() + sizeof(header) + i * sizeof(OptionRecord)));
     if (!names.insert(plugin.options.back().name).second)
       throw Error(fmt::format("{}: {} \"{}\" declares the option \"{}\" twice", library.string(),
                               kind_name(plugin.kind), plugin.name, plugin.options.back().name));
+    if (std::find(reserved.begin(), reserved.end(), plugin.options.back().name) != reserved.end())
+      throw Error(
+          fmt::format("{}: {} \"{}\" declares the option \"{}\", a name that experiment files use themselves; "
+                      "rename it",
+                      library.string(), kind_name(plugin.kind), plugin.name, plugin.options.back().name));
   }
   return {std::move(plugin), header.size};
 }
@@ -169,6 +175,28 @@ std::string_view kind_name(PluginKind kind) {
       return "tokenizer";
   }
   return "plugin";
+}
+
+std::span<const std::string_view> reserved_keys(PluginKind kind) {
+  static constexpr std::string_view kName[] = {"name"};
+  static constexpr std::string_view kImageBackbone[] = {"backbone", "image_size"};
+  static constexpr std::string_view kTextBackbone[] = {"backbone", "tokenizer", "context_length"};
+  static constexpr std::string_view kDataset[] = {"dataset", "split", "fingerprint"};
+  static constexpr std::string_view kTokenizer[] = {"tokenizer"};
+  switch (kind) {
+    case PluginKind::objective:
+    case PluginKind::evaluator:
+      return kName;
+    case PluginKind::image_backbone:
+      return kImageBackbone;
+    case PluginKind::text_backbone:
+      return kTextBackbone;
+    case PluginKind::dataset:
+      return kDataset;
+    case PluginKind::tokenizer:
+      return kTokenizer;
+  }
+  return {};
 }
 
 std::vector<PluginInfo> read_plugins(const fs::path& library) {

@@ -30,6 +30,10 @@ struct RefusedLibrary {
 // "objective", "image backbone", …: as people read it.
 std::string_view kind_name(PluginKind kind);
 
+// Keys that stand beside a plugin's options in experiment files ("split" beside those of a dataset), the one that names
+// the plugin first. No option may have such a name.
+std::span<const std::string_view> reserved_keys(PluginKind kind);
+
 // The plugins declared in one file. Reads the ELF section only: nothing of the file runs.
 // Throws silc::Error, naming the file, the fault and the remedy, for a file that is not a shared library, holds no
 // plugin, is damaged, or was built against another silc ABI, LibTorch or compiler ABI.

@@ -54,7 +54,7 @@ std::string option_domain(const OptionRecord& option) {
     case OptionType::number:
       return "a number" + range;
     case OptionType::text:
-      return option.choices[0] == 0 ? "a text" : "one of " + quoted_list(split(option.choices));
+      return option.choices[0] == 0 ? "a text" : quoted_list(split(option.choices), "or");
     case OptionType::pair:
       return "two numbers" + range + ", the first not above the second";
     case OptionType::texts:

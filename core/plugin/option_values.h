@@ -9,7 +9,7 @@
 
 namespace silc {
 
-// What an option takes, as people read it: "an integer from 0 to 32", "one of "a" and "b"".
+// What an option takes, as people read it: "an integer from 0 to 32", ""a" or "b"".
 std::string option_domain(const OptionRecord& option);
 
 OptionValue default_value(const OptionRecord& option);

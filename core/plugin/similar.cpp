@@ -1,5 +1,7 @@
 #include "plugin/similar.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 #include <vector>
@@ -50,11 +52,11 @@ std::string most_similar(std::string_view name, std::span<const std::string> can
   return best;
 }
 
-std::string quoted_list(std::span<const std::string> names) {
+std::string quoted_list(std::span<const std::string> names, std::string_view conjunction) {
   std::string result;
   for (std::size_t i = 0; i < names.size(); ++i) {
-    if (i > 0) result += i + 1 == names.size() ? " and " : ", ";
-    result += '"' + names[i] + '"';
+    if (i > 0) result += i + 1 == names.size() ? fmt::format(" {} ", conjunction) : ", ";
+    result += fmt::format("\"{}\"", names[i]);
   }
   return result;
 }

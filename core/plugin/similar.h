@@ -11,10 +11,10 @@ namespace silc {
 // deletions, substitutions, swaps of neighbours; case does not count) of at most a third of the longer name.
 std::string most_similar(std::string_view name, std::span<const std::string> candidates);
 
-// "; did you mean "distillation"?", else "; known are "a", "b"", else "".
+// "; did you mean "distillation"?", else "; there are "a" and "b"", else "".
 std::string suggestion(std::string_view name, std::span<const std::string> candidates);
 
 // "a", "b" and "c".
-std::string quoted_list(std::span<const std::string> names);
+std::string quoted_list(std::span<const std::string> names, std::string_view conjunction = "and");
 
 }  // namespace silc

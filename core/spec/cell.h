@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "plugin/catalogue.h"
@@ -11,12 +12,17 @@
 
 namespace silc {
 
+// Raised when the engine gives other results from the same settings: part of a cell's identity.
+inline constexpr uint32_t kEngineVersion = 1;
+
 // A plugin by name, with all its options.
 struct PluginChoice {
   PluginKind kind = PluginKind::objective;
   std::string name;
   uint32_t version = 1;  // as declared by the plugin
   Options options;
+
+  friend bool operator==(const PluginChoice&, const PluginChoice&) = default;
 };
 
 enum class BudgetUnit { examples, flops, core_seconds };
@@ -24,23 +30,31 @@ enum class BudgetUnit { examples, flops, core_seconds };
 struct Budget {
   BudgetUnit unit = BudgetUnit::examples;
   double amount = 0;  // > 0
+
+  friend bool operator==(const Budget&, const Budget&) = default;
 };
 
 struct DataSource {
   PluginChoice dataset;
   std::string split;
   std::string fingerprint;  // of the data, from the dataset plugin; empty until it has been asked
+
+  friend bool operator==(const DataSource&, const DataSource&) = default;
 };
 
 struct ImageSettings {
   PluginChoice backbone;
   int64_t image_size = 64;
+
+  friend bool operator==(const ImageSettings&, const ImageSettings&) = default;
 };
 
 struct TextSettings {
   PluginChoice backbone;
   PluginChoice tokenizer;
   int64_t context_length = 32;
+
+  friend bool operator==(const TextSettings&, const TextSettings&) = default;
 };
 
 struct OptimizerSettings {
@@ -55,6 +69,8 @@ struct OptimizerSettings {
   std::string schedule = "cosine";  // or "constant"
   double final_lr = 0.0;            // fraction of lr at the end of the cosine
   double clip_grad_norm = 1.0;      // 0: no clipping
+
+  friend bool operator==(const OptimizerSettings&, const OptimizerSettings&) = default;
 };
 
 // How a cell is executed: decides the cost, and with it, by rounding, the last bits, but not what is computed. Not part
@@ -66,12 +82,16 @@ struct EngineSettings {
   int64_t data_threads = 1;        // that prepare batches; they count in the cost
   double checkpoint_seconds = 60;  // between checkpoints
   int64_t log_every = 10;          // steps between step metrics
+
+  friend bool operator==(const EngineSettings&, const EngineSettings&) = default;
 };
 
 struct Evaluation {
   PluginChoice evaluator;
   DataSource data;
   std::string name;  // as it stands in metrics and table columns; the evaluator's name unless given
+
+  friend bool operator==(const Evaluation&, const Evaluation&) = default;
 };
 
 struct ResolvedCell {
@@ -90,6 +110,8 @@ struct ResolvedCell {
   std::vector<Evaluation> evaluations;
   // Image towers to evaluate: "student", "teacher". The first is what a table column means unless it says otherwise.
   std::vector<std::string> weights = {"student"};
+
+  friend bool operator==(const ResolvedCell&, const ResolvedCell&) = default;
 };
 
 // First 12 hex digits of a hash (XXH3, 128 bits) over everything that decides the result: all settings but experiment,
@@ -99,11 +121,13 @@ std::string cell_id(const ResolvedCell& cell);
 // Folder below the runs folder: EXPERIMENT/ROW/seed-N-ID, names made safe for file systems.
 std::filesystem::path run_folder(const ResolvedCell& cell);
 
-// A name as part of a path: lower-case letters, digits and '-'.
+// A name as part of a path: lower-case letters, digits and '-', at most 100 characters (longer ones end with a hash of
+// the whole). Empty if the name has no such characters.
 std::string path_name(std::string_view name);
 
-// cell.toml: every setting, readable, with a [cell] table (experiment, row, seed, id) at its head.
-// read_cell(write_cell(c)) == c. Throws silc::Error with file:line:column.
+// cell.toml: every setting, readable, with a [cell] table (experiment, row, seed, id) at its head and the versions of
+// the plugins at its end. read_cell(write_cell(c)) == c. Throws SpecError with file:line:column; also where a plugin's
+// version is no longer the recorded one, and where the id no longer fits the settings (an edited file).
 std::string write_cell(const ResolvedCell& cell);
 ResolvedCell read_cell(const std::filesystem::path& file, const Catalogue& catalogue);
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "spec/cell.h"
+#include "spec/diagnostics.h"
 
 namespace silc {
 
@@ -15,8 +16,8 @@ namespace silc {
 struct TableSpec {
   std::string name;
   std::string title;
-  std::string baseline;              // a row's name
-  std::vector<std::string> columns;  // "evaluator/metric", "evaluator/metric@teacher", "cost/flops", …
+  std::string baseline;              // a row's name, which `rows` of the request may have left out
+  std::vector<std::string> columns;  // "evaluator/metric", "evaluator/metric@teacher", "cost/flops", …; empty: all
   std::vector<std::string> rows;     // empty: all
 };
 
@@ -25,7 +26,7 @@ struct Experiment {
   std::string title;
   std::filesystem::path file;
   std::string source;             // the file's text, with --set applied as comments at its end
-  std::vector<std::string> rows;  // in order of the file, matrix expanded
+  std::vector<std::string> rows;  // that were asked for, in order of the file, matrix expanded
   std::vector<int64_t> seeds;
   std::vector<TableSpec> tables;    // at least one: where the file has none, all metrics against the first row
   std::vector<ResolvedCell> cells;  // seed by seed, rows in order within a seed
@@ -34,30 +35,22 @@ struct Experiment {
 struct ExperimentRequest {
   std::filesystem::path file;
   std::vector<std::string> sets;  // "KEY=VALUE" from --set, VALUE in TOML
-  std::vector<std::string> rows;  // keep only these; empty: all
+  std::vector<std::string> rows;  // keep only the cells of these; empty: all
   std::vector<int64_t> seeds;     // replaces the file's; empty: the file's
 };
 
-// One fault of an experiment file.
-struct Diagnostic {
-  std::string file;
-  uint32_t line = 0;    // from 1; 0: the file as a whole
-  uint32_t column = 0;  // from 1
-  std::string message;
-};
-
-// Carries every fault that was found; what() lists them, one a line, as "file:line:column: message".
-class SpecError : public Error {
- public:
-  explicit SpecError(std::vector<Diagnostic> diagnostics);
-  [[nodiscard]] const std::vector<Diagnostic>& diagnostics() const { return diagnostics_; }
-
- private:
-  std::vector<Diagnostic> diagnostics_;
-};
-
 // Parses, resolves and checks everything against the catalogue. Data fingerprints are left empty.
-// Throws SpecError.
+//
+// A row's settings are, each laid over the one before (spec/overlay.h): the file's, those of its base and the base's
+// base, its own, the matrix's values, and those of --set, which so win over all. --set also changes what is no setting
+// of a row (experiment.seeds, evaluate, …).
+//
+// With a matrix, row "CLIP" becomes one row for each combination of values, "CLIP [optimizer.lr=0.001]". A table whose
+// baseline is "CLIP" then becomes one table for each combination, "components [optimizer.lr=0.001]", of the rows with
+// these values. A table whose baseline is such a full name stays one table. In `rows` of a table and in
+// ExperimentRequest::rows, a plain name stands for all its combinations.
+//
+// Throws SpecError; silc::Error if the file cannot be read.
 Experiment read_experiment(const ExperimentRequest& request, const Catalogue& catalogue);
 
 }  // namespace silc

@@ -1,0 +1,180 @@
+#include "spec/cell.h"
+
+#define XXH_INLINE_ALL
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include <algorithm>
+
+#include "plugin/catalogue.h"
+#include "spec/cell_settings.h"
+
+namespace silc {
+namespace {
+
+std::string short_hash(std::string_view text) {
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64).substr(0, 12);
+}
+
+template <class T>
+Setting value(T scalar) {
+  return {{}, std::move(scalar)};
+}
+
+Setting texts(const std::vector<std::string>& list) { return to_setting(list); }
+
+Setting table(std::initializer_list<std::pair<std::string_view, Setting>> entries) {
+  Setting result{{}, Setting::Table{}};
+  for (const auto& [key, setting] : entries) result.set(key, setting);
+  return result;
+}
+
+// Budgets are counts of any size: whole where they can be written so exactly.
+Setting amount(double number) {
+  constexpr double kExact = 9007199254740992;  // 2^53
+  if (number == static_cast<double>(static_cast<int64_t>(std::min(number, kExact))))
+    return value(static_cast<int64_t>(number));
+  return value(number);
+}
+
+std::string_view unit_key(BudgetUnit unit) {
+  switch (unit) {
+    case BudgetUnit::examples:
+      return "examples";
+    case BudgetUnit::flops:
+      return "flops";
+    case BudgetUnit::core_seconds:
+      return "core_seconds";
+  }
+  return "";
+}
+
+// { <name key> = "clip", option = … }
+Setting plugin_table(const PluginChoice& plugin) {
+  Setting result = table({{reserved_keys(plugin.kind).front(), value(plugin.name)}});
+  for (const auto& [name, option] : plugin.options.values()) result.set(name, to_setting(option));
+  return result;
+}
+
+void add_source(Setting& result, const DataSource& source) {
+  result.set("split", value(source.split));
+  if (!source.fingerprint.empty()) result.set("fingerprint", value(source.fingerprint));
+}
+
+Setting evaluation_table(const Evaluation& evaluation) {
+  Setting result = table({{"name", value(evaluation.name)},
+                          {"evaluator", plugin_table(evaluation.evaluator)},
+                          {"dataset", plugin_table(evaluation.data.dataset)}});
+  add_source(result, evaluation.data);
+  return result;
+}
+
+Setting model_table(const ResolvedCell& cell) {
+  Setting image = plugin_table(cell.image.backbone);
+  image.set("image_size", value(cell.image.image_size));
+  Setting text = plugin_table(cell.text.backbone);
+  text.set("context_length", value(cell.text.context_length));
+  text.set("tokenizer", plugin_table(cell.text.tokenizer));
+  return table({{"embed_dim", value(cell.embed_dim)}, {"image", std::move(image)}, {"text", std::move(text)}});
+}
+
+Setting optimizer_table(const OptimizerSettings& optimizer) {
+  return table({{"name", value(optimizer.name)},
+                {"lr", value(optimizer.lr)},
+                {"batch", value(optimizer.batch)},
+                {"weight_decay", value(optimizer.weight_decay)},
+                {"beta1", value(optimizer.beta1)},
+                {"beta2", value(optimizer.beta2)},
+                {"epsilon", value(optimizer.epsilon)},
+                {"warmup", value(optimizer.warmup)},
+                {"schedule", value(optimizer.schedule)},
+                {"final_lr", value(optimizer.final_lr)},
+                {"clip_grad_norm", value(optimizer.clip_grad_norm)}});
+}
+
+Setting engine_table(const EngineSettings& engine) {
+  return table({{"precision", value(engine.precision)},
+                {"device", value(engine.device)},
+                {"threads", value(engine.threads)},
+                {"data_threads", value(engine.data_threads)},
+                {"checkpoint_seconds", value(engine.checkpoint_seconds)},
+                {"log_every", value(engine.log_every)}});
+}
+
+std::vector<const PluginChoice*> plugins_of(const ResolvedCell& cell) {
+  std::vector<const PluginChoice*> plugins = {&cell.objective, &cell.image.backbone, &cell.text.backbone,
+                                              &cell.text.tokenizer, &cell.train.dataset};
+  for (const Evaluation& evaluation : cell.evaluations) {
+    plugins.push_back(&evaluation.evaluator);
+    plugins.push_back(&evaluation.data.dataset);
+  }
+  return plugins;
+}
+
+Setting versions_table(const ResolvedCell& cell) {
+  Setting versions = table({});
+  for (const PluginChoice* plugin : plugins_of(cell)) {
+    const std::string kind = kind_key(plugin->kind);
+    if (!versions.find(kind)) versions.set(kind, table({}));
+    versions.find(kind)->value.set(plugin->name, value(static_cast<int64_t>(plugin->version)));
+  }
+  return versions;
+}
+
+}  // namespace
+
+std::string kind_key(PluginKind kind) {
+  std::string key(kind_name(kind));
+  std::replace(key.begin(), key.end(), ' ', '_');
+  return key;
+}
+
+Setting cell_settings(const ResolvedCell& cell) {
+  Setting train = plugin_table(cell.train.dataset);
+  add_source(train, cell.train);
+  Setting::Array evaluations;
+  for (const Evaluation& evaluation : cell.evaluations) evaluations.push_back(evaluation_table(evaluation));
+  Setting settings = table({{"budget", table({{unit_key(cell.budget.unit), amount(cell.budget.amount)}})},
+                            {"data", table({{"train", std::move(train)}})},
+                            {"model", model_table(cell)},
+                            {"objective", plugin_table(cell.objective)},
+                            {"optimizer", optimizer_table(cell.optimizer)},
+                            {"engine", engine_table(cell.engine)},
+                            {"evaluation", table({{"weights", texts(cell.weights)}})}});
+  if (!evaluations.empty()) settings.set("evaluate", value(std::move(evaluations)));
+  settings.set("versions", versions_table(cell));
+  return settings;
+}
+
+std::string cell_id(const ResolvedCell& cell) {
+  nlohmann::json identity = to_json(cell_settings(cell));
+  // How a cell is executed decides its cost, not what is computed; the precision does both.
+  identity["engine"] = {{"precision", cell.engine.precision}};
+  identity["engine_version"] = kEngineVersion;
+  identity["seed"] = cell.seed;
+  return short_hash(identity.dump());
+}
+
+std::string path_name(std::string_view name) {
+  constexpr std::size_t kLongest = 100;
+  std::string path;
+  for (const char c : name) {
+    if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
+      path += c;
+    else if (c >= 'A' && c <= 'Z')
+      path += static_cast<char>(c - 'A' + 'a');
+    else if (!path.empty() && path.back() != '-')
+      path += '-';
+  }
+  while (!path.empty() && path.back() == '-') path.pop_back();
+  if (path.size() > kLongest) path = path.substr(0, kLongest - 13) + '-' + short_hash(name);
+  return path;
+}
+
+std::filesystem::path run_folder(const ResolvedCell& cell) {
+  return std::filesystem::path(path_name(cell.experiment)) / path_name(cell.row) /
+         fmt::format("seed-{}-{}", cell.seed, cell_id(cell));
+}
+
+}  // namespace silc

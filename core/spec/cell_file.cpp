@@ -1,0 +1,90 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "files/durable_file.h"
+#include "spec/cell.h"
+#include "spec/cell_settings.h"
+#include "spec/overlay.h"
+#include "spec/resolve.h"
+#include "spec/table_reader.h"
+#include "spec/toml_document.h"
+
+namespace silc {
+namespace {
+
+// Settings of one row, which experiment files have at their top and cell.toml too.
+Setting row_settings(const Setting& document) {
+  Setting settings{document.place, Setting::Table{}};
+  const auto keys = setting_keys();
+  for (const Entry& entry : document.table())
+    if (std::find(keys.begin(), keys.end(), entry.key) != keys.end()) settings.table().push_back(entry);
+  expand_plugin_names(settings);
+  return settings;
+}
+
+// Another version of a plugin gives other results than those that this cell stands for.
+void check_versions(const Setting* versions, const Catalogue& catalogue, Faults& faults) {
+  if (!versions) return;
+  TableReader reader(versions, "versions", faults);
+  for (int kind = 0; kind <= static_cast<int>(PluginKind::tokenizer); ++kind) {
+    const auto plugin_kind = static_cast<PluginKind>(kind);
+    const Setting* plugins = reader.take(kind_key(plugin_kind));
+    if (!plugins || !plugins->is_table()) continue;
+    for (const auto& [name, place, version] : plugins->table()) {
+      const PluginInfo* plugin = catalogue.find(plugin_kind, name);
+      const auto* recorded = std::get_if<int64_t>(&version.value);
+      if (plugin && recorded && *recorded != plugin->version)
+        faults.add(place, fmt::format("this cell was planned with version {} of {} \"{}\", which is at version {} now; "
+                                      "start silc run again",
+                                      *recorded, kind_name(plugin_kind), name, plugin->version));
+    }
+  }
+  reader.finish();
+}
+
+}  // namespace
+
+std::string write_cell(const ResolvedCell& cell) {
+  Setting head{{}, Setting::Table{}};
+  head.set("experiment", {{}, cell.experiment});
+  head.set("row", {{}, cell.row});
+  head.set("seed", {{}, cell.seed});
+  head.set("id", {{}, cell_id(cell)});
+  Setting document{{}, Setting::Table{}};
+  document.set("cell", std::move(head));
+  Setting settings = cell_settings(cell);
+  for (Entry& entry : settings.table()) document.table().push_back(std::move(entry));
+  return write_toml(document);
+}
+
+ResolvedCell read_cell(const std::filesystem::path& file, const Catalogue& catalogue) {
+  Faults faults;
+  const std::optional<Setting> document = parse_toml(read_file(file), file.string(), faults);
+  faults.throw_if_any();
+
+  TableReader top(&*document, "", faults);
+  for (const std::string& key : setting_keys()) top.take(key);
+  const ResolveContext context{catalogue, faults, Completeness::recorded};
+  ResolvedCell cell = resolve_settings(row_settings(*document), "the cell", {file.string()}, context);
+  cell.evaluations = resolve_evaluations(top.take_tables("evaluate"), context);
+  check_versions(top.take("versions"), catalogue, faults);
+
+  std::string id;
+  TableReader head(top.take("cell"), "cell", faults);
+  head.read("experiment", cell.experiment);
+  head.read("row", cell.row);
+  head.read("seed", cell.seed, {0});
+  head.read("id", id);
+  head.finish();
+  top.finish();
+  faults.throw_if_any();
+  if (!id.empty() && id != cell_id(cell))
+    head.fault("id", fmt::format("does not belong to these settings ({}): the file was edited, or written by another "
+                                 "version of silc; start silc run again",
+                                 cell_id(cell)));
+  faults.throw_if_any();
+  return cell;
+}
+
+}  // namespace silc

@@ -1,0 +1,16 @@
+// A cell as settings: what cell.toml holds and what its identity is computed from. No LibTorch.
+#pragma once
+
+#include "spec/cell.h"
+#include "spec/setting.h"
+
+namespace silc {
+
+// The keys are those of an experiment file, with the data fingerprints and `versions` of the plugins by kind and name.
+// Experiment, row and seed are not in it.
+Setting cell_settings(const ResolvedCell& cell);
+
+// "image_backbone": the kind as a key.
+std::string kind_key(PluginKind kind);
+
+}  // namespace silc

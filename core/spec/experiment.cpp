@@ -1,0 +1,227 @@
+#include "spec/experiment.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "files/durable_file.h"
+#include "plugin/similar.h"
+#include "spec/overlay.h"
+#include "spec/resolve.h"
+#include "spec/rows.h"
+#include "spec/table_reader.h"
+#include "spec/tables.h"
+#include "spec/toml_document.h"
+
+namespace silc {
+namespace {
+
+Setting empty_table(const Place& place) { return {place, Setting::Table{}}; }
+
+bool is_setting_key(std::string_view key) {
+  const auto keys = setting_keys();
+  return std::find(keys.begin(), keys.end(), key) != keys.end();
+}
+
+// The part of a document that rows may change, or the part that they may not.
+Setting part_of(const Setting& document, bool settings) {
+  Setting part = empty_table(document.place);
+  for (const Entry& entry : document.table())
+    if (is_setting_key(entry.key) == settings) part.table().push_back(entry);
+  if (settings) expand_plugin_names(part);
+  return part;
+}
+
+// What the command line sets.
+struct Sets {
+  Setting settings = empty_table({"--set"});   // of rows
+  Setting elsewhere = empty_table({"--set"});  // of the file
+};
+
+Sets read_sets(const std::vector<std::string>& assignments, Faults& faults) {
+  Sets sets;
+  for (const std::string& assignment : assignments) {
+    const std::optional<Setting> setting = parse_assignment(assignment, faults);
+    if (!setting) continue;
+    lay_over(sets.settings, part_of(*setting, true));
+    lay_over(sets.elsewhere, part_of(*setting, false));
+  }
+  return sets;
+}
+
+void check_seed(const Place& place, int64_t seed, std::set<int64_t>& seen, Faults& faults) {
+  if (seed < 0) faults.add(place, fmt::format("seeds must not be negative: {}", seed));
+  if (!seen.insert(seed).second) faults.add(place, fmt::format("the seed {} is there twice", seed));
+}
+
+std::vector<int64_t> read_seeds(const Setting* setting, const std::vector<int64_t>& requested, Faults& faults) {
+  std::vector<int64_t> seeds;
+  std::set<int64_t> seen;
+  if (!setting) {
+    seeds = {0};
+  } else if (!setting->is_array() || setting->array().empty()) {
+    faults.add(setting->place, fmt::format("experiment.seeds must be a list of whole numbers, as in [0, 1, 2], not {}",
+                                           shown(*setting)));
+  } else {
+    for (const Setting& element : setting->array()) {
+      if (const auto* seed = std::get_if<int64_t>(&element.value)) {
+        check_seed(element.place, *seed, seen, faults);
+        seeds.push_back(*seed);
+      } else {
+        faults.add(element.place, fmt::format("seeds must be whole numbers: {}", shown(element)));
+      }
+    }
+  }
+  if (requested.empty()) return seeds;
+  seen.clear();
+  for (const int64_t seed : requested) check_seed({"--seeds"}, seed, seen, faults);
+  return requested;
+}
+
+void read_head(const Setting& document, const ExperimentRequest& request, Experiment& experiment, Faults& faults) {
+  const Entry* table = document.find("experiment");
+  TableReader reader(table ? &table->value : nullptr, "experiment", faults);
+  reader.read("name", experiment.name);
+  reader.read("title", experiment.title);
+  experiment.seeds = read_seeds(reader.take("seeds"), request.seeds, faults);
+  reader.finish();
+  const Place place = table ? table->value.place : document.place;
+  const Place whole_file{request.file.string()};
+  if (experiment.name.empty() && !(table && table->value.find("name")))
+    faults.add(table ? place : whole_file,
+               "the experiment has no name; give it one, as in [experiment] name = \"ablation\"");
+  else if (path_name(experiment.name).empty())
+    reader.fault("name", "must hold letters (a to z) or digits, because it names a folder");
+}
+
+// A row with the values of a matrix's point, resolved.
+struct ResolvedRow {
+  std::string name;
+  ResolvedCell cell;
+};
+
+// Two rows must not share a run folder.
+void check_path(const RowSpec& row, const std::string& name, std::map<std::string, std::string>& paths,
+                Faults& faults) {
+  const std::string path = path_name(name);
+  if (path.empty()) {
+    faults.add(row.place,
+               fmt::format("row \"{}\" must hold letters (a to z) or digits, because it names a folder", name));
+    return;
+  }
+  const auto [other, fresh] = paths.emplace(path, name);
+  if (!fresh)
+    faults.add(row.place, fmt::format("rows \"{}\" and \"{}\" would share the folder \"{}\"; rename one of them",
+                                      other->second, name, path));
+}
+
+std::vector<ResolvedRow> resolve_rows(const Setting& document, const Sets& sets, const std::vector<RowSpec>& rows,
+                                      const std::vector<MatrixPoint>& points, const ResolveContext& context) {
+  const Setting file_settings = part_of(document, true);
+  ResolveContext partial = context;
+  partial.completeness = Completeness::partial;
+  resolve_settings(file_settings, "", document.place, partial);
+
+  std::vector<ResolvedRow> resolved;
+  std::map<std::string, std::string> paths;
+  for (const RowSpec& row : rows) {
+    const auto chain = base_chain(row, rows, context.faults);
+    for (const MatrixPoint& point : points) {
+      const std::string name = row.name + point.suffix;
+      check_path(row, name, paths, context.faults);
+      if (!chain) continue;
+      Setting settings = file_settings;
+      for (const RowSpec* link : *chain) lay_over(settings, link->settings);
+      lay_over(settings, point.settings);
+      lay_over(settings, sets.settings);
+      resolved.push_back({name, resolve_settings(settings, fmt::format("row \"{}\"", row.name), row.place, context)});
+    }
+  }
+  return resolved;
+}
+
+// The rows that --rows asks for, in the file's order.
+std::vector<ResolvedRow> chosen(std::vector<ResolvedRow> rows, const std::vector<std::string>& requested,
+                                const TableNames& names, Faults& faults) {
+  if (requested.empty()) return rows;
+  std::set<std::string> wanted;
+  for (const std::string& name : requested) {
+    const std::vector<std::string> full = expanded_rows(name, names);
+    if (full.empty())
+      faults.add({"--rows"}, fmt::format("there is no row \"{}\"{}", name, suggestion(name, names.rows)));
+    wanted.insert(full.begin(), full.end());
+  }
+  std::erase_if(rows, [&](const ResolvedRow& row) { return !wanted.contains(row.name); });
+  return rows;
+}
+
+bool evaluates_teacher(const std::vector<ResolvedRow>& rows) {
+  return std::any_of(rows.begin(), rows.end(), [](const ResolvedRow& row) {
+    return std::find(row.cell.weights.begin(), row.cell.weights.end(), "teacher") != row.cell.weights.end();
+  });
+}
+
+std::string with_sets(std::string source, const std::vector<std::string>& sets) {
+  if (!sets.empty() && !source.empty() && source.back() != '\n') source += '\n';
+  for (std::string set : sets) {
+    std::replace(set.begin(), set.end(), '\n', ' ');
+    source += "# --set " + set + "\n";
+  }
+  return source;
+}
+
+}  // namespace
+
+Experiment read_experiment(const ExperimentRequest& request, const Catalogue& catalogue) {
+  Experiment experiment;
+  experiment.file = request.file;
+  const std::string text = read_file(request.file);
+  experiment.source = with_sets(text, request.sets);
+
+  Faults faults;
+  std::optional<Setting> document = parse_toml(text, request.file.string(), faults);
+  const Sets sets = read_sets(request.sets, faults);
+  if (!document) faults.throw_if_any();
+  lay_over(*document, sets.elsewhere);
+
+  read_head(*document, request, experiment, faults);
+  TableReader top(&*document, "", faults);
+  top.take("experiment");
+  for (const std::string& key : setting_keys()) top.take(key);
+  const ResolveContext context{catalogue, faults};
+  const std::vector<Evaluation> evaluations = resolve_evaluations(top.take_tables("evaluate"), context);
+  const std::vector<RowSpec> rows = read_rows(top.take_tables("row"), faults);
+  if (rows.empty() && faults.empty())
+    faults.add({request.file.string()}, "there are no rows; add a [[row]] with a name and an objective");
+  const std::vector<MatrixPoint> points = read_matrix(top.take("matrix"), faults);
+  std::vector<ResolvedRow> resolved = resolve_rows(*document, sets, rows, points, context);
+
+  TableNames names;
+  names.rows = names_of(rows);
+  for (const MatrixPoint& point : points) names.suffixes.push_back(point.suffix);
+  for (const Evaluation& evaluation : evaluations)
+    if (!evaluation.name.empty()) names.evaluations.push_back(evaluation.name);
+  names.teacher = evaluates_teacher(resolved);
+  experiment.tables = read_tables(top.take_tables("table"), experiment.title, names, faults);
+  top.finish();
+
+  resolved = chosen(std::move(resolved), request.rows, names, faults);
+  faults.throw_if_any();
+
+  for (const ResolvedRow& row : resolved) experiment.rows.push_back(row.name);
+  for (const int64_t seed : experiment.seeds) {
+    for (const ResolvedRow& row : resolved) {
+      ResolvedCell cell = row.cell;
+      cell.experiment = experiment.name;
+      cell.row = row.name;
+      cell.seed = seed;
+      cell.evaluations = evaluations;
+      experiment.cells.push_back(std::move(cell));
+    }
+  }
+  return experiment;
+}
+
+}  // namespace silc

@@ -1,0 +1,33 @@
+// From merged settings to a cell's settings: names looked up, defaults filled in, ranges checked. No LibTorch.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "spec/cell.h"
+#include "spec/setting.h"
+
+namespace silc {
+
+enum class Completeness {
+  partial,   // settings of a file that rows complete: nothing need be there, all that is there must be right
+  complete,  // of a row
+  recorded,  // of a cell.toml, which has data fingerprints too
+};
+
+struct ResolveContext {
+  const Catalogue& catalogue;
+  Faults& faults;
+  Completeness completeness = Completeness::complete;
+};
+
+// Everything but experiment, row, seed and evaluations. `settings`: a table with setting_keys() at most, plugins
+// expanded. `subject` ("row "SILC"") and `place` say what lacks something that is missing. Faults are added; the result
+// is of use only if there are none.
+ResolvedCell resolve_settings(const Setting& settings, const std::string& subject, const Place& place,
+                              const ResolveContext& context);
+
+// The [[evaluate]] tables. Names are filled in even where there are faults.
+std::vector<Evaluation> resolve_evaluations(std::span<const Setting> tables, const ResolveContext& context);
+
+}  // namespace silc

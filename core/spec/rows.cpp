@@ -1,0 +1,229 @@
+#include "spec/rows.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "plugin/similar.h"
+#include "spec/overlay.h"
+#include "spec/table_reader.h"
+
+namespace silc {
+namespace {
+
+bool is_setting_key(std::string_view key) {
+  const auto keys = setting_keys();
+  return std::find(keys.begin(), keys.end(), key) != keys.end();
+}
+
+void report_row_key(const Entry& entry, Faults& faults) {
+  static const std::set<std::string> of_the_file = {"experiment", "evaluate", "matrix", "row", "table"};
+  if (of_the_file.contains(entry.key)) {
+    faults.add(entry.place, fmt::format("a row cannot change \"{}\": it is the same for every row", entry.key));
+    return;
+  }
+  std::vector<std::string> known = {"name", "base"};
+  known.insert(known.end(), setting_keys().begin(), setting_keys().end());
+  faults.add(entry.place, fmt::format("unknown key \"{}\" of a row{}", entry.key, suggestion(entry.key, known)));
+}
+
+std::optional<RowSpec> read_row(const Setting& table, Faults& faults) {
+  RowSpec row;
+  row.settings = {table.place, Setting::Table{}};
+  for (const Entry& entry : table.table()) {
+    if (entry.key == "name" || entry.key == "base") {
+      if (!is_name(entry.value)) {
+        faults.add(entry.value.place,
+                   fmt::format("a row's {} must be a text that is not empty, not {}", entry.key, shown(entry.value)));
+        return std::nullopt;
+      }
+      if (entry.key == "name") {
+        row.name = entry.value.text();
+        row.place = entry.value.place;
+      } else {
+        row.base = entry.value.text();
+        row.base_place = entry.value.place;
+      }
+    } else if (is_setting_key(entry.key)) {
+      row.settings.table().push_back(entry);
+    } else {
+      report_row_key(entry, faults);
+    }
+  }
+  if (row.name.empty()) {
+    faults.add(table.place, "this [[row]] has no name");
+    return std::nullopt;
+  }
+  expand_plugin_names(row.settings);
+  return row;
+}
+
+const RowSpec* find_row(const std::vector<RowSpec>& rows, std::string_view name) {
+  const auto found = std::find_if(rows.begin(), rows.end(), [&](const RowSpec& row) { return row.name == name; });
+  return found == rows.end() ? nullptr : &*found;
+}
+
+// A key of the matrix with its values; `path` are the parts of the key.
+struct Axis {
+  std::vector<std::string> path;
+  std::string key;
+  Place place;
+  const Setting* values;
+};
+
+std::vector<std::string> split_key(std::string_view key) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0;;) {
+    const std::size_t end = key.find('.', begin);
+    parts.emplace_back(key.substr(begin, end - begin));
+    if (end == std::string_view::npos) return parts;
+    begin = end + 1;
+  }
+}
+
+std::string joined(const std::vector<std::string>& parts) {
+  std::string key;
+  for (const std::string& part : parts) key += (key.empty() ? "" : ".") + part;
+  return key;
+}
+
+std::string value_name(const Setting& value) { return value.is_text() ? value.text() : toml_text(value); }
+
+bool check_axis(const Axis& axis, Faults& faults) {
+  if (!is_setting_key(axis.path.front())) {
+    faults.add(axis.place, fmt::format("the matrix cannot change \"{}\"{}", axis.key,
+                                       suggestion(axis.path.front(), setting_keys())));
+    return false;
+  }
+  if (!axis.values->is_array()) {
+    faults.add(axis.values->place,
+               fmt::format("matrix: the values of \"{}\" must be a list, not {}", axis.key, shown(*axis.values)));
+    return false;
+  }
+  if (axis.values->array().empty()) {
+    faults.add(axis.values->place,
+               fmt::format("matrix: \"{}\" has no values, so that there would be no cells", axis.key));
+    return false;
+  }
+  std::set<std::string> seen;
+  for (const Setting& value : axis.values->array()) {
+    if (seen.insert(value_name(value)).second) continue;
+    faults.add(value.place, fmt::format("matrix: \"{}\" has the value {} twice", axis.key, shown(value)));
+    return false;
+  }
+  return true;
+}
+
+// Keys may be written "optimizer.lr" in quotes or, dotted, as tables in tables.
+void collect_axes(const Setting& table, const std::vector<std::string>& above, std::vector<Axis>& axes,
+                  Faults& faults) {
+  for (const Entry& entry : table.table()) {
+    std::vector<std::string> path = above;
+    for (std::string& part : split_key(entry.key)) path.push_back(std::move(part));
+    if (entry.value.is_table()) {
+      collect_axes(entry.value, path, axes, faults);
+      continue;
+    }
+    const std::string key = joined(path);
+    Axis axis{std::move(path), key, entry.place, &entry.value};
+    if (check_axis(axis, faults)) axes.push_back(std::move(axis));
+  }
+}
+
+Setting nested(const Axis& axis, const Setting& value) {
+  Setting setting = value;
+  for (auto part = axis.path.rbegin(); part != axis.path.rend(); ++part) {
+    Setting table{value.place, Setting::Table{}};
+    table.set(*part, std::move(setting), axis.place);
+    setting = std::move(table);
+  }
+  expand_plugin_names(setting);
+  return setting;
+}
+
+}  // namespace
+
+std::vector<RowSpec> read_rows(std::span<const Setting> tables, Faults& faults) {
+  std::vector<RowSpec> rows;
+  for (const Setting& table : tables) {
+    std::optional<RowSpec> row = read_row(table, faults);
+    if (!row) continue;
+    if (find_row(rows, row->name))
+      faults.add(row->place, fmt::format("there is another row \"{}\" above; row names must differ", row->name));
+    else
+      rows.push_back(std::move(*row));
+  }
+  return rows;
+}
+
+std::optional<std::vector<const RowSpec*>> base_chain(const RowSpec& row, const std::vector<RowSpec>& rows,
+                                                      Faults& faults) {
+  std::vector<const RowSpec*> chain = {&row};
+  while (chain.back()->base) {
+    const RowSpec& last = *chain.back();
+    const RowSpec* base = find_row(rows, *last.base);
+    if (!base) {
+      faults.add(last.base_place, fmt::format("there is no row \"{}\" to start from{}", *last.base,
+                                              suggestion(*last.base, names_of(rows))));
+      return std::nullopt;
+    }
+    const auto again = std::find(chain.begin(), chain.end(), base);
+    if (again == chain.end()) {
+      chain.push_back(base);
+      continue;
+    }
+    // One fault for the circle, at its first row in the file, whichever row led to it.
+    const RowSpec* first = *std::min_element(again, chain.end());
+    std::string circle = '"' + first->name + '"';
+    const RowSpec* next = first;
+    do {
+      next = find_row(rows, *next->base);
+      circle += " starts from \"" + next->name + '"';
+    } while (next != first);
+    faults.add(first->base_place, fmt::format("rows go round in a circle: {}", circle));
+    return std::nullopt;
+  }
+  std::reverse(chain.begin(), chain.end());
+  return chain;
+}
+
+std::vector<MatrixPoint> read_matrix(const Setting* matrix, Faults& faults) {
+  constexpr std::size_t kMostPoints = 10000;
+  const MatrixPoint nothing{"", {{}, Setting::Table{}}};
+  if (!matrix) return {nothing};
+  if (!matrix->is_table()) {
+    faults.add(matrix->place, fmt::format("matrix must be a table, not {}", shown(*matrix)));
+    return {nothing};
+  }
+  std::vector<Axis> axes;
+  collect_axes(*matrix, {}, axes, faults);
+  std::vector<MatrixPoint> points = {nothing};
+  for (const Axis& axis : axes) {
+    const Setting::Array& values = axis.values->array();
+    if (points.size() * values.size() > kMostPoints) {
+      faults.add(axis.place, fmt::format("the matrix has more than {} combinations", kMostPoints));
+      return {nothing};
+    }
+    std::vector<MatrixPoint> longer;
+    for (const MatrixPoint& point : points) {
+      for (const Setting& value : values) {
+        longer.push_back(point);
+        longer.back().suffix += fmt::format("{}{}={}", point.suffix.empty() ? "" : ", ", axis.key, value_name(value));
+        lay_over(longer.back().settings, nested(axis, value));
+      }
+    }
+    points = std::move(longer);
+  }
+  for (MatrixPoint& point : points)
+    if (!point.suffix.empty()) point.suffix = " [" + point.suffix + "]";
+  return points;
+}
+
+std::vector<std::string> names_of(const std::vector<RowSpec>& rows) {
+  std::vector<std::string> names;
+  for (const RowSpec& row : rows) names.push_back(row.name);
+  return names;
+}
+
+}  // namespace silc
