@@ -54,8 +54,11 @@ struct Example {
 
 const fs::path kPythonFile = fs::path(SILC_SOURCE_DIR) / "tests/data/python.safetensors";
 
-// Not synced: thousands of these are written.
-void write(const fs::path& file, const std::string& content) { std::ofstream(file, std::ios::binary) << content; }
+// A new file each time, not synced: thousands of these are written, and file systems sync a file that is replaced.
+void write(const fs::path& file, const std::string& content) {
+  fs::remove(file);
+  std::ofstream(file, std::ios::binary) << content;
+}
 
 class Safetensors : public testing::Test {
  protected:
