@@ -17,6 +17,12 @@ function(silc_use_torch target)
   target_link_libraries(${target} PRIVATE silc::headers silc::torch)
   # CMake's TARGET_EXPORTS macro would make the precompiled header unfit for every other target.
   set_target_properties(${target} PROPERTIES DEFINE_SYMBOL "")
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL "EXECUTABLE")
+    # CMake compiles programs with -fPIE, which does not fit a header precompiled with -fPIC.
+    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${target} PRIVATE -fPIC)
+  endif()
   if(TARGET silc_torch_precompiled)
     target_precompile_headers(${target} REUSE_FROM silc_torch_precompiled)
   endif()
