@@ -1,0 +1,55 @@
+"""What the scripts that write the fixtures of tests/nn and tests/plugins share.
+
+They need Python with torch, open_clip_torch, timm and safetensors. Run each from any folder: it writes into tests/data.
+"""
+
+import importlib.abc
+import importlib.machinery
+import pathlib
+import sys
+import types
+from unittest import mock
+
+import torch
+from safetensors.torch import save_file
+
+DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
+
+
+class TorchvisionStandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """open_clip and timm import torchvision and PIL for picture transforms, which are not used here."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torchvision", "PIL"):
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
+        return None
+
+    def create_module(self, spec):
+        module = types.ModuleType(spec.name)
+        module.__getattr__ = lambda name: mock.MagicMock(name=name) if not name.startswith("__") else None
+        return module
+
+    def exec_module(self, module):
+        module.__path__ = []
+        module.__version__ = "10.0.0"
+
+
+try:
+    import torchvision  # noqa: F401
+except ImportError:
+    sys.meta_path.append(TorchvisionStandIn())
+
+
+def perturb(module):
+    """Gives every parameter a value that matters: biases are no longer 0 and gains no longer 1."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+
+
+def save(name, tensors):
+    DATA.mkdir(exist_ok=True)
+    tensors = {key: value.detach().clone().contiguous() for key, value in tensors.items()}
+    path = DATA / f"{name}.safetensors"
+    save_file(tensors, path)
+    path.chmod(0o644)
