@@ -54,6 +54,9 @@ void become_engine(const Spawn& spawn, char* const* arguments, pid_t parent) {
   // The order closes the race with a parent that died before prctl.
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != parent) _exit(130);
+  // What a crash leaves is the message, not a file of gigabytes.
+  constexpr rlimit kNoCore{0, 0};
+  setrlimit(RLIMIT_CORE, &kNoCore);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);

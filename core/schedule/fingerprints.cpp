@@ -3,22 +3,16 @@
 #include <map>
 #include <set>
 
+#include "plugin/option_values.h"
 #include "silc/error.h"
 
 namespace silc {
 
 namespace {
 
-nlohmann::json to_json(const Options& options) {
-  auto object = nlohmann::json::object();
-  for (const auto& [name, value] : options.values())
-    std::visit([&, key = name](const auto& plain) { object[key] = plain; }, value);
-  return object;
-}
-
 std::string question_of(const DataSource& source) {
   return nlohmann::json{
-      {"dataset", source.dataset.name}, {"split", source.split}, {"options", to_json(source.dataset.options)}}
+      {"dataset", source.dataset.name}, {"split", source.split}, {"options", options_to_json(source.dataset.options)}}
       .dump();
 }
 

@@ -1,0 +1,111 @@
+#include "cli/experiment_plan.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <set>
+
+#include "schedule/fingerprints.h"
+#include "silc/error.h"
+
+namespace silc {
+
+namespace {
+
+Experiment read_whole(const ExperimentRequest& request, const Catalogue& catalogue) {
+  ExperimentRequest whole = request;
+  whole.rows.clear();
+  whole.seeds.clear();
+  Experiment experiment = read_experiment(whole, catalogue);
+  std::vector<int64_t> seeds = experiment.seeds;
+  for (const int64_t seed : request.seeds)
+    if (std::find(seeds.begin(), seeds.end(), seed) == seeds.end()) seeds.push_back(seed);
+  if (seeds.size() == experiment.seeds.size()) return experiment;
+  whole.seeds = seeds;
+  return read_experiment(whole, catalogue);
+}
+
+}  // namespace
+
+std::vector<ResolvedCell> ExperimentPlan::chosen_cells() const {
+  std::vector<ResolvedCell> cells;
+  cells.reserve(chosen.size());
+  for (const CellTask& task : chosen) cells.push_back(task.cell);
+  return cells;
+}
+
+PlannedExperiment ExperimentPlan::planned() const {
+  PlannedExperiment planned = describe(experiment);
+  for (const CellTask& task : tasks)
+    planned.cells.push_back({task.cell.row, task.cell.seed, task.id, run_folder(task.cell)});
+  return planned;
+}
+
+void add_experiment_flags(CLI::App& command, ExperimentRequest& request) {
+  command.add_option("experiment", request.file, "the experiment file")->option_text("EXPERIMENT.toml")->required();
+  command
+      .add_option("--set", request.sets,
+                  "sets a key of the file, over what it and its rows say; VALUE is TOML; repeatable: "
+                  "--set optimizer.lr=1e-4")
+      ->option_text("KEY=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command.add_option("--rows", request.rows, "only these rows (default: all)")
+      ->option_text("A,B")
+      ->delimiter(',')
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command.add_option("--seeds", request.seeds, "only these seeds (default: those of the file)")
+      ->option_text("0,1")
+      ->delimiter(',')
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+PlannedExperiment describe(const Experiment& experiment) {
+  PlannedExperiment planned;
+  planned.name = experiment.name;
+  planned.title = experiment.title;
+  planned.source = experiment.source;
+  planned.rows = experiment.rows;
+  planned.seeds = experiment.seeds;
+  for (const TableSpec& table : experiment.tables)
+    planned.tables.push_back({table.name, table.title, table.baseline, table.columns, table.rows});
+  return planned;
+}
+
+ExperimentPlan plan_experiment(const Session& session, const ExperimentRequest& request) {
+  const Catalogue catalogue = session.catalogue();
+  ExperimentPlan plan;
+  plan.experiment = read_whole(request, catalogue);
+  const Experiment chosen =
+      request.rows.empty() && request.seeds.empty() ? plan.experiment : read_experiment(request, catalogue);
+
+  plan.engine = {find_engine(), session.plugin_paths};
+  fill_fingerprints(plan.engine, plan.experiment.cells);
+  plan.tasks = place_cells(plan.experiment.cells, session.runs);
+
+  std::set<std::pair<std::string, int64_t>> names;
+  for (const ResolvedCell& cell : chosen.cells) names.emplace(cell.row, cell.seed);
+  for (const CellTask& task : plan.tasks)
+    if (names.contains({task.cell.row, task.cell.seed})) plan.chosen.push_back(task);
+  return plan;
+}
+
+void make_runs_folder(const Session& session) {
+  std::error_code error;
+  std::filesystem::create_directories(session.runs, error);
+  if (!error && access(session.runs.c_str(), W_OK | X_OK) != 0) error = std::error_code(errno, std::generic_category());
+  if (error)
+    throw Error(session.runs.string() + ": run folders cannot be written here: " + error.message() +
+                "; --runs names another place");
+}
+
+int64_t count_finished(const std::vector<CellTask>& tasks) {
+  return std::count_if(tasks.begin(), tasks.end(),
+                       [](const CellTask& task) { return inspect(task.folder).state == FolderState::finished; });
+}
+
+}  // namespace silc

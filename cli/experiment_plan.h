@@ -1,0 +1,40 @@
+// From an experiment file to cells with identities: what `run` and `plan` have in common. No LibTorch.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <vector>
+
+#include "cli/session.h"
+#include "schedule/schedule.h"
+#include "spec/experiment.h"
+
+namespace silc {
+
+struct ExperimentPlan {
+  Experiment experiment;         // the whole of it
+  Engine engine;                 // with which its cells run
+  std::vector<CellTask> tasks;   // all its cells
+  std::vector<CellTask> chosen;  // those that --rows and --seeds leave
+
+  [[nodiscard]] std::vector<ResolvedCell> chosen_cells() const;
+  // As the registry knows it.
+  [[nodiscard]] PlannedExperiment planned() const;
+};
+
+// EXPERIMENT.toml, --set, --rows, --seeds.
+void add_experiment_flags(CLI::App& command, ExperimentRequest& request);
+
+// Reads and checks the experiment and asks the engine for the fingerprints of its data. --rows and --seeds choose among
+// the cells of the file; seeds that it does not have are added to it.
+// Throws silc::Error.
+ExperimentPlan plan_experiment(const Session& session, const ExperimentRequest& request);
+
+// What the registry knows of an experiment but for its cells, which need fingerprints.
+PlannedExperiment describe(const Experiment& experiment);
+
+// Throws silc::Error saying that the folder cannot be written.
+void make_runs_folder(const Session& session);
+
+int64_t count_finished(const std::vector<CellTask>& tasks);
+
+}  // namespace silc

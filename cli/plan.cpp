@@ -1,0 +1,211 @@
+// silc plan: what run would do, and what it would cost.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "cli/experiment_plan.h"
+#include "cli/session.h"
+#include "cli/text.h"
+#include "schedule/prediction.h"
+#include "silc/error.h"
+
+namespace silc {
+
+namespace {
+
+struct PlanOptions {
+  ExperimentRequest experiment;
+  ThreadRequest threads;
+  bool no_measure = false;
+};
+
+struct RowPlan {
+  std::string name;
+  std::map<FolderState, int64_t> states;
+  int64_t cells = 0;
+  int64_t unfinished = 0;
+  int64_t threads = 0;
+  std::optional<Prediction> prediction;
+  std::string fault;  // why it could not be measured
+
+  [[nodiscard]] double seconds_left() const {
+    return prediction ? prediction->seconds * static_cast<double>(unfinished) : 0;
+  }
+};
+
+std::vector<RowPlan> rows_of(const ExperimentPlan& plan, const ThreadPlan& threads) {
+  std::vector<RowPlan> rows;
+  for (const CellTask& task : plan.chosen) {
+    auto row = std::find_if(rows.begin(), rows.end(), [&](const RowPlan& each) { return each.name == task.cell.row; });
+    if (row == rows.end()) {
+      rows.emplace_back();
+      row = std::prev(rows.end());
+      row->name = task.cell.row;
+      row->threads = threads.of(task.cell);
+    }
+    const FolderState state = inspect(task.folder).state;
+    ++row->states[state];
+    ++row->cells;
+    row->unfinished += state == FolderState::finished ? 0 : 1;
+  }
+  return rows;
+}
+
+// Settings that decide the cost: everything but the seed, and how the cell is executed.
+std::string cost_key(ResolvedCell cell, int64_t threads) {
+  cell.seed = 0;
+  return fmt::format("{} {} {} {}", cell_id(cell), cell.engine.device, cell.engine.data_threads, threads);
+}
+
+void measure(const Session& session, const ExperimentPlan& plan, std::vector<RowPlan>& rows) {
+  std::map<std::string, std::pair<std::optional<Prediction>, std::string>> measured;
+  for (RowPlan& row : rows) {
+    const auto task = std::find_if(plan.chosen.begin(), plan.chosen.end(),
+                                   [&](const CellTask& each) { return each.cell.row == row.name; });
+    auto [entry, fresh] = measured.try_emplace(cost_key(task->cell, row.threads));
+    if (fresh) {
+      note(session, "measuring " + row.name);
+      try {
+        entry->second.first = predict(plan.engine, task->cell, row.threads);
+      } catch (const Error& error) {
+        entry->second.second = error.what();
+      }
+    }
+    std::tie(row.prediction, row.fault) = entry->second;
+  }
+}
+
+std::string describe(const std::map<FolderState, int64_t>& states) {
+  std::string text;
+  for (const auto& [state, number] : states)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", number, state_name(state));
+  return text;
+}
+
+std::string table_of(const std::vector<RowPlan>& rows) {
+  TextTable table({"ROW", "CELLS", "STATE", "PARAMETERS", "STEPS", "FLOP", "MEMORY", "TIME", "LEFT"},
+                  {false, true, false, true, true, true, true, true, true});
+  for (const RowPlan& row : rows) {
+    std::vector<std::string> line = {row.name, std::to_string(row.cells), describe(row.states)};
+    if (row.prediction) {
+      const Prediction& cell = *row.prediction;
+      for (auto& text : {format_quantity(static_cast<double>(cell.parameters)), std::to_string(cell.steps),
+                         format_quantity(cell.flops), format_bytes(static_cast<double>(cell.peak_memory)),
+                         format_duration(cell.seconds), format_duration(row.seconds_left())})
+        line.push_back(text);
+    } else {
+      line.resize(9, "–");
+    }
+    table.add(std::move(line));
+  }
+  return table.format();
+}
+
+struct Totals {
+  int64_t cells = 0;
+  int64_t unfinished = 0;
+  double flops = 0;
+  double seconds = 0;  // of wall time, cells side by side
+};
+
+Totals totals_of(const std::vector<RowPlan>& rows, const ThreadPlan& threads) {
+  Totals totals;
+  for (const RowPlan& row : rows) {
+    totals.cells += row.cells;
+    totals.unfinished += row.unfinished;
+    if (row.prediction) totals.flops += row.prediction->flops * static_cast<double>(row.unfinished);
+    totals.seconds += row.seconds_left();
+  }
+  const auto side_by_side = std::max<int64_t>(1, std::min(threads.jobs, totals.unfinished));
+  totals.seconds /= static_cast<double>(side_by_side);
+  return totals;
+}
+
+nlohmann::ordered_json to_json(const ExperimentPlan& plan, const std::vector<RowPlan>& rows,
+                               const ThreadPlan& threads) {
+  const Totals totals = totals_of(rows, threads);
+  auto json_rows = nlohmann::ordered_json::array();
+  for (const RowPlan& row : rows) {
+    auto states = nlohmann::ordered_json::object();
+    for (const auto& [state, number] : row.states) states[std::string(state_name(state))] = number;
+    nlohmann::ordered_json json = {{"row", row.name},        {"cells", row.cells},   {"states", states},
+                                   {"threads", row.threads}, {"predicted", nullptr}, {"fault", row.fault}};
+    if (row.prediction)
+      json["predicted"] = {{"parameters", row.prediction->parameters},
+                           {"steps", row.prediction->steps},
+                           {"flops", row.prediction->flops},
+                           {"seconds", row.prediction->seconds},
+                           {"peak_memory", row.prediction->peak_memory}};
+    json_rows.push_back(json);
+  }
+  return {{"experiment", plan.experiment.name},
+          {"jobs", threads.jobs},
+          {"threads", threads.threads},
+          {"rows", json_rows},
+          {"left", {{"cells", totals.unfinished}, {"flops", totals.flops}, {"seconds", totals.seconds}}}};
+}
+
+std::string summary(const std::vector<RowPlan>& rows, const ThreadPlan& threads, bool measured) {
+  const Totals totals = totals_of(rows, threads);
+  std::string text = fmt::format("\n{} of {} left", totals.unfinished, count(totals.cells, "cell"));
+  if (measured)
+    text += fmt::format(": {}FLOP, {} with {} at a time on {}", format_quantity(totals.flops),
+                        format_duration(totals.seconds), threads.jobs, count(threads.threads, "thread"));
+  text += "\n";
+  if (measured)
+    text += paragraph(
+        "PARAMETERS, STEPS, FLOP, MEMORY and TIME are of one cell, predicted from a few steps; LEFT is the "
+        "time of the row's cells that are not finished, one after the other. Training only, without "
+        "evaluation.",
+        96, 0);
+  return text;
+}
+
+int plan_command(const PlanOptions& options, Session& session) {
+  const ExperimentPlan plan = plan_experiment(session, options.experiment);
+  const ThreadPlan threads = plan_threads(options.threads, plan.chosen_cells());
+  std::vector<RowPlan> rows = rows_of(plan, threads);
+  if (!options.no_measure) measure(session, plan, rows);
+  if (session.json)
+    print_json(to_json(plan, rows, threads));
+  else
+    print(table_of(rows) + summary(rows, threads, !options.no_measure));
+  bool faults = false;
+  for (const RowPlan& row : rows) {
+    if (row.fault.empty()) continue;
+    faults = true;
+    complain(row.name + " could not be measured: " + row.fault);
+  }
+  return faults ? 1 : 0;
+}
+
+}  // namespace
+
+void add_plan(CLI::App& app, Session& session) {
+  CLI::App* command = app.add_subcommand(
+      "plan",
+      "what run would do: cells, which are done, predicted FLOPs, memory and time\n\nRuns a few steps of each row, in "
+      "an engine of its own, to predict what a cell costs; --no-measure leaves that out. Neither trains nor writes "
+      "anything.");
+  command->footer("silc plan experiments/ablation.toml\nsilc plan experiments/ablation.toml --no-measure --json");
+  const auto options = std::make_shared<PlanOptions>();
+  add_experiment_flags(*command, options->experiment);
+  command
+      ->add_option("--jobs", options->threads.jobs,
+                   "cells side by side (default: as many as fit if the experiment fixes engine.threads, else 1)")
+      ->option_text("N")
+      ->check(CLI::PositiveNumber);
+  command
+      ->add_option("--threads", options->threads.threads,
+                   "threads altogether (default: the cores that this process may use)")
+      ->option_text("N")
+      ->check(CLI::PositiveNumber);
+  command->add_flag("--no-measure", options->no_measure, "without predictions: at once, and without starting training");
+  command->callback(
+      [options, &session] { session.command = [options, &session] { return plan_command(*options, session); }; });
+}
+
+}  // namespace silc

@@ -1,0 +1,233 @@
+#include "cli/run_view.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "cli/text.h"
+#include "silc/error.h"
+
+namespace silc {
+
+namespace {
+
+constexpr double kLineSeconds = 10;    // between lines of progress where there is no terminal
+constexpr double kIngestSeconds = 10;  // between updates of the registry
+constexpr double kDrawSeconds = 0.5;
+constexpr size_t kMetricsOnALine = 6;
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+// "evaluator/metric" or "evaluator/metric@weights"
+bool is_column(const std::string& column, const CellMetric& metric, const std::string& standard_weights) {
+  const std::string name = metric.evaluator + "/" + metric.name;
+  return column == name + "@" + metric.weights || (column == name && metric.weights == standard_weights);
+}
+
+}  // namespace
+
+std::vector<CellMetric> read_metrics(const RunFolder& folder) {
+  std::vector<CellMetric> metrics;
+  if (!std::filesystem::exists(folder.metrics())) return metrics;
+  const auto file = nlohmann::json::parse(read_file(folder.metrics()), nullptr, false);
+  if (!file.is_object() || !file.contains("metrics")) return metrics;
+  for (const auto& metric : file["metrics"]) {
+    if (!metric.contains("value") || !metric["value"].is_number()) continue;
+    metrics.push_back({metric.value("evaluator", ""), metric.value("dataset", ""), metric.value("weights", ""),
+                       metric.value("name", ""), metric["value"].get<double>()});
+  }
+  return metrics;
+}
+
+RunView::RunView(const Session& session, Registry& registry, const std::vector<CellTask>& tasks,
+                 std::vector<std::string> columns, int64_t jobs)
+    : session_(session),
+      registry_(registry),
+      tasks_(tasks),
+      columns_(std::move(columns)),
+      jobs_(jobs),
+      utf8_(is_utf8_locale()),
+      last_lines_(now()),
+      last_ingest_(now()) {
+  if (!session.quiet && isatty(STDERR_FILENO) == 1) live_ = std::make_unique<LiveLines>(STDERR_FILENO);
+  for (size_t index = 0; index < tasks.size(); ++index) label_width_ = std::max(label_width_, text_width(label(index)));
+}
+
+void RunView::started(size_t index, const CellProgress& progress) {
+  running_[index] = progress;
+  start_times_[index] = now();
+  elsewhere_.erase(index);
+  if (progress.step > 0)
+    say(fmt::format("{}: goes on, last seen at step {}", label(index), progress.step));
+  else if (live_ == nullptr)
+    say(label(index) + ": started");
+  if (session_.verbose) say("  in " + tasks_[index].folder.path.string());
+}
+
+void RunView::progressed(size_t index, const CellProgress& progress) { running_[index] = progress; }
+
+void RunView::ended(size_t index, const CellOutcome& outcome) {
+  running_.erase(index);
+  elsewhere_.erase(index);
+  ++over_;
+  ingest(index);
+  switch (outcome.end) {
+    case CellEnd::reused:
+      ++reused_;
+      break;
+    case CellEnd::finished:
+      if (outcome.elsewhere) {
+        say(label(index) + ": finished by another silc" + main_metrics(index));
+        break;
+      }
+      seconds_of_finished_ += outcome.wall_seconds;
+      ++finished_here_;
+      say(fmt::format("{}: finished in {}{}", label(index), format_duration(outcome.wall_seconds),
+                      main_metrics(index)));
+      break;
+    case CellEnd::failed:
+      warning(label(index) + " failed: " + outcome.message);
+      break;
+    case CellEnd::interrupted:
+      say(label(index) + ": interrupted; the next silc run goes on");
+      break;
+    case CellEnd::not_started:
+      break;
+  }
+}
+
+void RunView::running_elsewhere(size_t index) {
+  elsewhere_.insert(index);
+  say(label(index) + ": another silc is at work on it; waiting for it when everything else is done");
+}
+
+void RunView::stopping(int count, size_t running) {
+  if (running == 0) return;
+  if (count == 1)
+    say(fmt::format("stopping: {} to write checkpoints; once more (Ctrl-C) to kill",
+                    silc::count(static_cast<int64_t>(running), "engine") + (running == 1 ? " has" : " have")));
+  else
+    say("killed; what was trained since the last checkpoint will be trained again");
+}
+
+void RunView::warning(const std::string& message) {
+  if (live_ != nullptr)
+    live_->message("silc: " + message);
+  else
+    complain(message);
+}
+
+void RunView::tick() {
+  const double time = now();
+  if (time - last_ingest_ >= kIngestSeconds) {
+    last_ingest_ = time;
+    for (const auto& [index, progress] : running_) ingest(index);
+  }
+  if (live_ != nullptr && time - last_draw_ >= kDrawSeconds) {
+    last_draw_ = time;
+    redraw();
+  }
+  if (live_ == nullptr && time - last_lines_ >= kLineSeconds) {
+    last_lines_ = time;
+    write_lines();
+  }
+}
+
+void RunView::say(const std::string& line) {
+  if (live_ != nullptr)
+    live_->message(line);
+  else
+    note(session_, line);
+}
+
+void RunView::redraw() {
+  const size_t width = live_->width() - 1;
+  const size_t label_width = std::min(label_width_, width / 3);
+  const size_t bar = std::clamp<size_t>(width / 5, 5, 40);
+  const auto line = [&](const std::string& head, double fraction, const std::string& rest) {
+    std::string text = cut(head, label_width);
+    text.append(label_width - text_width(text), ' ');
+    return cut(text + " " + progress_bar(fraction, bar, utf8_) + " " + rest, width);
+  };
+  std::vector<std::string> lines;
+  const size_t most = std::max<size_t>(live_->height(), 3) - 2;
+  for (const auto& [index, progress] : running_)
+    if (lines.size() < most) lines.push_back(line(label(index), progress.fraction, describe(progress)));
+  std::string rest = fmt::format("{}/{} cells", over_, tasks_.size());
+  if (const auto left = seconds_left()) rest += "  " + format_duration(*left) + " left";
+  if (!elsewhere_.empty()) rest += fmt::format("  {} running elsewhere", elsewhere_.size());
+  lines.push_back(line("total", done(), rest));
+  live_->show(lines);
+}
+
+void RunView::write_lines() {
+  for (const auto& [index, progress] : running_) say(label(index) + ": " + describe(progress));
+}
+
+void RunView::ingest(size_t index) {
+  if (std::filesystem::exists(tasks_[index].folder.path)) registry_.ingest(tasks_[index].folder.path);
+}
+
+std::string RunView::label(size_t index) const {
+  const ResolvedCell& cell = tasks_[index].cell;
+  return fmt::format("{}, seed {}", cell.row, cell.seed);
+}
+
+std::string RunView::describe(const CellProgress& progress) const {
+  if (progress.phase == CellPhase::starting && progress.last_event.empty()) return "starting";
+  if (progress.phase == CellPhase::evaluating) return "evaluating " + progress.evaluation;
+  std::string text = progress.total_steps ? fmt::format("{}/{}", progress.step, *progress.total_steps)
+                                          : fmt::format("step {}", progress.step);
+  text += fmt::format("  {:.0f}%", 100 * progress.fraction);
+  if (progress.rate > 0) text += fmt::format("  {} img/s", format_number(progress.rate));
+  if (progress.loss) text += "  loss " + format_number(*progress.loss);
+  if (const auto left = progress.seconds_left()) text += "  " + format_duration(*left) + " left";
+  return text;
+}
+
+std::string RunView::main_metrics(size_t index) const {
+  const CellTask& task = tasks_[index];
+  const std::string standard = task.cell.weights.empty() ? "" : task.cell.weights.front();
+  const auto metrics = read_metrics(task.folder);
+  std::vector<const CellMetric*> chosen;
+  for (const std::string& column : columns_)
+    for (const CellMetric& metric : metrics)
+      if (is_column(column, metric, standard) && std::find(chosen.begin(), chosen.end(), &metric) == chosen.end())
+        chosen.push_back(&metric);
+  if (chosen.empty())
+    for (const CellMetric& metric : metrics)
+      if (metric.weights == standard) chosen.push_back(&metric);
+  if (chosen.size() > kMetricsOnALine) chosen.resize(kMetricsOnALine);
+  std::string text;
+  for (const CellMetric* metric : chosen) {
+    text += (text.empty() ? ": " : ", ") + metric->name;
+    if (metric->weights != standard) text += "@" + metric->weights;
+    text.append(" ").append(format_number(metric->value));
+  }
+  return text;
+}
+
+double RunView::done() const {
+  double cells = static_cast<double>(over_);
+  for (const auto& [index, progress] : running_) cells += progress.fraction;
+  return tasks_.empty() ? 1 : cells / static_cast<double>(tasks_.size());
+}
+
+std::optional<double> RunView::seconds_left() const {
+  double of_running = 0;
+  double whole_cells = static_cast<double>(finished_here_);
+  double seconds_of_cells = seconds_of_finished_;
+  for (const auto& [index, progress] : running_) {
+    of_running += progress.seconds_left().value_or(0);
+    if (progress.fraction <= 0 || progress.seconds <= 0) continue;
+    seconds_of_cells += progress.seconds / progress.fraction;
+    whole_cells += 1;
+  }
+  if (whole_cells == 0) return std::nullopt;
+  const auto waiting = static_cast<double>(tasks_.size() - over_ - running_.size());
+  return (of_running + waiting * seconds_of_cells / whole_cells) / static_cast<double>(jobs_);
+}
+
+}  // namespace silc

@@ -1,0 +1,73 @@
+// What `silc run` shows while it runs, and what it puts into the registry meanwhile. No LibTorch.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "cli/live_lines.h"
+#include "cli/session.h"
+#include "schedule/schedule.h"
+
+namespace silc {
+
+// One number of metrics.json.
+struct CellMetric {
+  std::string evaluator;
+  std::string dataset;
+  std::string weights;
+  std::string name;
+  double value = 0;
+};
+
+// Of a finished cell; empty if there is no metrics.json.
+std::vector<CellMetric> read_metrics(const RunFolder& folder);
+
+class RunView : public RunObserver {
+ public:
+  // `columns`: those of the tables, to choose the metrics that are worth a line.
+  RunView(const Session& session, Registry& registry, const std::vector<CellTask>& tasks,
+          std::vector<std::string> columns, int64_t jobs);
+
+  void started(size_t index, const CellProgress& progress) override;
+  void progressed(size_t index, const CellProgress& progress) override;
+  void ended(size_t index, const CellOutcome& outcome) override;
+  void running_elsewhere(size_t index) override;
+  void stopping(int count, size_t running) override;
+  void warning(const std::string& message) override;
+  void tick() override;
+
+ private:
+  void say(const std::string& line);
+  void redraw();
+  void write_lines();
+  void ingest(size_t index);
+  [[nodiscard]] std::string label(size_t index) const;
+  [[nodiscard]] std::string describe(const CellProgress& progress) const;
+  [[nodiscard]] std::string main_metrics(size_t index) const;
+  [[nodiscard]] double done() const;
+  [[nodiscard]] std::optional<double> seconds_left() const;
+
+  const Session& session_;
+  Registry& registry_;
+  const std::vector<CellTask>& tasks_;
+  std::vector<std::string> columns_;
+  int64_t jobs_;
+  bool utf8_;
+  std::unique_ptr<LiveLines> live_;  // on a terminal
+  size_t label_width_ = 0;
+  std::map<size_t, CellProgress> running_;
+  std::map<size_t, double> start_times_;
+  std::set<size_t> elsewhere_;
+  size_t over_ = 0;    // cells that have ended in any way
+  size_t reused_ = 0;  // of these, finished before
+  double seconds_of_finished_ = 0;
+  size_t finished_here_ = 0;
+  double last_lines_ = 0;
+  double last_ingest_ = 0;
+  double last_draw_ = 0;
+};
+
+}  // namespace silc

@@ -1,0 +1,57 @@
+#include "cli/session.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "plugin/similar.h"
+#include "silc/error.h"
+
+namespace silc {
+
+std::filesystem::path Session::registry_file() const { return registry.empty() ? runs / "registry.sqlite" : registry; }
+
+Catalogue Session::catalogue() const { return Catalogue::scan(plugin_folders(plugin_paths)); }
+
+Registry Session::open_registry() const {
+  if (!std::filesystem::exists(registry_file()))
+    throw Error(registry_file().string() +
+                ": there is no registry here; silc run makes one, --registry and --runs name another place");
+  return Registry::open_existing(registry_file(), runs);
+}
+
+PlannedExperiment Session::find_experiment(const Registry& registry, const std::string& name) const {
+  const auto known = registry.experiments();
+  if (known.empty()) throw Error(registry_file().string() + ": no experiment was run yet");
+  if (auto experiment = registry.experiment(name.empty() ? known.front() : name)) return *experiment;
+  throw Error(registry_file().string() + ": there is no experiment \"" + name + "\"" + suggestion(name, known));
+}
+
+bool Session::color(int descriptor) const {
+  const char* unwanted = std::getenv("NO_COLOR");
+  return !no_color && (unwanted == nullptr || *unwanted == '\0') && isatty(descriptor) == 1;
+}
+
+void complain(std::string_view message) {
+  std::fprintf(stderr, "silc: %.*s\n", static_cast<int>(message.size()), message.data());
+}
+
+void warn(std::string_view message) {
+  std::fprintf(stderr, "silc: warning: %.*s\n", static_cast<int>(message.size()), message.data());
+}
+
+void note(const Session& session, std::string_view message) {
+  if (!session.quiet) std::fprintf(stderr, "%.*s\n", static_cast<int>(message.size()), message.data());
+}
+
+void print(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return;
+  throw Error(std::string("standard output cannot be written: ") + std::strerror(errno));
+}
+
+void print_json(const nlohmann::ordered_json& value) { print(value.dump(2) + "\n"); }
+
+}  // namespace silc

@@ -1,0 +1,173 @@
+// silc show: everything about one cell.
+#include <fmt/format.h>
+
+#include <ctime>
+#include <fstream>
+#include <memory>
+
+#include "cli/session.h"
+#include "cli/text.h"
+#include "schedule/engine_process.h"
+#include "schedule/progress.h"
+#include "silc/error.h"
+
+namespace silc {
+
+namespace {
+
+constexpr size_t kLogLines = 20;
+
+// Everything that lies in a run folder, for those who want it as JSON or as text.
+struct CellContents {
+  RunFolder folder;
+  FolderStatus status;
+  nlohmann::ordered_json metrics;  // null: not finished
+  std::vector<Event> attempts;
+  std::vector<std::string> log;  // its last lines
+};
+
+std::vector<std::string> tail(const std::filesystem::path& file, size_t most) {
+  std::vector<std::string> lines;
+  std::ifstream log(file);
+  for (std::string line; std::getline(log, line);) {
+    lines.push_back(line);
+    if (lines.size() > 2 * most) lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(most));
+  }
+  if (lines.size() > most) lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(most));
+  return lines;
+}
+
+CellContents read_contents(const RunFolder& folder) {
+  CellContents contents{folder, inspect(folder), nullptr, {}, tail(folder.log(), kLogLines)};
+  if (std::filesystem::exists(folder.metrics())) {
+    contents.metrics = nlohmann::ordered_json::parse(read_file(folder.metrics()), nullptr, false);
+    if (contents.metrics.is_discarded())
+      throw Error(folder.metrics().string() + ": is not JSON; the file is damaged: run the cell again with --fresh");
+  }
+  uint64_t offset = 0;
+  contents.attempts = read_events(folder.attempts(), offset);
+  return contents;
+}
+
+std::string format_time(double seconds) {
+  const auto whole = static_cast<time_t>(seconds);
+  tm local{};
+  localtime_r(&whole, &local);
+  char text[32] = {};
+  strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &local);
+  return text;
+}
+
+std::string describe_end(const Event& attempt) {
+  if (attempt.contains("signal")) return "killed by " + signal_name(attempt.value("signal", 0));
+  const int code = attempt.value("exit_code", 0);
+  return code == 0 ? "done" : code == 130 ? "interrupted" : fmt::format("exit code {}", code);
+}
+
+std::string attempts_table(const std::vector<Event>& attempts) {
+  TextTable table({"START", "WALL", "CPU", "PEAK MEMORY", "THREADS", "HOST", "END"},
+                  {false, true, true, true, true, false, false});
+  for (const Event& attempt : attempts)
+    table.add({format_time(attempt.value("start", 0.0)),
+               format_duration(attempt.value("end", 0.0) - attempt.value("start", 0.0)),
+               format_duration(attempt.value("core_seconds", 0.0)), format_bytes(attempt.value("peak_memory", 0.0)),
+               std::to_string(attempt.value("threads", int64_t{0})), attempt.value("host", ""), describe_end(attempt)});
+  return table.format();
+}
+
+std::string metrics_table(const nlohmann::ordered_json& metrics) {
+  TextTable table({"EVALUATOR", "DATASET", "WEIGHTS", "METRIC", "VALUE", "N"},
+                  {false, false, false, false, true, true});
+  for (const auto& metric : metrics.value("metrics", nlohmann::ordered_json::array())) {
+    const auto& value = metric.at("value");
+    table.add({metric.value("evaluator", ""), metric.value("dataset", ""), metric.value("weights", ""),
+               metric.value("name", ""), value.is_number() ? format_number(value.get<double>()) : "nan",
+               metric.contains("n") ? metric["n"].dump() : ""});
+  }
+  return table.format();
+}
+
+std::string cost_table(const nlohmann::ordered_json& metrics) {
+  TextTable table({"COST", ""}, {false, true});
+  const auto costs = metrics.value("cost", nlohmann::ordered_json::object());
+  for (const auto& [name, value] : costs.items())
+    table.add({name, !value.is_number()          ? value.is_string() ? value.get<std::string>() : value.dump()
+                              : name == "peak_memory" ? format_bytes(value.get<double>())
+                     : name.ends_with("seconds") ? format_duration(value.get<double>())
+                     : value.is_number_integer() ? value.dump()
+                                                 : format_number(value.get<double>())});
+  return table.format();
+}
+
+std::string format_contents(const CellContents& contents, const CellRecord& record) {
+  const CellProgress& progress = contents.status.progress;
+  std::string text =
+      fmt::format("{} / {} / seed {}  {}\n", record.experiment, record.cell.row, record.cell.seed, record.cell.id);
+  text += fmt::format("state:  {}\n", state_name(contents.status.state));
+  if (!contents.status.message.empty()) text += "reason: " + contents.status.message + "\n";
+  if (!progress.last_event.empty())
+    text += progress.total_steps ? fmt::format("step:   {} of {}\n", progress.step, *progress.total_steps)
+                                 : fmt::format("step:   {}\n", progress.step);
+  text += "folder: " + contents.folder.path.string() + "\n";
+  if (!record.current) text += "no longer part of its experiment\n";
+  if (!contents.metrics.is_null()) text += "\n" + metrics_table(contents.metrics) + "\n" + cost_table(contents.metrics);
+  if (!contents.attempts.empty()) text += "\n" + attempts_table(contents.attempts);
+  if (std::filesystem::exists(contents.folder.cell()))
+    text += "\n" + contents.folder.cell().string() + ":\n" + paragraph(read_file(contents.folder.cell()), 1000, 2);
+  if (!contents.log.empty()) {
+    text += fmt::format("\n{}, the last lines:\n", contents.folder.log().string());
+    for (const std::string& line : contents.log) text += "  " + line + "\n";
+  }
+  return text;
+}
+
+nlohmann::ordered_json to_json(const CellContents& contents, const CellRecord& record) {
+  auto attempts = nlohmann::ordered_json::array();
+  for (const Event& attempt : contents.attempts) attempts.push_back(nlohmann::ordered_json(attempt));
+  nlohmann::ordered_json json = {{"experiment", record.experiment},
+                                 {"row", record.cell.row},
+                                 {"seed", record.cell.seed},
+                                 {"id", record.cell.id},
+                                 {"current", record.current},
+                                 {"folder", contents.folder.path.string()},
+                                 {"state", state_name(contents.status.state)},
+                                 {"message", contents.status.message},
+                                 {"step", contents.status.progress.step},
+                                 {"metrics", nullptr},
+                                 {"cost", nullptr},
+                                 {"attempts", attempts},
+                                 {"cell_toml", nullptr},
+                                 {"log", contents.log}};
+  if (!contents.metrics.is_null()) {
+    json["metrics"] = contents.metrics.value("metrics", nlohmann::ordered_json::array());
+    json["cost"] = contents.metrics.value("cost", nlohmann::ordered_json::object());
+  }
+  if (std::filesystem::exists(contents.folder.cell())) json["cell_toml"] = read_file(contents.folder.cell());
+  return json;
+}
+
+int show(const Session& session, const std::string& name) {
+  const Registry registry = session.open_registry();
+  const CellRecord record = registry.find_cell(name);
+  const CellContents contents = read_contents({session.runs / record.cell.folder});
+  if (session.json)
+    print_json(to_json(contents, record));
+  else
+    print(format_contents(contents, record));
+  return 0;
+}
+
+}  // namespace
+
+void add_show(CLI::App& app, Session& session) {
+  CLI::App* command = app.add_subcommand("show",
+                                         "everything about one cell: settings, metrics, costs, attempts, the log's "
+                                         "end, why it failed\n\nCELL is an ID, an "
+                                         "unambiguous start of one, or EXPERIMENT/ROW/SEED. silc status shows IDs.");
+  command->footer("silc show 3fa9c1\nsilc show ablation/CLIP/0");
+  const auto name = std::make_shared<std::string>();
+  command->add_option("cell", *name, "the cell")->option_text("CELL")->required();
+  command->callback([name, &session] { session.command = [name, &session] { return show(session, *name); }; });
+}
+
+}  // namespace silc

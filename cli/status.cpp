@@ -1,0 +1,119 @@
+// silc status: how far each cell is.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <map>
+#include <memory>
+
+#include "cli/session.h"
+#include "cli/text.h"
+#include "schedule/progress.h"
+
+namespace silc {
+
+namespace {
+
+struct CellLine {
+  PlannedCell cell;
+  RunFolder folder;
+  FolderStatus status;
+};
+
+std::vector<CellLine> look_at(const Session& session, const PlannedExperiment& experiment) {
+  std::vector<CellLine> lines;
+  for (const PlannedCell& cell : experiment.cells) {
+    const RunFolder folder{session.runs / cell.folder};
+    lines.push_back({cell, folder, inspect(folder)});
+  }
+  return lines;
+}
+
+std::string steps(const CellProgress& progress) {
+  if (progress.last_event.empty()) return "";
+  if (!progress.total_steps) return std::to_string(progress.step);
+  return fmt::format("{}/{}", progress.step, *progress.total_steps);
+}
+
+std::string describe_state(const FolderStatus& status) {
+  if (status.state == FolderState::running && status.progress.phase == CellPhase::evaluating)
+    return "evaluating " + status.progress.evaluation;
+  return std::string(state_name(status.state));
+}
+
+std::string table_of(const std::vector<CellLine>& lines) {
+  TextTable table({"ROW", "SEED", "ID", "STATE", "STEP", "DONE", "RATE", "LEFT"},
+                  {false, true, false, false, true, true, true, true});
+  for (const CellLine& line : lines) {
+    const CellProgress& progress = line.status.progress;
+    const bool running = line.status.state == FolderState::running;
+    const auto left = running ? progress.seconds_left() : std::nullopt;
+    table.add({line.cell.row, std::to_string(line.cell.seed), line.cell.id, describe_state(line.status),
+               steps(progress), progress.last_event.empty() ? "" : fmt::format("{:.0f}%", 100 * progress.fraction),
+               running && progress.rate > 0 ? format_number(progress.rate) + " img/s" : "",
+               left ? format_duration(*left) : ""});
+  }
+  return table.format();
+}
+
+std::string counts_of(const std::vector<CellLine>& lines) {
+  std::map<FolderState, int64_t> counts;
+  for (const CellLine& line : lines) ++counts[line.status.state];
+  std::string text;
+  for (const auto& [state, number] : counts)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", number, state_name(state));
+  return text;
+}
+
+nlohmann::ordered_json to_json(const CellLine& line) {
+  const CellProgress& progress = line.status.progress;
+  const auto left = progress.seconds_left();
+  nlohmann::ordered_json json = {{"row", line.cell.row},
+                                 {"seed", line.cell.seed},
+                                 {"id", line.cell.id},
+                                 {"folder", line.folder.path.string()},
+                                 {"state", state_name(line.status.state)},
+                                 {"step", progress.step},
+                                 {"total_steps", nullptr},
+                                 {"fraction", progress.fraction},
+                                 {"rate", progress.rate},
+                                 {"seconds_left", nullptr},
+                                 {"message", line.status.message}};
+  if (progress.total_steps) json["total_steps"] = *progress.total_steps;
+  if (left) json["seconds_left"] = *left;
+  return json;
+}
+
+int status(const Session& session, const std::string& name) {
+  const Registry registry = session.open_registry();
+  const PlannedExperiment experiment = session.find_experiment(registry, name);
+  const auto lines = look_at(session, experiment);
+  if (session.json) {
+    auto cells = nlohmann::ordered_json::array();
+    for (const CellLine& line : lines) cells.push_back(to_json(line));
+    print_json({{"experiment", experiment.name}, {"cells", cells}});
+    return 0;
+  }
+  std::string text = fmt::format("{}: {}\n", experiment.name, counts_of(lines)) + table_of(lines);
+  for (const CellLine& line : lines)
+    if (line.status.state == FolderState::failed)
+      text += fmt::format("{}, seed {} failed: {}\n  silc show {}\n", line.cell.row, line.cell.seed,
+                          line.status.message, line.cell.id);
+  print(text);
+  return 0;
+}
+
+}  // namespace
+
+void add_status(CLI::App& app, Session& session) {
+  CLI::App* command = app.add_subcommand(
+      "status",
+      "how far each cell is: state, step, rate, time left\n\nAlso while a silc run is going on elsewhere: it reads the "
+      "run folders and disturbs nobody.");
+  command->footer("silc status\nsilc status ablation --json");
+  const auto name = std::make_shared<std::string>();
+  command->add_option("experiment", *name, "an experiment's name (default: the one that was run last)")
+      ->option_text("[EXPERIMENT]");
+  command->callback([name, &session] { session.command = [name, &session] { return status(session, *name); }; });
+}
+
+}  // namespace silc

@@ -1,0 +1,44 @@
+// Numbers and texts as people read them in a terminal. No LibTorch.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace silc {
+
+// "42 s", "3:05", "1:02:03", "2 d 3:00:00"
+std::string format_duration(double seconds);
+// "61.3 T": three digits with an SI prefix, for FLOPs and rates.
+std::string format_quantity(double value);
+// "1.9 GB" (powers of 1000)
+std::string format_bytes(double bytes);
+// Four digits; "nan" for what is not a number.
+std::string format_number(double value);
+// "1 cell", "3 cells"
+std::string count(int64_t number, std::string_view what);
+
+// Columns that `text` takes up on a terminal: code points, as nothing here is double-width.
+size_t text_width(std::string_view text);
+// The first `width` columns, with an ellipsis if something is lost.
+std::string cut(std::string_view text, size_t width);
+// Broken at spaces into lines of at most `width`; newlines in the text stay.
+std::vector<std::string> wrap(std::string_view text, size_t width);
+// The lines of wrap(), each behind `indent` spaces and with a newline.
+std::string paragraph(std::string_view text, size_t width, size_t indent);
+
+// A table in columns, two spaces apart; the first line is the head.
+class TextTable {
+ public:
+  // `right`: for each column whether it is flush right.
+  TextTable(std::vector<std::string> head, std::vector<bool> right);
+  void add(std::vector<std::string> row);
+  [[nodiscard]] std::string format() const;
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+  std::vector<bool> right_;
+};
+
+}  // namespace silc

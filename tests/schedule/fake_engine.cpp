@@ -1,0 +1,187 @@
+// Stands in for silc-engine where tests are about what silc does with an engine: it speaks the same language, and how
+// it behaves is told by $FAKE_ENGINE: "PART=BEHAVIOUR;…", the first whose PART occurs in the run folder's path
+// counting.
+//   finish    trains, evaluates, finishes (without any rule)
+//   fail      writes a `failed` event and exits with 1
+//   odd       says something on stderr and exits with 3
+//   quit      exits with 0 without having finished
+//   segv      crashes
+//   kill      dies of SIGKILL
+//   hang      trains until it is asked to stop, then exits with 130
+//   stubborn  trains and does not listen
+// $FAKE_ENGINE_DATA=missing: no data can be read. $FAKE_ENGINE_MEASURE=fail: measuring fails.
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+
+namespace {
+
+using Json = nlohmann::json;
+
+volatile std::sig_atomic_t stop_requested = 0;
+
+double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+std::string behaviour_for(const std::string& folder) {
+  std::string rules = variable("FAKE_ENGINE");
+  while (!rules.empty()) {
+    const std::string rule = rules.substr(0, rules.find(';'));
+    rules.erase(0, rule.size() + 1);
+    const size_t equals = rule.find('=');
+    if (folder.find(rule.substr(0, equals)) != std::string::npos) return rule.substr(equals + 1);
+  }
+  return "finish";
+}
+
+class Events {
+ public:
+  explicit Events(const std::filesystem::path& folder) : file_(folder / "events.jsonl", std::ios::app) {}
+  void write(Json event) {
+    event["time"] = now();
+    file_ << event.dump() << std::endl;
+  }
+
+ private:
+  std::ofstream file_;
+};
+
+Json step_event(int step) {
+  return {{"event", "step"},
+          {"step", step},
+          {"examples", step * 8},
+          {"flops", step * 1e6},
+          {"fraction", step / 4.0},
+          {"core_seconds", step * 0.1},
+          {"seconds", step * 0.1},
+          {"rate", 80.0},
+          {"lr", 1e-3},
+          {"loss", 2.0 / step},
+          {"values", {{"loss/contrastive", 2.0 / step}}}};
+}
+
+Json metric(const std::string& name, double value) {
+  return {{"evaluator", "zero_shot_classification"},
+          {"dataset", "shapes"},
+          {"weights", "student"},
+          {"name", name},
+          {"value", value},
+          {"n", 100}};
+}
+
+void finish(const std::filesystem::path& folder, Events& events) {
+  for (int step = 1; step <= 4; ++step) events.write(step_event(step));
+  events.write({{"event", "evaluating"},
+                {"evaluator", "zero_shot_classification"},
+                {"dataset", "shapes"},
+                {"weights", "student"}});
+  const Json metrics = {metric("acc1", 0.625), metric("acc5", 0.875)};
+  const Json cost = {{"examples", 32},
+                     {"flops", 4e6},
+                     {"core_seconds", 0.4},
+                     {"seconds", 0.4},
+                     {"evaluation_core_seconds", 0.1},
+                     {"peak_memory", 50000000},
+                     {"parameters", 1000},
+                     {"steps", 4},
+                     {"device", "cpu"}};
+  std::ofstream(folder / "metrics.json") << Json{{"metrics", metrics}, {"cost", cost}}.dump(2);
+  events.write({{"event", "finished"}});
+}
+
+int run(const std::filesystem::path& folder, const std::string& threads) {
+  const std::string behaviour = behaviour_for(folder.string());
+  std::cout << "threads " << threads << std::endl;
+  std::signal(
+      SIGTERM, behaviour == "stubborn" ? SIG_IGN : +[](int) { stop_requested = 1; });
+  Events events(folder);
+  events.write({{"event", "started"}, {"pid", getpid()}, {"step", 0}, {"total_steps", 4}});
+  if (behaviour == "finish") {
+    finish(folder, events);
+    return 0;
+  }
+  if (behaviour == "quit") return 0;
+  if (behaviour == "odd") {
+    std::cerr << "the moon is in the wrong quarter" << std::endl;
+    return 3;
+  }
+  if (behaviour == "fail") {
+    const std::string message = "the loss is not a number at step 2; a smaller optimizer.lr may help";
+    events.write({{"event", "failed"}, {"message", message}, {"plugin", nullptr}});
+    std::cerr << message << std::endl;
+    return 1;
+  }
+  if (behaviour == "segv") std::raise(SIGSEGV);
+  if (behaviour == "kill") std::raise(SIGKILL);
+  events.write(step_event(1));
+  while (stop_requested == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  events.write({{"event", "interrupted"}, {"step", 1}});
+  return 130;
+}
+
+int fingerprint() {
+  const Json questions = Json::parse(std::cin);
+  auto answers = Json::array();
+  for (const Json& question : questions) {
+    const auto dataset = question.at("dataset").get<std::string>();
+    if (variable("FAKE_ENGINE_DATA") == "missing")
+      answers.push_back({{"error", "dataset \"" + dataset + "\": /data/" + dataset + " is missing; set SILC_DATA"}});
+    else
+      answers.push_back({{"fingerprint", dataset + "-" + question.at("split").get<std::string>()}});
+  }
+  std::cout << answers.dump() << std::endl;
+  return 0;
+}
+
+int measure() {
+  if (variable("FAKE_ENGINE_MEASURE") == "fail") {
+    std::cerr << "silc-engine: batch 128 does not fit into memory" << std::endl;
+    return 1;
+  }
+  std::cout << Json{{"parameters", 1000}, {"total_steps", 4},        {"total_flops", 4e6},
+                    {"seconds", 30.0},    {"peak_memory", 50000000}, {"parts", Json::array()}}
+                   .dump()
+            << std::endl;
+  return 0;
+}
+
+int about() {
+  std::cout << Json{{"engine_version", "0.1.0"},
+                    {"torch", "2.13.0"},
+                    {"devices", {{{"name", "cpu"}, {"kind", "cpu"}}}},
+                    {"threads", 2},
+                    {"cpu", "Fake CPU"},
+                    {"bf16", true}}
+                   .dump()
+            << std::endl;
+  return 0;
+}
+
+std::string value_of(int argc, char** argv, const std::string& flag) {
+  for (int i = 2; i + 1 < argc; ++i)
+    if (argv[i] == flag) return argv[i + 1];
+  return "";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string command = argc > 1 ? argv[1] : "";
+  if (command == "run") return run(value_of(argc, argv, "--folder"), value_of(argc, argv, "--threads"));
+  if (command == "fingerprint") return fingerprint();
+  if (command == "measure") return measure();
+  if (command == "about") return about();
+  return 2;
+}

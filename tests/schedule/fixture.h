@@ -1,0 +1,68 @@
+// A folder for runs, cells with as little in them as possible, and the fake engine.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "schedule/schedule.h"
+
+namespace silc {
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "silc-test-XXXXXX").string();
+    path_ = mkdtemp(name.data());
+  }
+  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// Sets an environment variable as long as it lives.
+class ScopedVariable {
+ public:
+  ScopedVariable(const char* name, const std::string& value) : name_(name) { setenv(name, value.c_str(), 1); }
+  ~ScopedVariable() { unsetenv(name_); }
+  ScopedVariable(const ScopedVariable&) = delete;
+  ScopedVariable& operator=(const ScopedVariable&) = delete;
+
+ private:
+  const char* name_;
+};
+
+inline ResolvedCell make_cell(const std::string& row, int64_t seed = 0) {
+  ResolvedCell cell;
+  cell.experiment = "bench";
+  cell.row = row;
+  cell.seed = seed;
+  cell.budget = {BudgetUnit::examples, 32};
+  cell.train = {{PluginKind::dataset, "shapes", 1, {}}, "train", "shapes-train"};
+  cell.objective = {PluginKind::objective, "clip", 1, {}};
+  cell.image.backbone = {PluginKind::image_backbone, "vit", 1, {}};
+  cell.text.backbone = {PluginKind::text_backbone, "text_transformer", 1, {}};
+  cell.text.tokenizer = {PluginKind::tokenizer, "words", 1, {}};
+  return cell;
+}
+
+inline Engine fake_engine() { return {std::string(SILC_BINARY_DIR) + "/tests/fake_engine", {}}; }
+
+inline void append(const std::filesystem::path& file, const std::string& line) {
+  std::filesystem::create_directories(file.parent_path());
+  std::ofstream(file, std::ios::app) << line << "\n";
+}
+
+inline std::vector<Event> events_of(const std::filesystem::path& file) {
+  uint64_t offset = 0;
+  return read_events(file, offset);
+}
+
+}  // namespace silc

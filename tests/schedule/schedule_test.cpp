@@ -1,0 +1,277 @@
+#include "schedule/schedule.h"
+
+#include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "fixture.h"
+
+namespace silc {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+// Calls what a test has put in.
+struct Watcher : RunObserver {
+  void started(size_t index, const CellProgress& /*progress*/) override {
+    running.push_back(index);
+    most_running = std::max(most_running, running.size());
+  }
+  void progressed(size_t index, const CellProgress& progress) override {
+    if (on_progress) on_progress(index, progress);
+  }
+  void ended(size_t index, const CellOutcome& outcome) override {
+    std::erase(running, index);
+    if (on_end) on_end(index, outcome);
+  }
+  void running_elsewhere(size_t index) override {
+    if (on_elsewhere) on_elsewhere(index);
+  }
+  void tick() override {
+    if (on_tick) on_tick();
+  }
+
+  std::vector<size_t> running;
+  size_t most_running = 0;
+  std::function<void(size_t, const CellProgress&)> on_progress;
+  std::function<void(size_t, const CellOutcome&)> on_end;
+  std::function<void(size_t)> on_elsewhere;
+  std::function<void()> on_tick;
+};
+
+class ScheduleTest : public ::testing::Test {
+ protected:
+  std::vector<CellTask> tasks(const std::vector<std::string>& rows) const {
+    std::vector<ResolvedCell> cells;
+    for (const std::string& row : rows) cells.push_back(make_cell(row));
+    return place_cells(cells, folder_.path());
+  }
+
+  std::vector<CellOutcome> run(const std::vector<CellTask>& tasks, int64_t jobs = 1, bool fail_fast = false) {
+    return run_cells(tasks, {fake_engine(), {2, jobs}, fail_fast}, watcher_);
+  }
+
+  TemporaryFolder folder_;
+  Watcher watcher_;
+};
+
+TEST_F(ScheduleTest, FinishesACellAndLeavesItsSettingsAndItsCost) {
+  const auto cells = tasks({"CLIP"});
+  EXPECT_EQ(run(cells)[0].end, CellEnd::finished);
+  EXPECT_EQ(read_file(cells[0].folder.cell()), write_cell(cells[0].cell));
+  const auto attempts = events_of(cells[0].folder.attempts());
+  ASSERT_EQ(attempts.size(), 1U);
+  EXPECT_EQ(attempts[0]["exit_code"], 0);
+  EXPECT_EQ(attempts[0]["threads"], 2);
+  EXPECT_GT(attempts[0]["peak_memory"].get<int64_t>(), 0);
+  EXPECT_GE(attempts[0]["core_seconds"].get<double>(), 0);
+  EXPECT_GE(attempts[0]["end"].get<double>(), attempts[0]["start"].get<double>());
+}
+
+TEST_F(ScheduleTest, ReusesFinishedCells) {
+  const auto cells = tasks({"CLIP"});
+  run(cells);
+  EXPECT_EQ(run(cells)[0].end, CellEnd::reused);
+  EXPECT_EQ(events_of(cells[0].folder.attempts()).size(), 1U);
+}
+
+TEST_F(ScheduleTest, AFailureStopsNoOtherCellAndIsTriedAgain) {
+  const auto cells = tasks({"broken", "CLIP"});
+  {
+    const ScopedVariable behaviour("FAKE_ENGINE", "broken=fail");
+    const auto outcomes = run(cells);
+    EXPECT_EQ(outcomes[0].end, CellEnd::failed);
+    EXPECT_EQ(outcomes[0].message, "the loss is not a number at step 2; a smaller optimizer.lr may help");
+    EXPECT_EQ(outcomes[1].end, CellEnd::finished);
+  }
+  const auto outcomes = run(cells);
+  EXPECT_EQ(outcomes[0].end, CellEnd::finished);
+  EXPECT_EQ(outcomes[1].end, CellEnd::reused);
+}
+
+TEST_F(ScheduleTest, ACrashNamesTheSignalAndThePluginsInUse) {
+  const ScopedVariable behaviour("FAKE_ENGINE", "=segv");
+  EXPECT_THAT(run(tasks({"CLIP"}))[0].message,
+              AllOf(StartsWith("killed by signal 11 (SIGSEGV); plugins in use: objective clip"),
+                    HasSubstr("image backbone vit")));
+}
+
+TEST_F(ScheduleTest, AKilledEngineMayHaveRunOutOfMemory) {
+  const ScopedVariable behaviour("FAKE_ENGINE", "=kill");
+  EXPECT_THAT(run(tasks({"CLIP"}))[0].message, StartsWith("killed by signal 9 (SIGKILL): out of memory?"));
+}
+
+TEST_F(ScheduleTest, AnEngineThatDiesWithoutAnEventIsQuotedFromItsLog) {
+  const ScopedVariable behaviour("FAKE_ENGINE", "=odd");
+  EXPECT_EQ(run(tasks({"CLIP"}))[0].message, "the engine exited with code 3: the moon is in the wrong quarter");
+}
+
+TEST_F(ScheduleTest, AnEngineThatEndsWellWithoutFinishingHasFailed) {
+  const ScopedVariable behaviour("FAKE_ENGINE", "=quit");
+  const auto outcome = run(tasks({"CLIP"}))[0];
+  EXPECT_EQ(outcome.end, CellEnd::failed);
+  EXPECT_THAT(outcome.message, StartsWith("the engine ended without finishing the cell"));
+}
+
+TEST_F(ScheduleTest, AFailureOfAnEarlierAttemptIsNotTakenForThisOnes) {
+  const auto cells = tasks({"CLIP"});
+  {
+    const ScopedVariable behaviour("FAKE_ENGINE", "=fail");
+    run(cells);
+  }
+  const ScopedVariable behaviour("FAKE_ENGINE", "=segv");
+  EXPECT_THAT(run(cells)[0].message, StartsWith("killed by signal 11"));
+}
+
+TEST_F(ScheduleTest, AFolderThatCannotBeMadeFailsItsCellAlone) {
+  const auto cells = tasks({"CLIP", "SILC"});
+  append(cells[0].folder.path.parent_path(), "a file where the row's folder should be");
+  const auto outcomes = run(cells);
+  EXPECT_EQ(outcomes[0].end, CellEnd::failed);
+  EXPECT_THAT(outcomes[0].message, StartsWith(cells[0].folder.path.string() + ": cannot be made"));
+  EXPECT_EQ(outcomes[1].end, CellEnd::finished);
+}
+
+TEST_F(ScheduleTest, FailFastStopsRunningCellsAndStartsNoMore) {
+  const ScopedVariable behaviour("FAKE_ENGINE", "broken=fail;slow=hang");
+  const auto outcomes = run(tasks({"slow", "broken", "CLIP"}), 2, true);
+  EXPECT_EQ(outcomes[0].end, CellEnd::interrupted);
+  EXPECT_EQ(outcomes[1].end, CellEnd::failed);
+  EXPECT_EQ(outcomes[2].end, CellEnd::not_started);
+}
+
+TEST_F(ScheduleTest, RunsAsManyCellsSideBySideAsAsked) {
+  const auto outcomes = run(tasks({"a", "b", "c", "d", "e"}), 2);
+  EXPECT_EQ(watcher_.most_running, 2U);
+  for (const CellOutcome& outcome : outcomes) EXPECT_EQ(outcome.end, CellEnd::finished);
+}
+
+TEST_F(ScheduleTest, ARequestToStopLetsEnginesWriteCheckpoints) {
+  const ScopedVariable behaviour("FAKE_ENGINE", "=hang");
+  const auto cells = tasks({"CLIP", "SILC"});
+  watcher_.on_progress = [](size_t, const CellProgress& progress) {
+    if (progress.last_event == "step") kill(getpid(), SIGTERM);
+  };
+  const auto outcomes = run(cells);
+  EXPECT_EQ(outcomes[0].end, CellEnd::interrupted);
+  EXPECT_EQ(outcomes[1].end, CellEnd::not_started);
+  EXPECT_EQ(events_of(cells[0].folder.events()).back()["event"], "interrupted");
+  EXPECT_EQ(events_of(cells[0].folder.attempts()).back()["exit_code"], 130);
+}
+
+TEST_F(ScheduleTest, ASecondRequestToStopKills) {
+  const ScopedVariable behaviour("FAKE_ENGINE", "=stubborn");
+  const auto cells = tasks({"CLIP"});
+  watcher_.on_tick = [this] {
+    if (!watcher_.running.empty()) kill(getpid(), SIGINT);
+  };
+  EXPECT_EQ(run(cells)[0].end, CellEnd::interrupted);
+  EXPECT_EQ(events_of(cells[0].folder.attempts()).back()["signal"], SIGKILL);
+  EXPECT_EQ(inspect(cells[0].folder).state, FolderState::interrupted);
+}
+
+TEST_F(ScheduleTest, ACellThatAnotherSilcFinishesIsWaitedForAndNotDoneTwice) {
+  const auto cells = tasks({"CLIP", "SILC"});
+  std::filesystem::create_directories(cells[0].folder.path);
+  auto lock = FileLock::try_lock(cells[0].folder.lock());
+  size_t elsewhere = 99;
+  watcher_.on_elsewhere = [&](size_t index) { elsewhere = index; };
+  watcher_.on_end = [&](size_t index, const CellOutcome&) {
+    if (index != 1) return;
+    append(cells[0].folder.metrics(), "{}");
+    append(cells[0].folder.events(), R"({"event":"finished","time":1})");
+    lock.reset();
+  };
+  const auto outcomes = run(cells);
+  EXPECT_EQ(elsewhere, 0U);
+  EXPECT_EQ(outcomes[0].end, CellEnd::finished);
+  EXPECT_TRUE(outcomes[0].elsewhere);
+  EXPECT_FALSE(std::filesystem::exists(cells[0].folder.attempts()));
+}
+
+TEST_F(ScheduleTest, ACellThatAnotherSilcLeftUnfinishedIsTakenOver) {
+  const auto cells = tasks({"CLIP"});
+  std::filesystem::create_directories(cells[0].folder.path);
+  auto lock = FileLock::try_lock(cells[0].folder.lock());
+  watcher_.on_elsewhere = [&](size_t) { lock.reset(); };
+  const auto outcome = run(cells)[0];
+  EXPECT_EQ(outcome.end, CellEnd::finished);
+  EXPECT_FALSE(outcome.elsewhere);
+}
+
+TEST_F(ScheduleTest, ARunningCellDoesNotKeepTheLockOfAFinishedOne) {
+  const ScopedVariable behaviour("FAKE_ENGINE", "slow=hang");
+  const auto cells = tasks({"CLIP", "slow"});
+  bool first_locked = true;
+  bool second_locked = false;
+  watcher_.on_tick = [&] {
+    if (watcher_.running != std::vector<size_t>{1}) return;
+    first_locked = FileLock::is_locked(cells[0].folder.lock());
+    second_locked = FileLock::is_locked(cells[1].folder.lock());
+    kill(getpid(), SIGTERM);
+  };
+  run(cells, 2);
+  EXPECT_FALSE(first_locked);
+  EXPECT_TRUE(second_locked);
+}
+
+TEST_F(ScheduleTest, AnEngineWhoseSilcWasKilledStopsPolitelyAndKeepsItsLockUntilThen) {
+  const ScopedVariable behaviour("FAKE_ENGINE", "=hang");
+  const auto cells = tasks({"CLIP"});
+  const auto last_event = [&] {
+    const auto events = events_of(cells[0].folder.events());
+    return events.empty() ? std::string() : events.back()["event"].get<std::string>();
+  };
+  const auto wait_until = [](const std::function<bool()>& condition) {
+    for (int i = 0; i < 1000 && !condition(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return condition();
+  };
+  const pid_t silc = fork();
+  if (silc == 0) {
+    run(cells);
+    _exit(0);
+  }
+  ASSERT_TRUE(wait_until([&] { return last_event() == "step"; }));
+  EXPECT_TRUE(FileLock::is_locked(cells[0].folder.lock()));
+  kill(silc, SIGKILL);
+  waitpid(silc, nullptr, 0);
+  EXPECT_TRUE(wait_until([&] { return last_event() == "interrupted"; }));
+  EXPECT_TRUE(wait_until([&] { return !FileLock::is_locked(cells[0].folder.lock()); }));
+}
+
+TEST_F(ScheduleTest, AnExceptionFromTheObserverStopsTheEngines) {
+  const ScopedVariable behaviour("FAKE_ENGINE", "=hang");
+  const auto cells = tasks({"CLIP"});
+  watcher_.on_progress = [](size_t, const CellProgress&) { throw Error("the disk is full"); };
+  EXPECT_THROW(run(cells), Error);
+  EXPECT_FALSE(FileLock::is_locked(cells[0].folder.lock()));
+}
+
+TEST_F(ScheduleTest, RemovingResultsStartsACellOver) {
+  const auto cells = tasks({"CLIP"});
+  run(cells);
+  EXPECT_TRUE(remove_results(cells).empty());
+  EXPECT_EQ(run(cells)[0].end, CellEnd::finished);
+  EXPECT_EQ(events_of(cells[0].folder.attempts()).size(), 2U);
+}
+
+TEST_F(ScheduleTest, ResultsOfALockedCellAreNotRemoved) {
+  const auto cells = tasks({"CLIP", "SILC"});
+  run(cells);
+  const auto lock = FileLock::try_lock(cells[0].folder.lock());
+  EXPECT_EQ(remove_results(cells), std::vector<size_t>{0});
+  EXPECT_TRUE(is_finished(cells[0].folder));
+  EXPECT_FALSE(is_finished(cells[1].folder));
+}
+
+}  // namespace
+}  // namespace silc

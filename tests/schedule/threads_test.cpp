@@ -1,0 +1,47 @@
+#include "schedule/threads.h"
+
+#include <gtest/gtest.h>
+
+namespace silc {
+namespace {
+
+ResolvedCell cell_with_threads(int64_t threads) {
+  ResolvedCell cell;
+  cell.engine.threads = threads;
+  return cell;
+}
+
+TEST(Threads, OneCellGetsAllOfThem) {
+  const std::vector<ResolvedCell> cells = {cell_with_threads(0), cell_with_threads(0)};
+  const ThreadPlan plan = plan_threads({8, 0}, cells);
+  EXPECT_EQ(plan.jobs, 1);
+  EXPECT_EQ(plan.of(cells[0]), 8);
+}
+
+TEST(Threads, AreDividedAmongCellsSideBySide) {
+  const std::vector<ResolvedCell> cells = {cell_with_threads(0)};
+  EXPECT_EQ(plan_threads({8, 3}, cells).of(cells[0]), 2);
+}
+
+TEST(Threads, ACellHasAtLeastOne) {
+  const std::vector<ResolvedCell> cells = {cell_with_threads(0)};
+  EXPECT_EQ(plan_threads({2, 5}, cells).of(cells[0]), 1);
+}
+
+TEST(Threads, WhatTheExperimentFixesDecidesHowManyCellsFit) {
+  const std::vector<ResolvedCell> cells = {cell_with_threads(1), cell_with_threads(3)};
+  const ThreadPlan plan = plan_threads({8, 0}, cells);
+  EXPECT_EQ(plan.jobs, 2);
+  EXPECT_EQ(plan.of(cells[0]), 1);
+  EXPECT_EQ(plan.of(cells[1]), 3);
+}
+
+TEST(Threads, ACellThatWantsMoreThanThereAreStillRuns) {
+  const std::vector<ResolvedCell> cells = {cell_with_threads(16)};
+  EXPECT_EQ(plan_threads({4, 0}, cells).jobs, 1);
+}
+
+TEST(Threads, DefaultToThoseOfTheProcess) { EXPECT_EQ(plan_threads({0, 0}, {}).threads, available_threads()); }
+
+}  // namespace
+}  // namespace silc
