@@ -95,6 +95,16 @@ void replace_rows(SQLite::Database& database, int64_t cell, const std::string& t
   }
 }
 
+// Says that a file does not hold what it should. `read` may throw the faults of the JSON library.
+template <class Read>
+auto naming_the_file(const fs::path& file, const Read& read) {
+  try {
+    return read();
+  } catch (const Json::exception&) {
+    throw Error(file.string() + " is damaged: it is not the JSON that belongs there; run the cell again with --fresh");
+  }
+}
+
 CellIdentity read_identity(const fs::path& file) {
   if (!fs::exists(file)) throw Error(file.string() + " is missing: its folder is not the run folder of a cell");
   try {
@@ -358,13 +368,14 @@ void judge_state(CellRow& cell, const std::vector<AttemptRecord>& attempts, bool
 }
 
 void take_folder(SQLite::Database& database, const RunFolder& folder, CellRow& cell) {
-  EventReader(database, cell).read(folder.events());
-  const std::vector<AttemptRecord> attempts = read_attempts(folder.attempts());
+  naming_the_file(folder.events(), [&] { EventReader(database, cell).read(folder.events()); });
+  const auto attempts = naming_the_file(folder.attempts(), [&] { return read_attempts(folder.attempts()); });
   record_attempts(database, cell.cell_id, attempts);
   judge_state(cell, attempts, FileLock::is_locked(folder.lock()));
   const bool finished = cell.state == state_name(CellState::finished);
-  replace_rows(database, cell.cell_id, "metric", "evaluator, dataset, weights, name, value, n",
-               finished ? read_metrics(folder.metrics()) : std::vector<MetricRow>());
+  std::vector<MetricRow> metrics;
+  if (finished) metrics = naming_the_file(folder.metrics(), [&] { return read_metrics(folder.metrics()); });
+  replace_rows(database, cell.cell_id, "metric", "evaluator, dataset, weights, name, value, n", std::move(metrics));
 }
 
 void mark_damaged(CellRow& cell, const std::string& message) {
@@ -392,9 +403,6 @@ void ingest_folder(SQLite::Database& database, const fs::path& runs, const fs::p
     take_folder(database, folder, cell);
   } catch (const Error& error) {
     mark_damaged(cell, error.what());
-  } catch (const Json::exception& error) {
-    mark_damaged(
-        cell, folder.path.string() + " holds a damaged file (" + error.what() + "); run the cell again with --fresh");
   }
   record_artifacts(database, cell.cell_id, folder);
   if (!before || *before != cell) save_row(database, cell);

@@ -344,17 +344,30 @@ std::vector<ArtifactRecord> Registry::artifacts(const CellRecord& cell) const {
 }
 
 std::vector<std::string> Registry::check() const {
-  return with_database_errors(impl_->file, [&] {
-    std::vector<std::string> faults;
-    SQLite::Statement integrity(impl_->database, "PRAGMA integrity_check");
-    while (integrity.executeStep())
-      if (const std::string line = integrity.getColumn(0).getString(); line != "ok") faults.push_back(line);
-    SQLite::Statement keys(impl_->database, "PRAGMA foreign_key_check");
-    while (keys.executeStep())
-      faults.push_back("a row of table " + keys.getColumn(0).getString() + " belongs to a row of table " +
-                       keys.getColumn(2).getString() + " that does not exist");
-    return faults;
+  std::vector<std::string> faults;
+  // A file that is damaged enough breaks the checks themselves.
+  const auto noting_faults = [&](const auto& look) {
+    try {
+      look();
+    } catch (const SQLite::Exception& error) {
+      if (error.getErrorCode() != SQLITE_CORRUPT) throw;
+      faults.emplace_back(error.what());
+    }
+  };
+  with_database_errors(impl_->file, [&] {
+    noting_faults([&] {
+      SQLite::Statement integrity(impl_->database, "PRAGMA integrity_check");
+      while (integrity.executeStep())
+        if (const std::string line = integrity.getColumn(0).getString(); line != "ok") faults.push_back(line);
+    });
+    noting_faults([&] {
+      SQLite::Statement keys(impl_->database, "PRAGMA foreign_key_check");
+      while (keys.executeStep())
+        faults.push_back("a row of table " + keys.getColumn(0).getString() + " belongs to a row of table " +
+                         keys.getColumn(2).getString() + " that does not exist");
+    });
   });
+  return faults;
 }
 
 }  // namespace silc

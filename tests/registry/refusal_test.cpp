@@ -1,0 +1,101 @@
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "registry/registry.h"
+#include "silc/error.h"
+#include "tests/registry/fake_runs.h"
+
+namespace silc {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+namespace fs = std::filesystem;
+
+class RegistryFile : public testing::Test {
+ protected:
+  // Both ways of opening refuse the file, say why, and leave every byte of it as it was.
+  void expect_refused(const std::string& fault) {
+    const std::string before = read_file(file_);
+    const auto message = AllOf(HasSubstr(file_.string()), HasSubstr(fault));
+    EXPECT_THAT([&] { Registry(file_, fakes_.runs()); }, ThrowsMessage<Error>(message));
+    EXPECT_THAT([&] { Registry::open_existing(file_, fakes_.runs()); }, ThrowsMessage<Error>(message));
+    EXPECT_EQ(read_file(file_), before);
+    EXPECT_FALSE(fs::exists(file_.string() + "-wal"));
+  }
+
+  FakeRuns fakes_;
+  fs::path file_ = fakes_.registry_file();
+};
+
+TEST_F(RegistryFile, IsRefusedWhenItIsText) {
+  FakeRuns::write(file_, "[experiment]\nname = \"not a registry\"\n");
+  expect_refused("is not a registry");
+}
+
+TEST_F(RegistryFile, IsRefusedWhenItBelongsToAnotherProgram) {
+  SQLite::Database(file_.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE)
+      .exec("CREATE TABLE bookmark (url TEXT)");
+  expect_refused("is a SQLite file of another program");
+}
+
+TEST_F(RegistryFile, IsRefusedWhenANewerSilcWroteIt) {
+  { const Registry registry = fakes_.open(); }
+  SQLite::Database(file_.string(), SQLite::OPEN_READWRITE)
+      .exec("PRAGMA journal_mode = DELETE; PRAGMA user_version = 99");
+  expect_refused("was written by a newer silc (registry version 99");
+}
+
+TEST_F(RegistryFile, IsRefusedWhenItIsAFolder) {
+  fs::create_directories(file_);
+  EXPECT_THAT([&] { Registry(file_, fakes_.runs()); },
+              ThrowsMessage<Error>(AllOf(HasSubstr(file_.string()), HasSubstr("is a folder"))));
+}
+
+TEST_F(RegistryFile, IsRefusedWhenItCannotBeWritten) {
+  if (::geteuid() == 0) GTEST_SKIP() << "permissions do not bind the superuser";
+  { const Registry registry = fakes_.open(); }
+  fs::permissions(file_, fs::perms::owner_read);
+  EXPECT_THAT([&] { Registry(file_, fakes_.runs()); },
+              ThrowsMessage<Error>(AllOf(HasSubstr(file_.string()), HasSubstr("check its permissions"))));
+}
+
+TEST_F(RegistryFile, IsNotCreatedForReaders) {
+  EXPECT_THAT([&] { Registry::open_existing(file_, fakes_.runs()); },
+              ThrowsMessage<Error>(AllOf(HasSubstr(file_.string()), HasSubstr("silc run"))));
+  EXPECT_FALSE(fs::exists(file_));
+}
+
+TEST_F(RegistryFile, IsCompletedWhenItsCreationWasCutShort) {
+  FakeRuns::write(file_, "");
+  EXPECT_TRUE(fakes_.open().experiments().empty());
+  fs::remove(file_);
+  SQLite::Database(file_.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE).exec("PRAGMA journal_mode = WAL");
+  EXPECT_TRUE(fakes_.open().experiments().empty());
+}
+
+TEST_F(RegistryFile, IsCreatedWithItsFolders) {
+  const fs::path file = fakes_.runs() / "deep/registry.sqlite";
+  EXPECT_TRUE(Registry(file, fakes_.runs()).check().empty());
+}
+
+TEST_F(RegistryFile, CannotBeChangedByReaders) {
+  { const Registry registry = fakes_.open(); }
+  Registry reader = Registry::open_existing(file_, fakes_.runs());
+  EXPECT_THROW(reader.plan(FakeRuns::experiment("ablation", {"CLIP"}, {0})), Error);
+}
+
+TEST_F(RegistryFile, SaysWhatItIsToOtherPrograms) {
+  { const Registry registry = fakes_.open(); }
+  SQLite::Database database(file_.string());
+  EXPECT_EQ(database.execAndGet("PRAGMA journal_mode").getString(), "wal");
+  EXPECT_EQ(database.execAndGet("PRAGMA application_id").getInt(), 0x73696c63);
+  EXPECT_EQ(database.execAndGet("PRAGMA user_version").getInt(), 1);
+}
+
+}  // namespace
+}  // namespace silc

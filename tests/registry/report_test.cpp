@@ -1,0 +1,291 @@
+#include "registry/report.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <sstream>
+
+#include "files/durable_file.h"
+#include "registry/columns.h"
+#include "silc/error.h"
+#include "tests/registry/fake_runs.h"
+
+namespace silc {
+namespace {
+
+using testing::AllOf;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::ThrowsMessage;
+
+class Report : public testing::Test {
+ protected:
+  // Four rows with three seeds: a baseline, one that is better beyond noise, one that is not and lost a seed, and one
+  // that has not run.
+  void SetUp() override {
+    experiment_ = FakeRuns::experiment("ablation", {"CLIP", "+ views, EMA", "SILC", "50% 対照_\"x\""}, {0, 1, 2});
+    experiment_.tables[0].columns = {"zero_shot_classification/acc1",
+                                     "zero_shot_segmentation/miou",
+                                     "zero_shot_classification/acc1@teacher",
+                                     "cost/examples",
+                                     "cost/flops",
+                                     "cost/core_seconds"};
+    registry_.plan(experiment_);
+    const double seed_noise[] = {0.0, 0.013, -0.011};
+    const double views_noise[] = {0.001, -0.001, 0.0005};
+    const double silc_noise[] = {-0.04, 0.05, 0.0};
+    for (std::size_t seed = 0; seed < 3; ++seed) {
+      finish(0, seed, "student", 0.573 + seed_noise[seed], 0.141 + seed_noise[seed], 81.4 + static_cast<double>(seed));
+      finish(1, seed, "student", 0.612 + seed_noise[seed] + views_noise[seed], 0.16 + silc_noise[seed], 163.0);
+      if (seed < 2) finish(2, seed, "teacher", 0.58 + silc_noise[seed], 0.15, 351.0);
+    }
+    const PlannedCell& failed = cell(2, 2);
+    fakes_.write_cell("ablation", failed);
+    fakes_.event(failed, "failed", 100, {{"message", "the loss is not finite"}, {"plugin", "silc"}});
+    registry_.ingest(failed.folder);
+  }
+
+  const PlannedCell& cell(std::size_t row, std::size_t seed) { return experiment_.cells[seed * 4 + row]; }
+
+  void finish(std::size_t row, std::size_t seed, const std::string& weights, double acc1, double miou,
+              double core_seconds) {
+    const PlannedCell& cell = this->cell(row, seed);
+    fakes_.write_cell("ablation", cell, weights);
+    fakes_.event(cell, "finished", 100);
+    fakes_.metrics(
+        cell,
+        {FakeRuns::metric(weights, "acc1", acc1), FakeRuns::metric(weights, "miou", miou, "zero_shot_segmentation")},
+        {{"examples", 16384}, {"flops", 12.34e12}, {"core_seconds", core_seconds}});
+    registry_.ingest(cell.folder);
+  }
+
+  Table table(const ReportRequest& request) {
+    std::vector<Table> tables = build_tables(registry_, request);
+    EXPECT_EQ(tables.size(), 1);
+    return tables.at(0);
+  }
+  Table table() { return table({.experiment = "ablation", .table = "", .metrics = {}}); }
+
+  static std::string golden(const std::string& name) {
+    return read_file(std::filesystem::path(SILC_SOURCE_DIR) / "tests/data/report" / name);
+  }
+
+  FakeRuns fakes_;
+  Registry registry_ = fakes_.open();
+  PlannedExperiment experiment_;
+};
+
+TEST_F(Report, ReadsAsBeforeInEveryFormat) {
+  for (const char* name : {"terminal", "markdown", "csv", "latex", "json"})
+    EXPECT_EQ(format_tables({table()}, parse_format(name), false), golden(name)) << name;
+}
+
+TEST_F(Report, MarksADifferenceOnlyWhereTheTestShowsIt) {
+  const Table table = this->table();
+  EXPECT_TRUE(table.rows[1].entries[0].significant);
+  EXPECT_LT(*table.rows[1].entries[0].p_value, 0.025) << "two comparisons";
+  EXPECT_FALSE(table.rows[1].entries[1].significant);
+  EXPECT_FALSE(table.rows[2].entries[0].significant);
+  EXPECT_FALSE(table.rows[0].entries[0].difference) << "the baseline is not compared with itself";
+}
+
+TEST_F(Report, CorrectsForTheComparisonsOfAColumn) {
+  // p = 0.0335 in a closed form for three pairs, t / √(t² + 2) with t = mean / (standard deviation / √3): alone below
+  // 0.05, but not twice that.
+  const double noise[] = {0.0, 0.003, -0.003};
+  const double step = 0.00925;
+  for (std::size_t seed = 0; seed < 3; ++seed) {
+    finish(1, seed, "student", 0.573 + (seed == 0 ? 0 : seed == 1 ? 0.013 : -0.011) + step + noise[seed], 0.1, 1);
+  }
+  const double t = step / (0.003 / std::sqrt(3.0));
+  const Table table = this->table();
+  EXPECT_NEAR(*table.rows[1].entries[0].p_value, 1 - t / std::sqrt(t * t + 2), 1e-9);
+  EXPECT_LT(*table.rows[1].entries[0].p_value, 0.05);
+  EXPECT_FALSE(table.rows[1].entries[0].significant);
+}
+
+TEST_F(Report, ComparesOverCommonSeeds) {
+  const Entry entry = table().rows[2].entries[0];
+  EXPECT_EQ(entry.pairs, 2);
+  // (0.54 − 0.573 + 0.63 − 0.586) / 2, without the baseline's third seed.
+  EXPECT_NEAR(*entry.difference, 0.0055, 1e-12);
+  EXPECT_THAT(entry.seeds, ElementsAre(0, 1));
+}
+
+TEST_F(Report, DoesNotTestCosts) {
+  for (const TableRow& row : table().rows)
+    for (std::size_t column = 3; column < 6; ++column) EXPECT_FALSE(row.entries[column].p_value);
+}
+
+TEST_F(Report, SaysWhatIsMissingAndWhatFailed) {
+  EXPECT_THAT(table().notes,
+              AllOf(Contains("\"SILC\": 1 of 3 seeds failed."), Contains("\"50% 対照_\"x\"\": 3 of 3 seeds missing."),
+                    Contains("\"CLIP\": zero_shot_classification/acc1@teacher was not recorded.")));
+}
+
+TEST_F(Report, ShowsARowWhoseSeedsAllFailedAsFailed) {
+  for (std::size_t seed = 0; seed < 3; ++seed) {
+    fakes_.write_cell("ablation", cell(3, seed));
+    fakes_.event(cell(3, seed), "failed", 100, {{"message", "no"}, {"plugin", nullptr}});
+    registry_.ingest(cell(3, seed).folder);
+  }
+  EXPECT_THAT(format_tables({table()}, TableFormat::terminal, false), HasSubstr("failed  failed"));
+}
+
+TEST_F(Report, MarksTheBestOnlyWhereHigherIsBetterAndSomethingIsCompared) {
+  const Table table = this->table();
+  EXPECT_TRUE(table.rows[1].entries[0].best);
+  EXPECT_FALSE(table.rows[0].entries[0].best);
+  EXPECT_FALSE(table.rows[2].entries[2].best) << "the only row with teacher weights";
+  for (const TableRow& row : table.rows) EXPECT_FALSE(row.entries[4].best) << "a cost";
+}
+
+TEST_F(Report, ClaimsNothingFromOneSeed) {
+  experiment_ = FakeRuns::experiment("ablation", {"CLIP", "SILC"}, {0});
+  experiment_.cells.resize(2);
+  registry_.plan(experiment_);
+  for (std::size_t row = 0; row < 2; ++row) {
+    const PlannedCell& cell = experiment_.cells[row];
+    fakes_.finish("ablation", cell, 0.5 + 0.1 * static_cast<double>(row));
+    registry_.ingest(cell.folder);
+  }
+  const Table table = this->table();
+  EXPECT_FALSE(table.rows[1].entries[0].spread);
+  EXPECT_FALSE(table.rows[1].entries[0].p_value);
+  EXPECT_THAT(table.notes, ElementsAre(HasSubstr("one seed tells nothing about noise")));
+  EXPECT_THAT(format_tables({table}, TableFormat::terminal, false), AllOf(Not(HasSubstr("▲")), Not(HasSubstr("±"))));
+}
+
+TEST_F(Report, GivesTablesWithoutColumnsAllMetricsAndTheMainCosts) {
+  experiment_.tables.clear();
+  registry_.plan(experiment_);
+  EXPECT_THAT(table().columns, ElementsAre("zero_shot_classification/acc1", "zero_shot_segmentation/miou",
+                                           "cost/examples", "cost/flops", "cost/core_seconds", "cost/peak_memory"));
+  EXPECT_TRUE(table().rows[0].baseline);
+}
+
+TEST_F(Report, GivesAnEvaluatorOnTwoDatasetsTwoColumns) {
+  auto other = FakeRuns::metric("student", "acc1", 0.25);
+  other["dataset"] = "digits";
+  fakes_.metrics(cell(0, 0), {FakeRuns::metric("student", "acc1", 0.5), other}, nlohmann::json::object());
+  registry_.ingest(cell(0, 0).folder);
+  const Table table = this->table({.experiment = "ablation", .table = "main", .metrics = {"acc1"}});
+  EXPECT_THAT(table.columns, Contains("zero_shot_classification/digits/acc1"));
+  EXPECT_EQ(table.rows[0].entries[0].values, std::vector<double>{0.25});
+}
+
+TEST_F(Report, KeepsOnlyTheMetricsAskedFor) {
+  EXPECT_THAT(table({.experiment = "ablation", .table = "main", .metrics = {"acc1", "cost/flops"}}).columns,
+              ElementsAre("zero_shot_classification/acc1", "zero_shot_classification/acc1@teacher", "cost/flops"));
+}
+
+TEST_F(Report, KeepsOnlyTheRowsOfTheTable) {
+  experiment_.tables[0].rows = {"SILC"};
+  registry_.plan(experiment_);
+  ASSERT_EQ(table().rows.size(), 1);
+  EXPECT_TRUE(table().rows[0].entries[0].difference) << "compared with a baseline that is not shown";
+}
+
+TEST_F(Report, NamesWhatThereIsWhenAskedForSomethingElse) {
+  EXPECT_THAT([&] { table({.experiment = "scaling", .table = "", .metrics = {}}); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("no experiment \"scaling\""), HasSubstr("\"ablation\""))));
+  EXPECT_THAT([&] { table({.experiment = "ablation", .table = "mian", .metrics = {}}); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("no table \"mian\""), HasSubstr("\"main\""))));
+  EXPECT_THAT([&] { table({.experiment = "ablation", .table = "", .metrics = {"acc2"}}); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("column \"acc2\""), HasSubstr("zero_shot_classification/acc1"))));
+  EXPECT_THAT([] { parse_format("pdf"); }, ThrowsMessage<Error>(HasSubstr("there are: terminal, markdown")));
+}
+
+TEST_F(Report, UsesBoldOnATerminalOnlyWhenAsked) {
+  EXPECT_THAT(format_tables({table()}, TableFormat::terminal, true), HasSubstr("\x1b[1m61.3 ± 1.1"));
+  EXPECT_THAT(format_tables({table()}, TableFormat::terminal, false), Not(HasSubstr("\x1b")));
+}
+
+TEST_F(Report, AlignsWideCharactersByTheirWidth) {
+  std::istringstream lines(format_tables({table()}, TableFormat::terminal, false));
+  std::vector<std::string> rows;
+  for (std::string line; std::getline(lines, line);)
+    if (line.ends_with("student") || line.ends_with("teacher") || line.ends_with("–")) rows.push_back(line);
+  ASSERT_EQ(rows.size(), 4);
+  for (const std::string& row : rows)
+    EXPECT_EQ(display_width(row.substr(0, row.rfind(' '))), display_width(rows[0].substr(0, rows[0].rfind(' '))));
+}
+
+// A reader of RFC 4180: fields quoted where needed, quotes doubled, lines ended by CR LF.
+std::vector<std::vector<std::string>> parse_csv(const std::string& text) {
+  std::vector<std::vector<std::string>> records{{""}};
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    std::string& field = records.back().back();
+    if (quoted && text.compare(i, 2, "\"\"") == 0) {
+      field += text[i++];
+    } else if (text[i] == '"') {
+      quoted = !quoted;
+    } else if (!quoted && text[i] == ',') {
+      records.back().emplace_back();
+    } else if (!quoted && text.compare(i, 2, "\r\n") == 0) {
+      records.push_back({""});
+      ++i;
+    } else {
+      field += text[i];
+    }
+  }
+  records.pop_back();
+  return records;
+}
+
+TEST_F(Report, GivesCsvThatReadsBackAsTheSameNumbers) {
+  const Table table = this->table();
+  const auto records = parse_csv(format_tables({table}, TableFormat::csv, false));
+  ASSERT_EQ(records.size(), 1 + table.rows.size() * table.columns.size());
+  const auto number = [](const std::string& field) {
+    return field.empty() ? std::nullopt : std::optional(std::stod(field));
+  };
+  std::size_t at = 1;
+  for (const TableRow& row : table.rows)
+    for (std::size_t column = 0; column < table.columns.size(); ++column) {
+      const Entry& entry = row.entries[column];
+      const std::vector<std::string>& record = records[at++];
+      ASSERT_EQ(record.size(), 12);
+      EXPECT_EQ(record[0], "ablation");
+      EXPECT_EQ(record[1], "main");
+      EXPECT_EQ(record[2], row.name);
+      EXPECT_EQ(record[3], row.weights);
+      EXPECT_EQ(record[4], table.columns[column]);
+      EXPECT_EQ(number(record[5]), entry.values.empty() ? std::nullopt : std::optional(entry.mean));
+      EXPECT_EQ(number(record[6]), entry.spread);
+      EXPECT_EQ(record[7], std::to_string(entry.values.size()));
+      EXPECT_EQ(record[8], std::to_string(entry.planned));
+      EXPECT_EQ(record[9], std::to_string(entry.failed));
+      EXPECT_EQ(number(record[10]), entry.difference);
+      EXPECT_EQ(number(record[11]), entry.p_value);
+    }
+}
+
+TEST_F(Report, GivesJsonWithTheValueOfEverySeed) {
+  const auto json = nlohmann::json::parse(format_tables({table()}, TableFormat::json, false));
+  const auto& entry = json["tables"][0]["rows"][2]["entries"][0];
+  EXPECT_EQ(entry["column"], "zero_shot_classification/acc1");
+  EXPECT_EQ(entry["values"].size(), 2);
+  EXPECT_EQ(entry["values"][1]["seed"], 1);
+  EXPECT_EQ(entry["values"][1]["value"].get<double>(), 0.58 + 0.05);
+  EXPECT_EQ(entry["failed"], 1);
+  EXPECT_TRUE(json["tables"][0]["rows"][3]["entries"][0]["mean"].is_null());
+}
+
+TEST_F(Report, LeavesDifferencesOutWhereTheyWouldNotFit) {
+  experiment_.tables[0].columns = {"zero_shot_classification/acc1", "zero_shot_segmentation/miou"};
+  registry_.plan(experiment_);
+  EXPECT_THAT(format_tables({table()}, TableFormat::terminal, false), HasSubstr("(+3.9 ▲)"));
+  for (int i = 0; i < 5; ++i) experiment_.tables[0].columns.emplace_back("zero_shot_segmentation/miou");
+  registry_.plan(experiment_);
+  EXPECT_THAT(format_tables({table()}, TableFormat::terminal, false), AllOf(HasSubstr(" ▲"), Not(HasSubstr("(+3.9"))));
+}
+
+}  // namespace
+}  // namespace silc
