@@ -1,0 +1,122 @@
+#include "engine/assembly.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "engine/failure.h"
+#include "plugin/loader.h"
+
+namespace silc {
+namespace {
+
+const PluginInfo& plugin(const Catalogue& catalogue, const PluginChoice& choice) {
+  return catalogue.require(choice.kind, choice.name);
+}
+
+std::shared_ptr<Tokenizer> load_tokenizer(const ResolvedCell& cell, const Catalogue& catalogue,
+                                          const std::shared_ptr<Dataset>& dataset) {
+  const PluginChoice& choice = cell.text.tokenizer;
+  // Captions are numbered sample by sample, then by their place in the sample; the first sample says how many there
+  // are.
+  const int64_t samples = dataset->size();
+  const auto per_sample = std::max<int64_t>(1, static_cast<int64_t>(dataset->captions(0).size()));
+  TokenizerContext context{.options = choice.options, .caption_count = samples * per_sample, .caption = {}};
+  context.caption = [dataset, samples](int64_t index) {
+    const auto captions = dataset->captions(index % samples);
+    return captions[static_cast<size_t>(index / samples) % captions.size()];
+  };
+  return make_tokenizer(plugin(catalogue, choice), context);
+}
+
+std::shared_ptr<ImageTower> build_image_tower(const ResolvedCell& cell, const Catalogue& catalogue) {
+  const PluginChoice& choice = cell.image.backbone;
+  auto backbone =
+      make_image_backbone(plugin(catalogue, choice), {.options = choice.options, .image_size = cell.image.image_size});
+  return std::make_shared<ImageTower>(std::move(backbone), cell.embed_dim);
+}
+
+std::shared_ptr<TextTower> build_text_tower(const ResolvedCell& cell, const Catalogue& catalogue,
+                                            const Tokenizer& tokenizer) {
+  const PluginChoice& choice = cell.text.backbone;
+  auto backbone = make_text_backbone(plugin(catalogue, choice), {.options = choice.options,
+                                                                 .vocabulary_size = tokenizer.vocabulary_size(),
+                                                                 .context_length = cell.text.context_length,
+                                                                 .padding_id = tokenizer.padding_id()});
+  return std::make_shared<TextTower>(std::move(backbone), cell.embed_dim);
+}
+
+void check_weights(const ResolvedCell& cell, const Objective& objective) {
+  for (const std::string& weights : cell.weights)
+    if (weights == "teacher" && objective.teacher() == nullptr)
+      throw Error("row \"" + cell.row + "\" evaluates the weights \"teacher\", but the objective \"" +
+                  cell.objective.name +
+                  "\" keeps no teacher with these options; take \"teacher\" out of the row's weights or choose options "
+                  "with a teacher");
+}
+
+}  // namespace
+
+at::Device parse_device(const std::string& name) {
+  if (name == "auto") return torch::cuda::is_available() ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  if (name == "cpu") return at::kCPU;
+  if (name != "cuda" && name.rfind("cuda:", 0) != 0)
+    throw Error("engine.device is \"" + name + "\"; use \"auto\", \"cpu\", \"cuda\" or \"cuda:N\"");
+  const at::Device device = name == "cuda" ? at::Device(at::kCUDA, 0) : at::Device(name);
+  if (!torch::cuda::is_available() || device.index() >= static_cast<int>(torch::cuda::device_count()))
+    throw Error("engine.device is \"" + name + "\", but LibTorch finds " +
+                (torch::cuda::is_available() ? std::to_string(torch::cuda::device_count()) : std::string("no")) +
+                " CUDA device(s); use \"cpu\" or \"auto\"");
+  return device;
+}
+
+void prepare_torch(int64_t threads, const at::Device& device) {
+  if (threads > 0) at::set_num_threads(static_cast<int>(threads));
+  at::set_num_interop_threads(1);
+  // On CUDA some operators have no deterministic kernel (resizing's backward pass): a warning there, no failure.
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/device.is_cuda());
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+  if (device.is_cuda()) {
+    setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
+    at::globalContext().setBenchmarkCuDNN(false);
+    at::globalContext().setDeterministicCuDNN(true);
+  }
+}
+
+std::shared_ptr<Dataset> load_dataset(const DataSource& source, const Catalogue& catalogue) {
+  const char* directory = std::getenv("SILC_DATA");
+  auto dataset = make_dataset(
+      plugin(catalogue, source.dataset),
+      {.options = source.dataset.options, .split = source.split, .directory = directory == nullptr ? "" : directory});
+  if (!source.fingerprint.empty() && dataset->fingerprint() != source.fingerprint)
+    throw Error("the data of dataset \"" + source.dataset.name + "\", split \"" + source.split +
+                "\", have changed since this cell was planned; silc run plans it anew");
+  return dataset;
+}
+
+Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue) {
+  Assembly assembly;
+  assembly.device = parse_device(cell.engine.device);
+  assembly.dataset = load_dataset(cell.train, catalogue);
+  assembly.tokenizer = in_plugin(PluginKind::tokenizer, cell.text.tokenizer.name,
+                                 [&] { return load_tokenizer(cell, catalogue, assembly.dataset); });
+
+  torch::manual_seed(static_cast<uint64_t>(cell.seed));
+  assembly.model = std::make_shared<DualEncoder>(build_image_tower(cell, catalogue),
+                                                 build_text_tower(cell, catalogue, *assembly.tokenizer));
+  assembly.model->to(assembly.device);
+  const ObjectiveContext context{.options = cell.objective.options,
+                                 .model = assembly.model,
+                                 .make_image_tower =
+                                     [&] {
+                                       auto tower = build_image_tower(cell, catalogue);
+                                       tower->to(assembly.device);
+                                       return tower;
+                                     },
+                                 .image_size = cell.image.image_size};
+  assembly.objective = make_objective(plugin(catalogue, cell.objective), context);
+  assembly.objective->to(assembly.device);
+  check_weights(cell, *assembly.objective);
+  return assembly;
+}
+
+}  // namespace silc

@@ -1,0 +1,40 @@
+// From a resolved cell to the objects that it names.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <memory>
+#include <string>
+
+#include "plugin/catalogue.h"
+#include "silc/dataset.h"
+#include "silc/objective.h"
+#include "silc/tokenizer.h"
+#include "spec/cell.h"
+
+namespace silc {
+
+// What is trained.
+struct Assembly {
+  at::Device device = at::kCPU;
+  std::shared_ptr<Dataset> dataset;
+  std::shared_ptr<Tokenizer> tokenizer;
+  std::shared_ptr<DualEncoder> model;
+  std::shared_ptr<Objective> objective;
+};
+
+// "auto": the first CUDA device if LibTorch has one. Throws silc::Error for a device that is not there.
+at::Device parse_device(const std::string& name);
+
+// Threads, and algorithms that give the same bits each time. Once, before any tensor is made.
+void prepare_torch(int64_t threads, const at::Device& device);
+
+// Loads a data source. Throws silc::Error if its data are no longer those that the cell was planned with.
+std::shared_ptr<Dataset> load_dataset(const DataSource& source, const Catalogue& catalogue);
+
+// Loads the plugins and builds the model from the cell's seed. The dual encoder is built first, so that rows which
+// share an architecture start from the same weights whatever their objectives draw. Throws silc::Error for teacher
+// weights that are to be evaluated where the objective keeps no teacher.
+Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue);
+
+}  // namespace silc

@@ -1,0 +1,33 @@
+// Checkpoints: the exact state to go on from.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+
+namespace silc {
+
+// Where training stands.
+struct TrainingState {
+  int64_t step = 0;  // updates done
+  int64_t examples = 0;
+  int64_t flops = 0;
+};
+
+// "step-00001000.safetensors"
+std::string checkpoint_name(int64_t step);
+
+// Writes tensors (model.*, objective.*, optimizer.*) and state. Nothing in the file varies between identical runs:
+// costs and dates are in events.jsonl.
+void write_checkpoint(const std::filesystem::path& file, const std::map<std::string, at::Tensor>& tensors,
+                      const TrainingState& state, const std::string& cell_id);
+
+// Copies a checkpoint's tensors into `tensors`. Throws silc::Error that names the file and the remedy if it is damaged,
+// belongs to another cell or engine version, or does not have exactly these tensors.
+TrainingState load_checkpoint(const std::filesystem::path& file, const std::map<std::string, at::Tensor>& tensors,
+                              const std::string& cell_id);
+
+}  // namespace silc

@@ -1,0 +1,145 @@
+#include "engine/evaluation.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/failure.h"
+#include "engine/log.h"
+#include "engine/prefetcher.h"
+#include "engine/stop_signal.h"
+#include "engine/tensor_file.h"
+#include "engine/tower_encoder.h"
+#include "plugin/loader.h"
+
+namespace silc {
+namespace {
+
+constexpr int64_t kBatch = 64;  // samples read at once
+
+std::string key_of(const std::string& evaluator, const std::string& weights) { return evaluator + '\n' + weights; }
+
+// `evaluated` events that hold for the trained weights, by evaluation and weights: a start from an earlier step makes
+// those before it void.
+std::map<std::string, Event> finished_evaluations(const RunFolder& folder, int64_t trained_steps) {
+  std::map<std::string, Event> finished;
+  uint64_t offset = 0;
+  for (const Event& event : read_events(folder.events(), offset)) {
+    const std::string kind = event.value("event", "");
+    if (kind == "started" && event.value("step", int64_t{0}) < trained_steps) finished.clear();
+    if (kind == "evaluated") finished[key_of(event.value("evaluator", ""), event.value("weights", ""))] = event;
+  }
+  return finished;
+}
+
+// Reads the samples ahead, in order, a batch at a time.
+void visit_batches(const Dataset& dataset, const std::string& name, int64_t threads,
+                   const std::function<void(std::span<const Sample>, int64_t)>& visit) {
+  const int64_t size = dataset.size();
+  Prefetcher<std::vector<Sample>> batches(0, (size + kBatch - 1) / kBatch, threads, threads + 1, [&](int64_t batch) {
+    return in_plugin(PluginKind::dataset, name, [&] {
+      std::vector<Sample> samples;
+      for (int64_t i = batch * kBatch; i < std::min(size, (batch + 1) * kBatch); ++i)
+        samples.push_back(dataset.sample(i));
+      return samples;
+    });
+  });
+  int64_t first = 0;
+  while (const auto samples = batches.next()) {
+    if (stop_requested()) throw Interrupted{};
+    visit(*samples, first);
+    first += static_cast<int64_t>(samples->size());
+  }
+}
+
+void check_metrics(const std::vector<Metric>& metrics) {
+  for (const Metric& metric : metrics)
+    if (!std::isfinite(metric.value)) throw Error("its metric \"" + metric.name + "\" is not finite");
+}
+
+Scores run_evaluator(const Evaluation& evaluation, const Catalogue& catalogue, const Dataset& dataset, Encoder& encoder,
+                     int64_t threads) {
+  const PluginChoice& choice = evaluation.evaluator;
+  const auto evaluator = make_evaluator(catalogue.require(choice.kind, choice.name), {.options = choice.options});
+  return in_plugin(choice.kind, choice.name, [&] {
+    Scores scores = evaluator->evaluate(
+        {.options = choice.options, .dataset = dataset, .encoder = encoder, .for_each_batch = [&](const auto& visit) {
+           visit_batches(dataset, evaluation.data.dataset.name, threads, visit);
+         }});
+    check_metrics(scores.metrics);
+    return scores;
+  });
+}
+
+nlohmann::json metrics_json(const std::vector<Metric>& metrics) {
+  auto list = nlohmann::json::array();
+  for (const Metric& metric : metrics)
+    list.push_back({{"name", metric.name}, {"value", metric.value}, {"n", metric.n}});
+  return list;
+}
+
+std::shared_ptr<ImageTower> image_tower(const Assembly& assembly, const std::string& weights) {
+  if (weights == "student") return assembly.model->image;
+  if (weights == "teacher") return assembly.objective->teacher();
+  throw Error("weights \"" + weights + "\" are unknown; use \"student\" or \"teacher\"");
+}
+
+}  // namespace
+
+EvaluationOutcome evaluate(const ResolvedCell& cell, const Catalogue& catalogue, const Assembly& assembly,
+                           const RunFolder& folder, EventLog& events, int64_t trained_steps) {
+  const std::map<std::string, Event> finished = finished_evaluations(folder, trained_steps);
+  std::filesystem::create_directories(folder.samples());
+  EvaluationOutcome outcome{.metrics = nlohmann::json::array(), .cost = {}};
+  for (const Evaluation& evaluation : cell.evaluations) {
+    std::shared_ptr<Dataset> dataset;
+    for (const std::string& weights : cell.weights) {
+      if (stop_requested()) throw Interrupted{};
+      const std::filesystem::path samples =
+          folder.samples() / (path_name(evaluation.name) + "-" + weights + ".safetensors");
+      const auto earlier = finished.find(key_of(evaluation.name, weights));
+      Event record;
+      if (earlier != finished.end() && std::filesystem::exists(samples)) {
+        record = earlier->second;
+      } else {
+        const Event about = {
+            {"evaluator", evaluation.name}, {"dataset", evaluation.data.dataset.name}, {"weights", weights}};
+        events.append("evaluating", about);
+        log_info("evaluating " + evaluation.name + " on " + evaluation.data.dataset.name + ", weights: " + weights);
+        const Stopwatch watch;
+        if (!dataset) dataset = load_dataset(evaluation.data, catalogue);
+        TowerEncoder encoder({.image = image_tower(assembly, weights),
+                              .text = assembly.model->text,
+                              .tokenizer = assembly.tokenizer,
+                              .tokenizer_name = cell.text.tokenizer.name,
+                              .device = assembly.device,
+                              .image_size = cell.image.image_size,
+                              .context_length = cell.text.context_length});
+        const Scores scores = run_evaluator(evaluation, catalogue, *dataset, encoder, cell.engine.data_threads);
+        write_tensors(samples, scores.samples,
+                      {{"evaluator", evaluation.name},
+                       {"dataset", evaluation.data.dataset.name},
+                       {"split", evaluation.data.split},
+                       {"weights", weights}});
+        const Cost cost = watch.elapsed();
+        record = about;
+        record["metrics"] = metrics_json(scores.metrics);
+        record["core_seconds"] = cost.core_seconds;
+        record["seconds"] = cost.seconds;
+        events.append("evaluated", record);
+      }
+      for (const auto& metric : record["metrics"])
+        outcome.metrics.push_back({{"evaluator", evaluation.name},
+                                   {"dataset", evaluation.data.dataset.name},
+                                   {"weights", weights},
+                                   {"name", metric["name"]},
+                                   {"value", metric["value"]},
+                                   {"n", metric["n"]}});
+      outcome.cost += {.core_seconds = record.value("core_seconds", 0.0),
+                       .seconds = record.value("seconds", 0.0),
+                       .peak_memory = process_peak_memory()};
+    }
+  }
+  return outcome;
+}
+
+}  // namespace silc

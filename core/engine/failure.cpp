@@ -1,0 +1,18 @@
+#include "engine/failure.h"
+
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+
+namespace silc {
+
+std::string one_line(const std::exception& error) {
+  const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
+  std::string text = torch_error != nullptr ? torch_error->what_without_backtrace() : error.what();
+  text = text.substr(0, text.find("\nException raised from"));
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+}  // namespace silc

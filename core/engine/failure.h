@@ -1,0 +1,47 @@
+// Faults of plugins, told so that a person knows whose fault it is.
+#pragma once
+
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "plugin/catalogue.h"
+#include "silc/error.h"
+
+namespace silc {
+
+// A fault inside a plugin. what() begins with the plugin's kind and name.
+class PluginFailure : public Error {
+ public:
+  PluginFailure(std::string plugin, const std::string& message) : Error(message), plugin_(std::move(plugin)) {}
+  [[nodiscard]] const std::string& plugin() const { return plugin_; }
+
+ private:
+  std::string plugin_;
+};
+
+// Thrown where a long computation notices that the process shall stop. Not a std::exception, so that no plugin takes it
+// for a fault.
+struct Interrupted {};
+
+// An exception's text in one line, without LibTorch's C++ back-trace.
+std::string one_line(const std::exception& error);
+
+// Runs `work`, turning its exceptions into PluginFailure.
+template <class Work>
+decltype(auto) in_plugin(PluginKind kind, const std::string& name, Work&& work) {
+  const auto failure = [&](const std::string& message) {
+    return PluginFailure(name, std::string(kind_name(kind)) + " \"" + name + "\": " + message);
+  };
+  try {
+    return std::forward<Work>(work)();
+  } catch (const PluginFailure&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw failure("out of memory; use a smaller optimizer.batch or model");
+  } catch (const std::exception& error) {
+    throw failure(one_line(error));
+  }
+}
+
+}  // namespace silc

@@ -1,0 +1,73 @@
+// silc-engine: trains and evaluates one cell in a process of its own. Started by silc; docs/architecture.md has the
+// protocol.
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+
+#include "engine/environment.h"
+#include "engine/fingerprint.h"
+#include "engine/measure.h"
+#include "engine/run.h"
+#include "silc/error.h"
+
+namespace {
+
+void print(const nlohmann::json& json) {
+  std::cout << json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
+}
+
+nlohmann::json parse_input() {
+  auto parsed = nlohmann::json::parse(std::cin, nullptr, /*allow_exceptions=*/false);
+  if (parsed.is_discarded()) throw silc::Error("silc-engine expects JSON on its standard input");
+  return parsed;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Trains and evaluates one cell; started by silc.", "silc-engine");
+  app.set_version_flag("--version", SILC_VERSION);
+  app.require_subcommand(1);
+  std::filesystem::path folder;
+  std::filesystem::path cell;
+  int64_t threads = 0;
+  std::vector<std::filesystem::path> plugin_path;
+  const auto add = [&](const char* name, const char* help) {
+    CLI::App* command = app.add_subcommand(name, help);
+    command->add_option("--plugin-path", plugin_path, "where to look for plugins first");
+    return command;
+  };
+  CLI::App* run_command = add("run", "train and evaluate the cell of a run folder");
+  run_command->add_option("--folder", folder, "the run folder")->required()->check(CLI::ExistingDirectory);
+  run_command->add_option("--threads", threads, "threads of LibTorch")->check(CLI::NonNegativeNumber);
+  CLI::App* measure_command = add("measure", "predict the cost of a cell from a few steps");
+  measure_command->add_option("--cell", cell, "a cell.toml")->required()->check(CLI::ExistingFile);
+  measure_command->add_option("--threads", threads, "threads of LibTorch")->check(CLI::NonNegativeNumber);
+  CLI::App* fingerprint_command = add("fingerprint", "fingerprints of the data sources on standard input");
+  CLI::App* about_command = add("about", "versions and devices");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+
+  if (run_command->parsed()) return silc::run_cell({.folder = folder, .threads = threads, .plugin_path = plugin_path});
+  if (measure_command->parsed()) print(silc::measure({.cell = cell, .threads = threads, .plugin_path = plugin_path}));
+  if (fingerprint_command->parsed())
+    print(silc::fingerprints(parse_input(), silc::Catalogue::scan(silc::plugin_folders(plugin_path))));
+  if (about_command->parsed()) print(silc::describe_engine());
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // A terminal that is gone must not end a training.
+  signal(SIGPIPE, SIG_IGN);
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "silc-engine: %s\n", error.what());
+    return 2;
+  }
+}

@@ -1,0 +1,21 @@
+// silc-engine measure: what training a cell would cost, from a few steps.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <span>
+
+namespace silc {
+
+struct MeasureRequest {
+  std::filesystem::path cell;
+  int64_t threads = 0;
+  std::span<const std::filesystem::path> plugin_path;
+};
+
+// One warm and one timed step for each part of training between the objective's milestones (docs/architecture.md says
+// what is in the JSON). Writes nothing.
+nlohmann::json measure(const MeasureRequest& request);
+
+}  // namespace silc

@@ -1,0 +1,14 @@
+// What a cell's seed is used for. Each use draws from a stream of its own (silc/random.h); a changed number changes
+// every result, so it goes with a new engine version.
+#pragma once
+
+#include <cstdint>
+
+namespace silc {
+
+inline constexpr uint32_t kSampleOrderStream = 1;
+inline constexpr uint32_t kCaptionStream = 2;
+inline constexpr uint32_t kCropStream = 3;
+inline constexpr uint32_t kStepStream = 4;  // dropout and whatever else an objective draws
+
+}  // namespace silc

@@ -1,0 +1,88 @@
+#include "engine/run.h"
+
+#include "engine/assembly.h"
+#include "engine/environment.h"
+#include "engine/evaluation.h"
+#include "engine/event_log.h"
+#include "engine/failure.h"
+#include "engine/log.h"
+#include "engine/parameters.h"
+#include "engine/stop_signal.h"
+#include "engine/training.h"
+#include "files/run_folder.h"
+
+namespace silc {
+namespace {
+
+constexpr int kDone = 0;
+constexpr int kFailed = 1;
+constexpr int kInterrupted = 130;
+
+std::string text_of(const nlohmann::json& json) {
+  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+int interrupted(EventLog& events, int64_t step) {
+  events.append("interrupted", {{"step", step}});
+  log_info("interrupted after step " + std::to_string(step) + "; silc run goes on from there");
+  return kInterrupted;
+}
+
+int failed(EventLog& events, const std::string& message, const Event& plugin) {
+  events.append("failed", {{"message", message}, {"plugin", plugin}});
+  log_error(message);
+  return kFailed;
+}
+
+int train_and_evaluate(const ResolvedCell& cell, const Catalogue& catalogue, const RunRequest& request,
+                       EventLog& events) {
+  const RunFolder folder{request.folder};
+  const at::Device device = parse_device(cell.engine.device);
+  prepare_torch(request.threads, device);
+  write_file_durably(folder.environment(), text_of(describe_environment(device)));
+  const Assembly assembly = assemble(cell, catalogue);
+
+  const TrainingOutcome trained = train(cell, assembly, folder, events, stop_requested);
+  if (trained.interrupted) return interrupted(events, trained.state.step);
+  EvaluationOutcome evaluated;
+  try {
+    evaluated = evaluate(cell, catalogue, assembly, folder, events, trained.state.step);
+  } catch (const Interrupted&) {
+    return interrupted(events, trained.state.step);
+  }
+  const nlohmann::json cost = {{"examples", trained.state.examples},
+                               {"flops", trained.state.flops},
+                               {"core_seconds", trained.cost.core_seconds},
+                               {"seconds", trained.cost.seconds},
+                               {"evaluation_core_seconds", evaluated.cost.core_seconds},
+                               {"peak_memory", trained.cost.peak_memory},
+                               {"parameters", parameter_count(*assembly.model)},
+                               {"steps", trained.state.step},
+                               {"device", device_name(device)}};
+  write_file_durably(folder.metrics(), text_of({{"metrics", evaluated.metrics}, {"cost", cost}}));
+  events.append("finished");
+  return kDone;
+}
+
+}  // namespace
+
+int run_cell(const RunRequest& request) {
+  watch_stop_signals();
+  const RunFolder folder{request.folder};
+  const Catalogue catalogue = Catalogue::scan(plugin_folders(request.plugin_path));
+  const ResolvedCell cell = read_cell(folder.cell(), catalogue);
+  EventLog events(folder.events());
+  try {
+    return train_and_evaluate(cell, catalogue, request, events);
+  } catch (const PluginFailure& failure) {
+    return failed(events, failure.what(), failure.plugin());
+  } catch (const Error& error) {
+    return failed(events, error.what(), nullptr);
+  } catch (const std::bad_alloc&) {
+    return failed(events, "out of memory; use a smaller optimizer.batch or model", nullptr);
+  } catch (const std::exception& error) {
+    return failed(events, "silc-engine has a fault: " + one_line(error), nullptr);
+  }
+}
+
+}  // namespace silc

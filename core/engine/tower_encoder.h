@@ -1,0 +1,41 @@
+// Evaluators' view of the model.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <memory>
+#include <string>
+
+#include "silc/evaluator.h"
+#include "silc/model.h"
+#include "silc/tokenizer.h"
+
+namespace silc {
+
+// An image tower (the student's or the teacher's) and a text tower, in fp32, without gradients.
+class TowerEncoder : public Encoder {
+ public:
+  struct Towers {
+    std::shared_ptr<ImageTower> image;
+    std::shared_ptr<TextTower> text;
+    std::shared_ptr<const Tokenizer> tokenizer;
+    std::string tokenizer_name;  // for messages
+    at::Device device = at::kCPU;
+    int64_t image_size = 0;
+    int64_t context_length = 0;
+  };
+
+  // Puts the towers into evaluation mode.
+  explicit TowerEncoder(Towers towers);
+
+  at::Tensor embed_images(std::span<const Sample> samples) override;
+  PatchEmbeddings embed_patches(std::span<const Sample> samples) override;
+  at::Tensor embed_texts(std::span<const std::string> texts) override;
+
+ private:
+  at::Tensor pictures(std::span<const Sample> samples) const;  // [B, 3, S, S]
+
+  Towers towers_;
+};
+
+}  // namespace silc

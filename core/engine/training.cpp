@@ -1,0 +1,213 @@
+#include "engine/training.h"
+
+#include <c10/util/StringUtil.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "engine/batches.h"
+#include "engine/flop_counter.h"
+#include "engine/log.h"
+#include "engine/prefetcher.h"
+#include "engine/schedule.h"
+#include "engine/training_step.h"
+
+namespace silc {
+namespace {
+
+// Progress::fraction stays below 1 even where the clock passes the end of the budget between two looks at it.
+constexpr double kAlmostDone = 0x1.fffffep-1;
+
+// Where an earlier attempt left off.
+struct ResumePoint {
+  std::filesystem::path file;
+  Cost cost;
+};
+
+// The last checkpoint whose event was written: the event carries the costs, and the checkpoint before it is removed
+// only after the event, so there always is one with both.
+std::optional<ResumePoint> find_resume_point(const RunFolder& folder) {
+  uint64_t offset = 0;
+  const std::vector<Event> events = read_events(folder.events(), offset);
+  for (auto event = events.rbegin(); event != events.rend(); ++event) {
+    if (event->value("event", "") != "checkpointed") continue;
+    ResumePoint point{.file = folder.path / event->value("file", ""),
+                      .cost = {.core_seconds = event->value("core_seconds", 0.0),
+                               .seconds = event->value("seconds", 0.0),
+                               .peak_memory = event->value("peak_memory", int64_t{0})}};
+    if (std::filesystem::is_regular_file(point.file)) return point;
+  }
+  return std::nullopt;
+}
+
+// Removes whatever lies in the checkpoint folder but `kept`: earlier checkpoints, and what a crash left half done.
+void remove_others(const std::filesystem::path& checkpoints, const std::filesystem::path& kept) {
+  std::vector<std::filesystem::path> others;
+  for (const auto& entry : std::filesystem::directory_iterator(checkpoints))
+    if (entry.path().filename() != kept.filename()) others.push_back(entry.path());
+  for (const auto& other : others) std::filesystem::remove_all(other);
+}
+
+class Training {
+ public:
+  Training(const ResolvedCell& cell, const Assembly& assembly, const RunFolder& folder, EventLog& events)
+      : cell_(cell),
+        id_(cell_id(cell)),
+        folder_(folder),
+        events_(events),
+        device_(assembly.device),
+        total_steps_(known_steps(cell)),
+        step_(assembly, cell),
+        source_(assembly.dataset, assembly.tokenizer, assembly.objective->views(),
+                {.batch = cell.optimizer.batch,
+                 .image_size = cell.image.image_size,
+                 .context_length = cell.text.context_length,
+                 .seed = static_cast<uint64_t>(cell.seed),
+                 .total_steps = total_steps_.value_or(0),
+                 .dataset_name = cell.train.dataset.name,
+                 .tokenizer_name = cell.text.tokenizer.name}) {}
+
+  TrainingOutcome run(const std::function<bool()>& stop) {
+    resume();
+    events_.append("started", {{"pid", getpid()},
+                               {"step", state_.step},
+                               {"total_steps", total_steps_ ? Event(*total_steps_) : Event(nullptr)}});
+    watch_ = Stopwatch();
+    const bool interrupted = train(stop);
+    if (state_.step > saved_step_) save();
+    return {.interrupted = interrupted, .state = state_, .cost = cost()};
+  }
+
+ private:
+  void resume() {
+    std::filesystem::create_directories(folder_.checkpoints());
+    const std::optional<ResumePoint> point = find_resume_point(folder_);
+    remove_others(folder_.checkpoints(), point ? point->file : std::filesystem::path());
+    if (!point) return;
+    state_ = load_checkpoint(point->file, step_.state(), id_);
+    earlier_ = point->cost;
+    saved_step_ = state_.step;
+    log_info("going on from step " + std::to_string(state_.step));
+  }
+
+  // Until the budget is used up (false) or `stop` says so (true).
+  bool train(const std::function<bool()>& stop) {
+    bool done = fraction() >= 1;
+    if (done) return false;
+    Prefetcher<Batch> batches(state_.step, total_steps_.value_or(std::numeric_limits<int64_t>::max()),
+                              cell_.engine.data_threads, cell_.engine.data_threads + 1,
+                              [this](int64_t step) { return source_.batch(step); });
+    const FlopCounter flops;
+    const int64_t flops_before = state_.flops;
+    Cost saved = watch_.elapsed();
+    rate_from_ = saved;
+    rate_from_examples_ = state_.examples;
+    while (!done) {
+      if (stop()) return true;
+      const Progress progress{.step = state_.step, .fraction = std::min(fraction(), kAlmostDone)};
+      const double lr = learning_rate(cell_.optimizer, progress.fraction);
+      const Batch batch = to_device(*batches.next(), device_);
+      const StepFigures figures = step_.run(batch, progress, lr);
+      ++state_.step;
+      state_.examples += batch.size;
+      state_.flops = flops_before + flops.total();
+      done = fraction() >= 1;
+      if (done || state_.step % cell_.engine.log_every == 0) log(figures, lr);
+      if (!done && watch_.elapsed().seconds - saved.seconds >= cell_.engine.checkpoint_seconds) {
+        save();
+        saved = watch_.elapsed();
+      }
+    }
+    return false;
+  }
+
+  // Part of the budget that is used up.
+  [[nodiscard]] double fraction() const {
+    switch (cell_.budget.unit) {
+      case BudgetUnit::examples:
+        return static_cast<double>(state_.step) / static_cast<double>(*total_steps_);
+      case BudgetUnit::flops:
+        return static_cast<double>(state_.flops) / cell_.budget.amount;
+      case BudgetUnit::core_seconds:
+        return cost().core_seconds / cell_.budget.amount;
+    }
+    return 1;
+  }
+
+  [[nodiscard]] Cost cost() const {
+    Cost total = earlier_;
+    total += watch_.elapsed();
+    return total;
+  }
+
+  void log(const StepFigures& figures, double lr) {
+    const Cost now = watch_.elapsed();
+    const Cost total = cost();
+    const double rate =
+        static_cast<double>(state_.examples - rate_from_examples_) / std::max(now.seconds - rate_from_.seconds, 1e-9);
+    rate_from_ = now;
+    rate_from_examples_ = state_.examples;
+    Event values = Event::object();
+    values["gradient_norm"] = figures.gradient_norm;
+    for (const auto& [name, value] : figures.values) values[name] = value;
+    events_.append("step", {{"step", state_.step},
+                            {"examples", state_.examples},
+                            {"flops", state_.flops},
+                            {"fraction", std::min(fraction(), 1.0)},
+                            {"core_seconds", total.core_seconds},
+                            {"seconds", total.seconds},
+                            {"rate", rate},
+                            {"lr", lr},
+                            {"loss", figures.loss},
+                            {"values", values}});
+    log_info(c10::str("step ", state_.step, " of ", total_steps_ ? std::to_string(*total_steps_) : "?", ": loss ",
+                      figures.loss, ", ", std::lround(rate), " pictures/s"));
+  }
+
+  void save() {
+    const std::string name = checkpoint_name(state_.step);
+    write_checkpoint(folder_.checkpoints() / name, step_.state(), state_, id_);
+    const Cost total = cost();
+    events_.append("checkpointed", {{"step", state_.step},
+                                    {"file", (folder_.checkpoints().filename() / name).string()},
+                                    {"examples", state_.examples},
+                                    {"flops", state_.flops},
+                                    {"core_seconds", total.core_seconds},
+                                    {"seconds", total.seconds},
+                                    {"peak_memory", total.peak_memory}});
+    remove_others(folder_.checkpoints(), name);
+    saved_step_ = state_.step;
+  }
+
+  const ResolvedCell& cell_;
+  const std::string id_;
+  const RunFolder folder_;
+  EventLog& events_;
+  const at::Device device_;
+  const std::optional<int64_t> total_steps_;
+  TrainingStep step_;
+  const BatchSource source_;
+  TrainingState state_;
+  Cost earlier_;     // of earlier attempts, up to the checkpoint
+  Stopwatch watch_;  // of this attempt
+  int64_t saved_step_ = -1;
+  Cost rate_from_;
+  int64_t rate_from_examples_ = 0;
+};
+
+}  // namespace
+
+std::optional<int64_t> known_steps(const ResolvedCell& cell) {
+  if (cell.budget.unit != BudgetUnit::examples) return std::nullopt;
+  return std::max<int64_t>(
+      1, static_cast<int64_t>(std::ceil(cell.budget.amount / static_cast<double>(cell.optimizer.batch))));
+}
+
+TrainingOutcome train(const ResolvedCell& cell, const Assembly& assembly, const RunFolder& folder, EventLog& events,
+                      const std::function<bool()>& stop) {
+  return Training(cell, assembly, folder, events).run(stop);
+}
+
+}  // namespace silc

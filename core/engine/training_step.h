@@ -1,0 +1,44 @@
+// One update of the model.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/adamw.h"
+#include "engine/assembly.h"
+#include "engine/precision.h"
+
+namespace silc {
+
+// Figures of one update, read from the device together.
+struct StepFigures {
+  double loss = 0;
+  double gradient_norm = 0;                            // before clipping
+  std::vector<std::pair<std::string, double>> values;  // loss/TERM and the objective's metrics, in its order
+};
+
+class TrainingStep {
+ public:
+  TrainingStep(const Assembly& assembly, const ResolvedCell& cell);
+
+  // Forward, backward, clipping, optimizer, after_update. The random numbers that modules draw depend on the seed and
+  // the step alone. Throws silc::Error naming step, terms and remedy if the loss or the gradient's norm is not finite,
+  // PluginFailure for a fault of the objective.
+  StepFigures run(const Batch& batch, const Progress& progress, double lr);
+
+  // Everything that later steps depend on, under the names of a checkpoint; copying into it restores a state.
+  [[nodiscard]] std::map<std::string, at::Tensor> state() const;
+
+ private:
+  std::shared_ptr<DualEncoder> model_;
+  std::shared_ptr<Objective> objective_;
+  std::string objective_name_;
+  at::Device device_;
+  Precision precision_;
+  double clip_grad_norm_;
+  uint64_t seed_;
+  AdamW optimizer_;
+};
+
+}  // namespace silc
