@@ -151,7 +151,8 @@ std::string_view position(const PlannedObject& object) {
   const double y = object.y - 0.5;
   if (std::abs(x) < kMiddle && std::abs(y) < kMiddle) return "in the middle";
   if (std::abs(x) > std::abs(y)) return x < 0 ? "on the left" : "on the right";
-  return y < 0 ? "at the top" : "at the bottom";
+  // Not "at the top", which is a garment too.
+  return y < 0 ? "in the upper half" : "in the lower half";
 }
 
 std::string_view describe(Background background) {
