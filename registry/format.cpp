@@ -179,6 +179,8 @@ std::string format_markdown(const Table& table) {
   return text;
 }
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
 std::string escape_latex(const std::string& text) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 17> kReplacements{{{"\\", "\\textbackslash{}"},
                                                                                          {"&", "\\&"},
@@ -198,16 +200,21 @@ std::string escape_latex(const std::string& text) {
                                                                                          {"▲", "$\\uparrow$"},
                                                                                          {"▼", "$\\downarrow$"}}};
   std::string escaped;
+  char before = ' ';
   for (std::string_view rest = text; !rest.empty();) {
     const auto* found =
         std::ranges::find_if(kReplacements, [&](const auto& pair) { return rest.starts_with(pair.first); });
-    if (found == kReplacements.end()) {
-      escaped += rest.front();
-      rest.remove_prefix(1);
-    } else {
+    const std::size_t length = found == kReplacements.end() ? 1 : found->first.size();
+    if (found != kReplacements.end())
       escaped += found->second;
-      rest.remove_prefix(found->first.size());
-    }
+    else if (rest.front() == '"')
+      escaped += before == ' ' ? "``" : "''";
+    else if (rest.front() == ' ' && is_digit(before) && rest.size() > 1 && is_digit(rest[1]))
+      escaped += "\\,";  // between groups of digits
+    else
+      escaped += rest.front();
+    before = rest.front();
+    rest.remove_prefix(length);
   }
   return escaped;
 }

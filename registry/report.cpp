@@ -179,6 +179,8 @@ void note_statistics(Table& table) {
   }
   table.notes.emplace_back("Mean ± sample standard deviation over n seeds.");
   if (pairs.empty()) return;
+  table.notes.back() +=
+      fmt::format(" In brackets, where shown: difference to \"{}\" over common seeds.", table.baseline);
   table.notes.push_back(
       fmt::format("▲ above, ▼ below \"{}\": paired two-sided t-test over common seeds (n = {}), p < {} after Holm's "
                   "correction over "
@@ -196,10 +198,23 @@ void note_gaps(Table& table) {
     if (planned == 0) table.notes.push_back(fmt::format("\"{}\": not part of the last run.", row.name));
     if (failed > 0) table.notes.push_back(fmt::format("\"{}\": {} of {} seeds failed.", row.name, failed, planned));
     if (missing > 0) table.notes.push_back(fmt::format("\"{}\": {} of {} seeds missing.", row.name, missing, planned));
-    for (std::size_t i = 0; i < row.entries.size(); ++i)
-      if (most > 0 && row.entries[i].values.empty())
-        table.notes.push_back(fmt::format("\"{}\": {} was not recorded.", row.name, table.columns[i]));
   }
+  for (std::size_t column = 0; column < table.columns.size(); ++column) {
+    std::vector<std::string> rows;
+    for (const TableRow& row : table.rows) {
+      const bool ran = std::ranges::any_of(row.entries, [](const Entry& entry) { return !entry.values.empty(); });
+      if (ran && row.entries[column].values.empty()) rows.push_back(row.name);
+    }
+    if (!rows.empty()) table.notes.push_back(fmt::format("{}: no {} was recorded.", list(rows), table.columns[column]));
+  }
+}
+
+void note_weights(Table& table) {
+  std::set<std::string> weights;
+  for (const TableRow& row : table.rows)
+    if (!row.weights.empty()) weights.insert(row.weights);
+  if (weights.size() > 1)
+    table.notes.emplace_back("Rows differ in the weights that are evaluated: see column \"weights\".");
 }
 
 Table build_table(const PlannedExperiment& experiment, const PlannedTable& planned, const Results& results,
@@ -227,6 +242,7 @@ Table build_table(const PlannedExperiment& experiment, const PlannedTable& plann
     if (higher_is_better(table.columns[column])) mark_best(table.rows, column);
   }
   note_statistics(table);
+  note_weights(table);
   note_gaps(table);
   return table;
 }
