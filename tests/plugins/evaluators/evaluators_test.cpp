@@ -1,6 +1,7 @@
 // Expected values of the fixture "evaluators" come from tests/reference/evaluators.py, in which metrics are computed by
 // sorting and by counting pixels. Metrics are ratios of counts, so they agree to the rounding of fp32: 1e-6.
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -38,7 +39,12 @@ class FakeDataset : public Dataset {
   std::vector<std::string> names;
 };
 
-// Gives the embeddings that it is told to. A picture is known by its first byte.
+// The two bytes by which FakeEncoder knows a picture.
+std::vector<uint8_t> mark(int64_t index) {
+  return {static_cast<uint8_t>(index % 256), static_cast<uint8_t>(index / 256)};
+}
+
+// Gives the embeddings that it is told to.
 class FakeEncoder : public Encoder {
  public:
   at::Tensor embed_images(std::span<const Sample> samples) override { return images.index_select(0, rows(samples)); }
@@ -60,7 +66,8 @@ class FakeEncoder : public Encoder {
  private:
   static at::Tensor rows(std::span<const Sample> samples) {
     at::Tensor index = at::empty({static_cast<int64_t>(samples.size())}, at::kLong);
-    for (std::size_t i = 0; i < samples.size(); ++i) index[static_cast<int64_t>(i)] = samples[i].image.rgb.at(0);
+    for (std::size_t i = 0; i < samples.size(); ++i)
+      index[static_cast<int64_t>(i)] = samples[i].image.rgb.at(0) + 256 * samples[i].image.rgb.at(1);
     return index;
   }
 };
@@ -136,7 +143,7 @@ World reference_world(const testing::Fixture& fixture) {
   const int64_t captions = fixture.at("texts").size(0) / masks.size(0);
   for (int64_t i = 0; i < masks.size(0); ++i) {
     Sample sample;
-    sample.image = {width, height, {static_cast<uint8_t>(i)}};
+    sample.image = {width, height, mark(i)};
     sample.label = fixture.at("labels")[i].item<int64_t>();
     const at::Tensor bytes = masks[i].to(at::kByte).contiguous();
     sample.mask.assign(bytes.data_ptr<uint8_t>(), bytes.data_ptr<uint8_t>() + bytes.numel());
@@ -277,7 +284,7 @@ World tied_world(int64_t images) {
   for (const char* prompt : {"the x", "one x", "the y", "one y"}) world.encoder.texts[prompt] = at::ones({1});
   for (int64_t i = 0; i < images; ++i) {
     Sample sample;
-    sample.image = {1, 1, {static_cast<uint8_t>(i)}};
+    sample.image = {1, 1, mark(i)};
     sample.label = i % 2;
     sample.captions = {"same"};
     world.dataset.samples.push_back(sample);
@@ -316,6 +323,39 @@ TEST(Retrieval, CountsTheSameCaptionUnderAnotherPictureAsAMiss) {
   EXPECT_EQ(value(scores, "text_retrieval_recall@1"), 0.5);
 }
 
+// Each caption has the embedding of the picture `shift` further on. So many that scores come in several tiles.
+World many_pictures(int64_t shift) {
+  constexpr int64_t kImages = 3000;
+  World world;
+  world.encoder.images = at::randn({kImages, 16}, at::make_generator<at::CPUGeneratorImpl>(7));
+  world.encoder.images /= world.encoder.images.norm(2, 1, true);
+  for (int64_t i = 0; i < kImages; ++i) {
+    Sample sample;
+    sample.image = {1, 1, mark(i)};
+    sample.captions = {"caption " + std::to_string(i)};
+    world.encoder.texts[sample.captions.front()] = world.encoder.images[(i + shift) % kImages];
+    world.dataset.samples.push_back(sample);
+  }
+  return world;
+}
+
+TEST(Retrieval, FindsEveryPictureOfManyByItsOwnEmbedding) {
+  World world = many_pictures(0);
+  const Scores scores = retrieve(world);
+  EXPECT_EQ(value(scores, "image_retrieval_recall@1"), 1);
+  EXPECT_EQ(value(scores, "text_retrieval_recall@1"), 1);
+}
+
+TEST(Retrieval, IsNearChanceWherePicturesAndCaptionsHaveNothingInCommon) {
+  World world = many_pictures(1);
+  const Scores scores = retrieve(world);
+  for (const char* direction : {"image", "text"}) {
+    EXPECT_EQ(value(scores, std::string(direction) + "_retrieval_recall@1"), 0);
+    // Chance finds 10 of 3000, with a standard deviation of 3.2; five of them.
+    EXPECT_LE(value(scores, std::string(direction) + "_retrieval_recall@10"), 26.0 / 3000);
+  }
+}
+
 TEST(Retrieval, UsesTheFirstCaptionsOnly) {
   World world = tied_world(3);
   for (Sample& sample : world.dataset.samples) sample.captions = {"same", "same", "never embedded"};
@@ -333,7 +373,7 @@ World row_world(const std::vector<uint8_t>& mask, const std::vector<int64_t>& pr
   world.encoder.grid_height = 1;
   world.encoder.grid_width = static_cast<int64_t>(predicted.size());
   Sample sample;
-  sample.image = {static_cast<int64_t>(mask.size()), 1, {0}};
+  sample.image = {static_cast<int64_t>(mask.size()), 1, mark(0)};
   sample.mask = mask;
   world.dataset.samples = {sample};
   return world;
