@@ -33,10 +33,10 @@ struct Experiment {
 };
 
 struct ExperimentRequest {
-  std::filesystem::path file;
-  std::vector<std::string> sets;  // "KEY=VALUE" from --set, VALUE in TOML
-  std::vector<std::string> rows;  // keep only the cells of these; empty: all
-  std::vector<int64_t> seeds;     // replaces the file's; empty: the file's
+  std::filesystem::path file = {};
+  std::vector<std::string> sets = {};  // "KEY=VALUE" from --set, VALUE in TOML
+  std::vector<std::string> rows = {};  // keep only the cells of these; empty: all
+  std::vector<int64_t> seeds = {};     // replaces the file's; empty: the file's
 };
 
 // Parses, resolves and checks everything against the catalogue. Data fingerprints are left empty.

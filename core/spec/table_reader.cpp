@@ -136,9 +136,13 @@ std::span<const Setting> TableReader::take_tables(std::string_view key) {
 
 void TableReader::finish() {
   if (!table_) return;
-  for (const Entry& entry : table_->table())
-    if (std::find(known_.begin(), known_.end(), entry.key) == known_.end())
-      faults_.add(entry.place, fmt::format("unknown key \"{}\"{}", name_of(entry.key), suggestion(entry.key, known_)));
+  for (const Entry& entry : table_->table()) {
+    if (std::find(known_.begin(), known_.end(), entry.key) != known_.end()) continue;
+    const std::string similar = most_similar(entry.key, known_);
+    const std::string hint =
+        similar.empty() ? suggestion(entry.key, known_) : fmt::format("; did you mean \"{}\"?", name_of(similar));
+    faults_.add(entry.place, fmt::format("unknown key \"{}\"{}", name_of(entry.key), hint));
+  }
 }
 
 }  // namespace silc
