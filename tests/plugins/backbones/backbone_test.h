@@ -1,0 +1,24 @@
+// Comparing a backbone with the tower of another library that has the same weights.
+#pragma once
+
+#include "tests/nn/fixture.h"
+#include "tests/plugins/declared.h"
+
+namespace silc::testing {
+
+// Another order of summation in fp32, through some ten layers: 1e-6 to 1e-5 relative; the towers agree if they agree to
+// this.
+inline constexpr double kTowerTolerance = 1e-4;
+
+// Backpropagates Σ outputs · seeds and compares the gradient of every parameter with the recorded one.
+inline void expect_gradients(torch::nn::Module& module, const Fixture& fixture, const std::string& name,
+                             const std::map<std::string, at::Tensor>& outputs) {
+  auto sum = at::zeros({});
+  for (const auto& [output, value] : outputs) sum = sum + (value * fixture.at(name + ".seed." + output)).sum();
+  sum.backward();
+  for (const auto& parameter : module.named_parameters())
+    EXPECT_TRUE(near(parameter.value().grad(), fixture.at(name + ".grad." + parameter.key()), kTowerTolerance))
+        << parameter.key();
+}
+
+}  // namespace silc::testing
