@@ -81,7 +81,7 @@ OptionValue default_value(const OptionRecord& option) {
   return false;
 }
 
-OptionValue option_value(const OptionRecord& option, const json& value) {
+OptionValue option_value(const OptionRecord& option, const json& value, std::string_view shown) {
   switch (option.type) {
     case OptionType::boolean:
       if (value.is_boolean()) return value.get<bool>();
@@ -102,7 +102,7 @@ OptionValue option_value(const OptionRecord& option, const json& value) {
       if (choices.empty() || std::find(choices.begin(), choices.end(), text) != choices.end()) return text;
       if (const std::string similar = most_similar(text, choices); !similar.empty())
         throw Error(fmt::format("{} must be {}, not {}; did you mean \"{}\"?", option.name, option_domain(option),
-                                value.dump(), similar));
+                                (shown.empty() ? value.dump() : std::string(shown)), similar));
       break;
     }
     case OptionType::pair:
@@ -117,7 +117,8 @@ OptionValue option_value(const OptionRecord& option, const json& value) {
       break;
     }
   }
-  throw Error(fmt::format("{} must be {}, not {}", option.name, option_domain(option), value.dump()));
+  throw Error(fmt::format("{} must be {}, not {}", option.name, option_domain(option),
+                          (shown.empty() ? value.dump() : std::string(shown))));
 }
 
 std::string unknown_option_message(const PluginInfo& plugin, const std::string& name,

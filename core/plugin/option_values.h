@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "plugin/catalogue.h"
@@ -14,8 +15,9 @@ std::string option_domain(const OptionRecord& option);
 
 OptionValue default_value(const OptionRecord& option);
 
-// `value` as the option's type. Throws silc::Error "local_views must be an integer from 0 to 32, not 64".
-OptionValue option_value(const OptionRecord& option, const nlohmann::json& value);
+// `value` as the option's type. Throws silc::Error "local_views must be an integer from 0 to 32, not 64"; `shown` is
+// how the message writes the value, if not as JSON.
+OptionValue option_value(const OptionRecord& option, const nlohmann::json& value, std::string_view shown = {});
 
 // The options of `plugin`: those of `object`, defaults for the others. Throws silc::Error that lists every fault
 // (unknown name, wrong type, out of range), each naming plugin and option.

@@ -42,8 +42,13 @@ class Resolver {
     PluginChoice choice;
     choice.kind = kind;
     choice.name = standard;
+    if (table && !table->is_table()) {
+      faults_.add(table->place, fmt::format("{} must be the name of {} {} or a table, not {}", path,
+                                            kind_name(kind).find_first_of("aeiou") == 0 ? "an" : "a", kind_name(kind),
+                                            shown(*table)));
+      return choice;
+    }
     TableReader reader(table, path, faults_);
-    if (table && !table->is_table()) return choice;
     const bool named = table && table->find(name_key);
     reader.read(name_key, choice.name);
     if (choice.name.empty()) {
@@ -231,7 +236,7 @@ class Resolver {
         continue;
       }
       try {
-        values[key] = option_value(*option, to_json(value));
+        values[key] = option_value(*option, to_json(value), shown(value));
       } catch (const Error& error) {
         faults_.add(value.place, fmt::format("{} \"{}\": {}", kind_name(plugin.kind), plugin.name, error.what()));
       }

@@ -28,6 +28,8 @@ bool Range::contains(double value) const {
 }
 
 std::string Range::text() const {
+  if (std::isfinite(minimum) && std::isfinite(maximum) && !minimum_excluded && !maximum_excluded)
+    return fmt::format(" from {} to {}", minimum, maximum);
   std::string text;
   if (std::isfinite(minimum)) text = fmt::format("{} {}", minimum_excluded ? " above" : " of at least", minimum);
   if (std::isfinite(maximum))
