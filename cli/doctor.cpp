@@ -85,21 +85,19 @@ void look_at_plugins(const Session& session, Findings& findings) {
 // The folder itself or the nearest one above it that exists.
 fs::path existing_part(fs::path folder) {
   folder = fs::absolute(folder).lexically_normal();
-  while (!fs::exists(folder) && folder.has_parent_path() && folder != folder.parent_path())
-    folder = folder.parent_path();
+  while (!fs::exists(folder) && folder != folder.parent_path()) folder = folder.parent_path();
   return folder;
 }
 
 void look_at_runs(const Session& session, Findings& findings) {
-  const fs::path base = existing_part(session.runs);
-  if (!fs::is_directory(base) || access(base.c_str(), W_OK | X_OK) != 0) {
-    findings.push_back({Verdict::problem, session.runs.string() + ": run folders cannot be written here",
-                        "name another place with --runs or SILC_RUNS"});
+  const std::string fault = session.runs_fault();
+  if (!fault.empty()) {
+    findings.push_back({Verdict::problem, fault, "name another place with --runs or SILC_RUNS"});
     return;
   }
   findings.push_back({Verdict::ok, "run folders: " + session.runs.string(), ""});
   std::error_code error;
-  const auto available = static_cast<double>(fs::space(base, error).available);
+  const auto available = static_cast<double>(fs::space(existing_part(session.runs), error).available);
   const Verdict verdict = error || available < kNoDisk ? Verdict::problem
                           : available < kLowDisk       ? Verdict::warning
                                                        : Verdict::ok;

@@ -1,14 +1,9 @@
 #include "cli/experiment_plan.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <set>
 
 #include "schedule/fingerprints.h"
-#include "silc/error.h"
 
 namespace silc {
 
@@ -92,15 +87,6 @@ ExperimentPlan plan_experiment(const Session& session, const ExperimentRequest& 
   for (const CellTask& task : plan.tasks)
     if (names.contains({task.cell.row, task.cell.seed})) plan.chosen.push_back(task);
   return plan;
-}
-
-void make_runs_folder(const Session& session) {
-  std::error_code error;
-  std::filesystem::create_directories(session.runs, error);
-  if (!error && access(session.runs.c_str(), W_OK | X_OK) != 0) error = std::error_code(errno, std::generic_category());
-  if (error)
-    throw Error(session.runs.string() + ": run folders cannot be written here: " + error.message() +
-                "; --runs names another place");
 }
 
 int64_t count_finished(const std::vector<CellTask>& tasks) {

@@ -32,9 +32,6 @@ ExperimentPlan plan_experiment(const Session& session, const ExperimentRequest& 
 // What the registry knows of an experiment but for its cells, which need fingerprints.
 PlannedExperiment describe(const Experiment& experiment);
 
-// Throws silc::Error saying that the folder cannot be written.
-void make_runs_folder(const Session& session);
-
 int64_t count_finished(const std::vector<CellTask>& tasks);
 
 }  // namespace silc

@@ -1,6 +1,7 @@
 #include "cli/help.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "cli/text.h"
 
@@ -62,6 +63,12 @@ std::vector<Item> commands(const CLI::App& app) {
   return items;
 }
 
+// What stands in the list of commands in lower case begins a text here.
+std::string sentence(std::string text) {
+  if (!text.empty()) text.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(text.front())));
+  return text;
+}
+
 std::string full_name(const CLI::App* app) {
   return app->get_parent() == nullptr ? app->get_name() : full_name(app->get_parent()) + " " + app->get_name();
 }
@@ -76,7 +83,7 @@ std::string usage(const CLI::App& app) {
 }  // namespace
 
 std::string HelpFormatter::make_help(const CLI::App* app, std::string /*name*/, CLI::AppFormatMode /*mode*/) const {
-  std::string text = "Usage: " + usage(*app) + "\n\n" + paragraph(app->get_description(), kWidth, 0);
+  std::string text = "Usage: " + usage(*app) + "\n\n" + paragraph(sentence(app->get_description()), kWidth, 0);
   text += section("Commands", commands(*app));
   text += section("Arguments", arguments(*app));
   text += section("Flags", flags(*app));

@@ -63,6 +63,7 @@ std::string cost_key(ResolvedCell cell, int64_t threads) {
 void measure(const Session& session, const ExperimentPlan& plan, std::vector<RowPlan>& rows) {
   std::map<std::string, std::pair<std::optional<Prediction>, std::string>> measured;
   for (RowPlan& row : rows) {
+    if (row.unfinished == 0) continue;
     const auto task = std::find_if(plan.chosen.begin(), plan.chosen.end(),
                                    [&](const CellTask& each) { return each.cell.row == row.name; });
     auto [entry, fresh] = measured.try_emplace(cost_key(task->cell, row.threads));
@@ -197,12 +198,12 @@ void add_plan(CLI::App& app, Session& session) {
       ->add_option("--jobs", options->threads.jobs,
                    "cells side by side (default: as many as fit if the experiment fixes engine.threads, else 1)")
       ->option_text("N")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 100000));
   command
       ->add_option("--threads", options->threads.threads,
                    "threads altogether (default: the cores that this process may use)")
       ->option_text("N")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 100000));
   command->add_flag("--no-measure", options->no_measure, "without predictions: at once, and without starting training");
   command->callback(
       [options, &session] { session.command = [options, &session] { return plan_command(*options, session); }; });

@@ -68,8 +68,18 @@ void warn_of_changes(const Registry& registry, const PlannedExperiment& planned)
                   planned.name, gone, count(static_cast<int64_t>(before->cells.size()), "cell")));
 }
 
-void remove_earlier_results(const Session& session, const std::vector<CellTask>& tasks) {
-  for (const size_t index : remove_results(tasks))
+Registry open_for_writing(const Session& session) {
+  const std::string fault = session.runs_fault();
+  if (!fault.empty()) throw Error(fault + "; --runs names another place");
+  return Registry(session.registry_file(), session.runs);
+}
+
+void remove_earlier_results(const Session& session, Registry& registry, const std::vector<CellTask>& tasks) {
+  const auto running = remove_results(tasks);
+  // So that tables do not show what is gone, should this run be interrupted.
+  for (const CellTask& task : tasks)
+    if (std::filesystem::exists(task.folder.cell())) registry.ingest(task.folder.path);
+  for (const size_t index : running)
     note(session, fmt::format("{}, seed {}: another silc is at work on it, so --fresh leaves it alone",
                               tasks[index].cell.row, tasks[index].cell.seed));
 }
@@ -137,12 +147,11 @@ int run(const RunOptions& options, Session& session) {
   const ExperimentPlan plan = plan_experiment(session, options.experiment);
   const RunRequest request{plan.engine, plan_threads(options.threads, plan.chosen_cells()), options.fail_fast};
 
-  make_runs_folder(session);
-  Registry registry(session.registry_file(), session.runs);
+  Registry registry = open_for_writing(session);
   const PlannedExperiment planned = plan.planned();
   warn_of_changes(registry, planned);
-  if (options.fresh) remove_earlier_results(session, plan.chosen);
   registry.plan(planned);
+  if (options.fresh) remove_earlier_results(session, registry, plan.chosen);
 
   const auto total = static_cast<int64_t>(plan.chosen.size());
   const auto finished = count_finished(plan.chosen);
@@ -182,13 +191,13 @@ void add_run(CLI::App& app, Session& session) {
       ->add_option("--jobs", options->threads.jobs,
                    "cells side by side (default: as many as fit if the experiment fixes engine.threads, else 1)")
       ->option_text("N")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 100000));
   command
       ->add_option("--threads", options->threads.threads,
                    "threads altogether, divided among the cells that run side by side (default: the cores that this "
                    "process may use)")
       ->option_text("N")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 100000));
   command->add_flag("--fresh", options->fresh, "removes what earlier runs of these cells left, and starts over");
   command->add_flag("--fail-fast", options->fail_fast,
                     "stops everything at the first failure (default: the other cells go on)");

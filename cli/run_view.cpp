@@ -72,6 +72,7 @@ void RunView::ended(size_t index, const CellOutcome& outcome) {
   running_.erase(index);
   elsewhere_.erase(index);
   ++over_;
+  last_draw_ = 0;  // the line of an ended cell goes at once
   ingest(index);
   switch (outcome.end) {
     case CellEnd::reused:

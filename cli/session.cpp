@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <system_error>
 
 #include "plugin/similar.h"
 #include "silc/error.h"
@@ -28,6 +29,18 @@ PlannedExperiment Session::find_experiment(const Registry& registry, const std::
   if (known.empty()) throw Error(registry_file().string() + ": no experiment was run yet");
   if (auto experiment = registry.experiment(name.empty() ? known.front() : name)) return *experiment;
   throw Error(registry_file().string() + ": there is no experiment \"" + name + "\"" + suggestion(name, known));
+}
+
+std::string Session::runs_fault() const {
+  std::filesystem::path place = std::filesystem::absolute(runs).lexically_normal();
+  while (!std::filesystem::exists(std::filesystem::symlink_status(place)) && place != place.parent_path())
+    place = place.parent_path();
+  std::error_code fault;
+  if (!std::filesystem::is_directory(place))
+    fault = std::make_error_code(std::errc::not_a_directory);
+  else if (access(place.c_str(), W_OK | X_OK) != 0)
+    fault = std::error_code(errno, std::generic_category());
+  return fault ? runs.string() + ": run folders cannot be written here: " + fault.message() : std::string();
 }
 
 bool Session::color(int descriptor) const {

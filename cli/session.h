@@ -34,6 +34,8 @@ struct Session {
   [[nodiscard]] Registry open_registry() const;
   // The experiment called `name`; empty: the one planned last. Throws silc::Error that suggests similar names.
   [[nodiscard]] PlannedExperiment find_experiment(const Registry& registry, const std::string& name) const;
+  // Why run folders cannot be written; empty if they can. Creates nothing.
+  [[nodiscard]] std::string runs_fault() const;
   // Whether what goes to `descriptor` may be coloured.
   [[nodiscard]] bool color(int descriptor) const;
 };

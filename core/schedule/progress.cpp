@@ -75,6 +75,7 @@ void ProgressReader::apply(const Event& event) {
   } else if (name == "finished" || name == "failed" || name == "interrupted") {
     progress_.phase = CellPhase::ended;
     if (name == "failed") progress_.failure = text(event, "message");
+    if (name == "interrupted") progress_.step = static_cast<int64_t>(number(event, "step"));
   }
   progress_.last_event = name;
   progress_.last_time = number(event, "time");

@@ -298,7 +298,8 @@ std::vector<size_t> remove_results(std::span<const CellTask> tasks) {
       continue;
     }
     // metrics.json first: a cell is not finished without it, whatever else a power cut leaves.
-    for (const auto& path : {folder.metrics(), folder.events(), folder.checkpoints(), folder.samples()})
+    for (const auto& path :
+         {folder.metrics(), folder.events(), folder.attempts(), folder.checkpoints(), folder.samples()})
       std::filesystem::remove_all(path);
   }
   return running;

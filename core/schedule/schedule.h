@@ -61,7 +61,7 @@ struct RunRequest {
   bool fail_fast = false;  // stop everything at the first failure
 };
 
-// Removes what earlier runs left of these cells, but for their logs and attempts. A cell that is being run is left
+// Removes what earlier runs left of these cells, but for their logs. A cell that is being run is left
 // alone; the indices of those are returned.
 std::vector<size_t> remove_results(std::span<const CellTask> tasks);
 
