@@ -102,11 +102,10 @@ void train_step(Objective& objective, DualEncoder& model, const Batch& batch, co
   objective.after_update(progress);
 }
 
-const StepResult& expect_same_gradients(DualEncoder& model, Objective& first, Objective& second, const Batch& batch,
-                                        const Progress& progress, double tolerance) {
-  static StepResult result;
+StepResult expect_same_gradients(DualEncoder& model, Objective& first, Objective& second, const Batch& batch,
+                                 const Progress& progress, double tolerance) {
   model.zero_grad();
-  result = first.step(batch, progress);
+  const auto result = first.step(batch, progress);
   total(result).backward();
   const auto expected = gradients(model);
   model.zero_grad();
@@ -170,7 +169,7 @@ TEST(Silc, BeforeTheStartIsTheSameAsWithoutDistillationAndNeedsNoLocalViews) {
   const auto none = make_silc(model, {{"distillation", std::string("none")}});
   const auto silc = make_silc(model, {{"start", 0.5}});
   const auto batch = without_local(random_batch());
-  const auto& result = expect_same_gradients(*model, *none, *silc, batch, {.step = 4, .fraction = 0.49}, 0);
+  const auto result = expect_same_gradients(*model, *none, *silc, batch, {.step = 4, .fraction = 0.49}, 0);
   EXPECT_EQ(result.terms.size(), 1);
   EXPECT_EQ(silc->step(random_batch(), {.step = 5, .fraction = 0.5}).terms.size(), 2);
 }
