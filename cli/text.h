@@ -8,7 +8,7 @@
 
 namespace silc {
 
-// "42 s", "3:05", "1:02:03", "2 d 3:00:00"
+// "1.5 s", "42 s", "3:05", "1:02:03", "2 d 3:00:00"
 std::string format_duration(double seconds);
 // "61.3 T": three digits with an SI prefix, for FLOPs and rates.
 std::string format_quantity(double value);

@@ -202,12 +202,14 @@ class Scheduler {
 
   void read_progress(RunningCell& cell) {
     if (cell.unreadable) return;
+    bool news = false;
     try {
-      if (cell.reader.update()) observer_.progressed(cell.index, cell.reader.progress());
+      news = cell.reader.update();
     } catch (const Error& error) {
       cell.unreadable = true;
       observer_.warning(error.what());
     }
+    if (news) observer_.progressed(cell.index, cell.reader.progress());
   }
 
   void finish(const RunningCell& cell, const ProcessEnd& end) {
