@@ -9,8 +9,11 @@
 namespace silc {
 namespace {
 
-const PluginInfo& plugin(const Catalogue& catalogue, const PluginChoice& choice) {
-  return catalogue.require(choice.kind, choice.name);
+// The plugin that a cell names, given to `make`; whatever goes wrong there is the plugin's fault.
+template <class Make>
+auto with_plugin(const Catalogue& catalogue, const PluginChoice& choice, Make make) {
+  const PluginInfo& plugin = catalogue.require(choice.kind, choice.name);
+  return in_plugin(choice.kind, choice.name, [&] { return make(plugin); });
 }
 
 std::shared_ptr<Tokenizer> load_tokenizer(const ResolvedCell& cell, const Catalogue& catalogue,
@@ -19,29 +22,36 @@ std::shared_ptr<Tokenizer> load_tokenizer(const ResolvedCell& cell, const Catalo
   // Captions are numbered sample by sample, then by their place in the sample; the first sample says how many there
   // are.
   const int64_t samples = dataset->size();
+  if (samples < 1)
+    throw Error("dataset \"" + cell.train.dataset.name + "\" has no samples in the split that is trained on");
   const auto per_sample = std::max<int64_t>(1, static_cast<int64_t>(dataset->captions(0).size()));
   TokenizerContext context{.options = choice.options, .caption_count = samples * per_sample, .caption = {}};
-  context.caption = [dataset, samples](int64_t index) {
-    const auto captions = dataset->captions(index % samples);
-    return captions[static_cast<size_t>(index / samples) % captions.size()];
+  context.caption = [&cell, dataset, samples](int64_t index) {
+    return in_plugin(PluginKind::dataset, cell.train.dataset.name, [&] {
+      const auto captions = dataset->captions(index % samples);
+      return captions.at(static_cast<size_t>(index / samples) % std::max<size_t>(captions.size(), 1));
+    });
   };
-  return make_tokenizer(plugin(catalogue, choice), context);
+  return with_plugin(catalogue, choice, [&](const PluginInfo& plugin) { return make_tokenizer(plugin, context); });
 }
 
 std::shared_ptr<ImageTower> build_image_tower(const ResolvedCell& cell, const Catalogue& catalogue) {
   const PluginChoice& choice = cell.image.backbone;
+  const ImageBackboneContext context{.options = choice.options, .image_size = cell.image.image_size};
   auto backbone =
-      make_image_backbone(plugin(catalogue, choice), {.options = choice.options, .image_size = cell.image.image_size});
+      with_plugin(catalogue, choice, [&](const PluginInfo& plugin) { return make_image_backbone(plugin, context); });
   return std::make_shared<ImageTower>(std::move(backbone), cell.embed_dim);
 }
 
 std::shared_ptr<TextTower> build_text_tower(const ResolvedCell& cell, const Catalogue& catalogue,
                                             const Tokenizer& tokenizer) {
   const PluginChoice& choice = cell.text.backbone;
-  auto backbone = make_text_backbone(plugin(catalogue, choice), {.options = choice.options,
-                                                                 .vocabulary_size = tokenizer.vocabulary_size(),
-                                                                 .context_length = cell.text.context_length,
-                                                                 .padding_id = tokenizer.padding_id()});
+  const TextBackboneContext context{.options = choice.options,
+                                    .vocabulary_size = tokenizer.vocabulary_size(),
+                                    .context_length = cell.text.context_length,
+                                    .padding_id = tokenizer.padding_id()};
+  auto backbone =
+      with_plugin(catalogue, choice, [&](const PluginInfo& plugin) { return make_text_backbone(plugin, context); });
   return std::make_shared<TextTower>(std::move(backbone), cell.embed_dim);
 }
 
@@ -84,10 +94,14 @@ void prepare_torch(int64_t threads, const at::Device& device) {
 
 std::shared_ptr<Dataset> load_dataset(const DataSource& source, const Catalogue& catalogue) {
   const char* directory = std::getenv("SILC_DATA");
-  auto dataset = make_dataset(
-      plugin(catalogue, source.dataset),
-      {.options = source.dataset.options, .split = source.split, .directory = directory == nullptr ? "" : directory});
-  if (!source.fingerprint.empty() && dataset->fingerprint() != source.fingerprint)
+  const DatasetContext context{
+      .options = source.dataset.options, .split = source.split, .directory = directory == nullptr ? "" : directory};
+  auto dataset =
+      with_plugin(catalogue, source.dataset, [&](const PluginInfo& plugin) { return make_dataset(plugin, context); });
+  const auto fingerprint = [&] {
+    return in_plugin(PluginKind::dataset, source.dataset.name, [&] { return dataset->fingerprint(); });
+  };
+  if (!source.fingerprint.empty() && fingerprint() != source.fingerprint)
     throw Error("the data of dataset \"" + source.dataset.name + "\", split \"" + source.split +
                 "\", have changed since this cell was planned; silc run plans it anew");
   return dataset;
@@ -97,8 +111,7 @@ Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue) {
   Assembly assembly;
   assembly.device = parse_device(cell.engine.device);
   assembly.dataset = load_dataset(cell.train, catalogue);
-  assembly.tokenizer = in_plugin(PluginKind::tokenizer, cell.text.tokenizer.name,
-                                 [&] { return load_tokenizer(cell, catalogue, assembly.dataset); });
+  assembly.tokenizer = load_tokenizer(cell, catalogue, assembly.dataset);
 
   torch::manual_seed(static_cast<uint64_t>(cell.seed));
   assembly.model = std::make_shared<DualEncoder>(build_image_tower(cell, catalogue),
@@ -113,7 +126,8 @@ Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue) {
                                        return tower;
                                      },
                                  .image_size = cell.image.image_size};
-  assembly.objective = make_objective(plugin(catalogue, cell.objective), context);
+  assembly.objective =
+      with_plugin(catalogue, cell.objective, [&](const PluginInfo& plugin) { return make_objective(plugin, context); });
   assembly.objective->to(assembly.device);
   check_weights(cell, *assembly.objective);
   return assembly;

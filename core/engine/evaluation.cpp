@@ -59,8 +59,9 @@ void check_metrics(const std::vector<Metric>& metrics) {
 Scores run_evaluator(const Evaluation& evaluation, const Catalogue& catalogue, const Dataset& dataset, Encoder& encoder,
                      int64_t threads) {
   const PluginChoice& choice = evaluation.evaluator;
-  const auto evaluator = make_evaluator(catalogue.require(choice.kind, choice.name), {.options = choice.options});
+  const PluginInfo& plugin = catalogue.require(choice.kind, choice.name);
   return in_plugin(choice.kind, choice.name, [&] {
+    const auto evaluator = make_evaluator(plugin, {.options = choice.options});
     Scores scores = evaluator->evaluate(
         {.options = choice.options, .dataset = dataset, .encoder = encoder, .for_each_batch = [&](const auto& visit) {
            visit_batches(dataset, evaluation.data.dataset.name, threads, visit);

@@ -15,4 +15,10 @@ std::string one_line(const std::exception& error) {
   return text;
 }
 
+PluginFailure plugin_failure(PluginKind kind, const std::string& name, const std::string& message) {
+  std::string described(kind_name(kind));
+  described.append(" \"").append(name).append("\"");
+  return PluginFailure(name, message.starts_with(described) ? message : described.append(": ").append(message));
+}
+
 }  // namespace silc

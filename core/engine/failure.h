@@ -2,6 +2,7 @@
 #pragma once
 
 #include <exception>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -27,20 +28,24 @@ struct Interrupted {};
 // An exception's text in one line, without LibTorch's C++ back-trace.
 std::string one_line(const std::exception& error);
 
+// `message` as the fault of a plugin; a message that names the plugin already is left as it is.
+PluginFailure plugin_failure(PluginKind kind, const std::string& name, const std::string& message);
+
 // Runs `work`, turning its exceptions into PluginFailure.
 template <class Work>
 decltype(auto) in_plugin(PluginKind kind, const std::string& name, Work&& work) {
-  const auto failure = [&](const std::string& message) {
-    return PluginFailure(name, std::string(kind_name(kind)) + " \"" + name + "\": " + message);
-  };
   try {
     return std::forward<Work>(work)();
   } catch (const PluginFailure&) {
     throw;
   } catch (const std::bad_alloc&) {
-    throw failure("out of memory; use a smaller optimizer.batch or model");
+    throw plugin_failure(kind, name, "out of memory; use a smaller optimizer.batch or model");
   } catch (const std::exception& error) {
-    throw failure(one_line(error));
+    throw plugin_failure(kind, name, one_line(error));
+  } catch (const Interrupted&) {
+    throw;
+  } catch (...) {
+    throw plugin_failure(kind, name, "threw something that is no std::exception");
   }
 }
 

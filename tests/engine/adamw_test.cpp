@@ -1,0 +1,95 @@
+#include "engine/adamw.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "engine/parameters.h"
+#include "silc/error.h"
+
+namespace silc {
+namespace {
+
+void expect_near(const at::Tensor& actual, const std::vector<float>& expected) {
+  // Both sides compute in fp32; a few roundings of numbers around 1.
+  const at::Tensor reference = torch::tensor(expected).reshape(actual.sizes());
+  EXPECT_TRUE(torch::allclose(actual.detach(), reference, 1e-6, 1e-6)) << actual << "\n" << reference;
+}
+
+struct TwoParameters {
+  at::Tensor matrix = torch::linspace(-1, 1, 6).reshape({2, 3}).requires_grad_();
+  at::Tensor vector = torch::linspace(0.5, 1, 3).requires_grad_();
+
+  AdamW optimizer() {
+    OptimizerSettings settings;
+    settings.weight_decay = 0.1;
+    settings.beta1 = 0.9;
+    settings.beta2 = 0.98;
+    settings.epsilon = 1e-6;
+    return AdamW({{"matrix", matrix}, {"vector", vector}}, settings);
+  }
+
+  // The gradients of tests/reference/engine.py: the vector has none in step 0.
+  void give_gradients(int64_t step) {
+    matrix.mutable_grad() = torch::cos(torch::arange(6.0) + step).reshape({2, 3});
+    if (step > 0) vector.mutable_grad() = torch::sin(torch::arange(3.0) + step);
+  }
+
+  void train(AdamW& optimizer, int64_t from, int64_t to) {
+    for (int64_t step = from; step < to; ++step) {
+      give_gradients(step);
+      optimizer.step(1e-2 / static_cast<double>(step + 1));
+      optimizer.clear_gradients();
+    }
+  }
+};
+
+TEST(AdamW, AgreesWithPyTorchWhereAParameterHasNoGradientAtFirst) {
+  TwoParameters parameters;
+  AdamW optimizer = parameters.optimizer();
+  parameters.train(optimizer, 0, 5);
+  // tests/reference/engine.py
+  expect_near(parameters.matrix, {-1.01326764, -0.604966402, -0.179862186, 0.215902328, 0.606752336, 0.978036225});
+  expect_near(parameters.vector, {0.488975346, 0.742911994, 1.00051284});
+}
+
+TEST(AdamW, GoesOnFromACopiedStateToTheSameBits) {
+  TwoParameters whole, first, second;
+  AdamW uninterrupted = whole.optimizer();
+  whole.train(uninterrupted, 0, 5);
+
+  AdamW before = first.optimizer();
+  first.train(before, 0, 2);
+  const torch::NoGradGuard no_grad;
+  second.matrix.copy_(first.matrix);
+  second.vector.copy_(first.vector);
+  AdamW after = second.optimizer();
+  const auto saved = before.state();
+  for (auto& [name, tensor] : after.state()) tensor.copy_(saved.at(name));
+  second.train(after, 2, 5);
+  EXPECT_TRUE(torch::equal(second.matrix, whole.matrix));
+  EXPECT_TRUE(torch::equal(second.vector, whole.vector));
+}
+
+TEST(AdamW, RefusesToTrainNothing) { EXPECT_THROW(AdamW({}, OptimizerSettings()), Error); }
+
+TEST(GradientNorm, IsClippedAsInPyTorch) {
+  const at::Tensor a = torch::zeros({2}).requires_grad_();
+  const at::Tensor b = torch::zeros({1}).requires_grad_();
+  const at::Tensor unused = torch::zeros({1}).requires_grad_();
+  a.mutable_grad() = torch::tensor({3.0F, 4.0F});
+  b.mutable_grad() = torch::tensor({12.0F});
+  const at::Tensor norm = clip_gradient_norm({{"a", a}, {"b", b}, {"unused", unused}}, 1.0);
+  EXPECT_FLOAT_EQ(norm.item<float>(), 13);
+  expect_near(a.grad(), {0.230769217, 0.307692289});
+  expect_near(b.grad(), {0.923076868});
+}
+
+TEST(GradientNorm, IsOnlyMeasuredWhereClippingIsOff) {
+  const at::Tensor a = torch::zeros({2}).requires_grad_();
+  a.mutable_grad() = torch::tensor({3.0F, 4.0F});
+  EXPECT_FLOAT_EQ(clip_gradient_norm({{"a", a}}, 0).item<float>(), 5);
+  expect_near(a.grad(), {3, 4});
+}
+
+}  // namespace
+}  // namespace silc

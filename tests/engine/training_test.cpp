@@ -1,0 +1,231 @@
+#include "engine/training.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "engine/batches.h"
+#include "engine/training_step.h"
+#include "fakes.h"
+#include "files/safetensors.h"
+
+namespace silc {
+namespace {
+
+using testing::fake_assembly;
+using testing::fake_cell;
+using testing::FakeObjective;
+using ::testing::HasSubstr;
+
+class TrainingTest : public ::testing::Test {
+ protected:
+  TrainingTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "silc-training-XXXXXX").string();
+    root_ = mkdtemp(name.data());
+  }
+  ~TrainingTest() override { std::filesystem::remove_all(root_); }
+
+  RunFolder folder(const std::string& name) {
+    std::filesystem::create_directories(root_ / name);
+    return {root_ / name};
+  }
+
+  // One engine process: builds everything anew. Stops after `steps` updates of this attempt.
+  TrainingOutcome attempt(const RunFolder& folder, int64_t steps = 1000) {
+    const Assembly assembly = fake_assembly(cell_);
+    EventLog events(folder.events());
+    return train(cell_, assembly, folder, events, [&] { return steps-- <= 0; });
+  }
+
+  std::string message_of_failed_attempt(int64_t FakeObjective::*fault, int64_t step) {
+    const Assembly assembly = fake_assembly(cell_);
+    dynamic_cast<FakeObjective&>(*assembly.objective).*fault = step;
+    const RunFolder run = folder("failing");
+    EventLog events(run.events());
+    try {
+      train(cell_, assembly, run, events, [] { return false; });
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  }
+
+  static std::filesystem::path only_checkpoint(const RunFolder& folder) {
+    std::vector<std::filesystem::path> files;
+    for (const auto& entry : std::filesystem::directory_iterator(folder.checkpoints())) files.push_back(entry.path());
+    EXPECT_EQ(files.size(), 1U);
+    return files.at(0);
+  }
+
+  static std::string bytes(const RunFolder& folder) { return read_file(only_checkpoint(folder)); }
+
+  static std::vector<Event> events_named(const RunFolder& folder, const std::string& name) {
+    uint64_t offset = 0;
+    std::vector<Event> named;
+    for (const Event& event : read_events(folder.events(), offset))
+      if (event["event"] == name) named.push_back(event);
+    return named;
+  }
+
+  ResolvedCell cell_ = fake_cell();
+  std::filesystem::path root_;
+};
+
+TEST_F(TrainingTest, UsesUpItsBudgetOfExamples) {
+  const RunFolder run = folder("whole");
+  const TrainingOutcome outcome = attempt(run);
+  EXPECT_FALSE(outcome.interrupted);
+  EXPECT_EQ(outcome.state.step, 12);
+  EXPECT_EQ(outcome.state.examples, 48);
+  EXPECT_GT(outcome.state.flops, 0);
+  EXPECT_EQ(only_checkpoint(run).filename(), "step-00000012.safetensors");
+  const std::vector<Event> steps = events_named(run, "step");
+  ASSERT_EQ(steps.size(), 12U);
+  EXPECT_EQ(steps.back()["fraction"], 1.0);
+  EXPECT_TRUE(steps.back()["values"].contains("loss/contrastive"));
+  EXPECT_TRUE(steps.back()["values"].contains("logit_scale"));
+}
+
+TEST_F(TrainingTest, GivesTheSameBytesTwice) {
+  attempt(folder("first"));
+  attempt(folder("second"));
+  EXPECT_EQ(bytes(folder("first")), bytes(folder("second")));
+}
+
+TEST_F(TrainingTest, ResumedAnywhereItEndsInTheSameBytes) {
+  attempt(folder("whole"));
+  for (const int64_t steps : {0, 1, 5, 6, 7, 11}) {
+    const RunFolder run = folder("interrupted-" + std::to_string(steps));
+    EXPECT_TRUE(attempt(run, steps).interrupted);
+    EXPECT_FALSE(attempt(run).interrupted);
+    EXPECT_EQ(bytes(run), bytes(folder("whole"))) << "interrupted after " << steps;
+  }
+}
+
+TEST_F(TrainingTest, DoesNothingMoreOnceTrained) {
+  const RunFolder run = folder("whole");
+  attempt(run);
+  const std::string before = bytes(run);
+  const TrainingOutcome again = attempt(run);
+  EXPECT_EQ(again.state.step, 12);
+  EXPECT_EQ(events_named(run, "step").size(), 12U);
+  EXPECT_EQ(bytes(run), before);
+}
+
+TEST_F(TrainingTest, PassesOverACheckpointWhoseEventWasLost) {
+  attempt(folder("whole"));
+  const RunFolder run = folder("killed");
+  attempt(run, 4);
+  // Killed between the rename of the next checkpoint and its event: a file that no event tells of.
+  std::filesystem::copy_file(only_checkpoint(run), run.checkpoints() / checkpoint_name(5));
+  attempt(run);
+  EXPECT_EQ(events_named(run, "started").back()["step"], 4);
+  EXPECT_EQ(bytes(run), bytes(folder("whole")));
+}
+
+TEST_F(TrainingTest, CountsTheCostOfEarlierAttempts) {
+  const RunFolder run = folder("run");
+  const TrainingOutcome first = attempt(run, 6);
+  const TrainingOutcome second = attempt(run);
+  EXPECT_GT(second.cost.seconds, first.cost.seconds);
+  EXPECT_GE(second.cost.core_seconds, first.cost.core_seconds);
+  EXPECT_EQ(second.state.flops, attempt(folder("whole")).state.flops);
+}
+
+TEST_F(TrainingTest, StopsAtABudgetOfFlops) {
+  const int64_t whole = attempt(folder("examples")).state.flops;
+  cell_.budget = {.unit = BudgetUnit::flops, .amount = 0.5 * static_cast<double>(whole)};
+  const TrainingOutcome outcome = attempt(folder("flops"));
+  EXPECT_GE(outcome.state.flops, whole / 2);
+  EXPECT_LT(outcome.state.step, 12);
+  EXPECT_TRUE(events_named(folder("flops"), "started").back()["total_steps"].is_null());
+}
+
+TEST_F(TrainingTest, StopsAtABudgetOfCoreSeconds) {
+  cell_.budget = {.unit = BudgetUnit::core_seconds, .amount = 0.05};
+  const RunFolder run = folder("core_seconds");
+  EXPECT_GE(attempt(run).cost.core_seconds, 0.05);
+  // And knows so when it is started again.
+  const size_t steps = events_named(run, "step").size();
+  attempt(run);
+  EXPECT_EQ(events_named(run, "step").size(), steps);
+}
+
+TEST_F(TrainingTest, RefusesACheckpointOfAnotherCell) {
+  const RunFolder run = folder("run");
+  attempt(run, 3);
+  cell_.optimizer.lr = 5e-3;
+  try {
+    attempt(run);
+    FAIL() << "it went on";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("step-00000003.safetensors"));
+    EXPECT_THAT(error.what(), HasSubstr("belongs to cell"));
+    EXPECT_THAT(error.what(), HasSubstr("--fresh"));
+  }
+}
+
+TEST_F(TrainingTest, RefusesADamagedCheckpoint) {
+  const RunFolder run = folder("run");
+  attempt(run, 3);
+  std::filesystem::resize_file(only_checkpoint(run), 100);
+  try {
+    attempt(run);
+    FAIL() << "it went on";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("step-00000003.safetensors"));
+    EXPECT_THAT(error.what(), HasSubstr("--fresh"));
+  }
+}
+
+TEST_F(TrainingTest, SaysWhenAndWhereTheLossIsNotFinite) {
+  const std::string message = message_of_failed_attempt(&FakeObjective::diverges_at, 3);
+  EXPECT_THAT(message, HasSubstr("diverged at step 3"));
+  EXPECT_THAT(message, HasSubstr("loss/contrastive nan"));
+  EXPECT_THAT(message, HasSubstr("optimizer.lr"));
+  // The last good state is there still.
+  EXPECT_EQ(only_checkpoint(folder("failing")).filename(), "step-00000003.safetensors");
+}
+
+TEST_F(TrainingTest, NamesAnObjectiveThatThrows) {
+  EXPECT_EQ(message_of_failed_attempt(&FakeObjective::throws_at, 2), "objective \"fake_loss\": the head fell off");
+}
+
+TEST_F(TrainingTest, KeepsWhatAResumedRunNeedsAndNothingThatVaries) {
+  const RunFolder run = folder("whole");
+  attempt(run);
+  const SafetensorsFile file(only_checkpoint(run));
+  EXPECT_TRUE(file.tensors().contains("objective.average"));
+  EXPECT_TRUE(file.tensors().contains("objective.head.weight"));
+  EXPECT_TRUE(file.tensors().contains("optimizer.step"));
+  std::set<std::string> keys;
+  for (const auto& [key, value] : file.metadata()) keys.insert(key);
+  EXPECT_EQ(keys, (std::set<std::string>{"cell", "engine_version", "examples", "flops", "step"}));
+}
+
+TEST(TrainingStep, TrainsInBf16) {
+  ResolvedCell cell = fake_cell();
+  cell.engine.precision = "bf16";
+  const Assembly assembly = fake_assembly(cell);
+  TrainingStep step(assembly, cell);
+  const BatchSource source(assembly.dataset, assembly.tokenizer, assembly.objective->views(),
+                           {.batch = 4,
+                            .image_size = 8,
+                            .context_length = 4,
+                            .seed = 1,
+                            .total_steps = 0,
+                            .dataset_name = "fake_data",
+                            .tokenizer_name = "fake_words"});
+  double first = 0;
+  double last = 0;
+  for (int64_t i = 0; i < 30; ++i) {
+    last = step.run(source.batch(0), {.step = i, .fraction = 0.1}, 3e-2).loss;
+    if (i == 0) first = last;
+  }
+  EXPECT_LT(last, 0.7 * first);  // one batch, learnt by heart
+  for (const auto& [name, tensor] : step.state()) EXPECT_EQ(tensor.scalar_type(), at::kFloat) << name;
+}
+
+}  // namespace
+}  // namespace silc
