@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 
 #include "cli/text.h"
-#include "silc/error.h"
 
 namespace silc {
 
@@ -167,8 +167,16 @@ void RunView::write_lines() {
   for (const auto& [index, progress] : running_) say(label(index) + ": " + describe(progress));
 }
 
+// A registry that cannot be written (a full disk) stops no training: the run folders hold everything.
 void RunView::ingest(size_t index) {
-  if (std::filesystem::exists(tasks_[index].folder.path)) registry_.ingest(tasks_[index].folder.path);
+  if (!std::filesystem::exists(tasks_[index].folder.cell())) return;
+  try {
+    registry_.ingest(tasks_[index].folder.path);
+  } catch (const std::exception& error) {
+    if (registry_fault_ == error.what()) return;
+    registry_fault_ = error.what();
+    warning("the registry could not be written, silc registry rebuild will mend it: " + registry_fault_);
+  }
 }
 
 std::string RunView::label(size_t index) const {

@@ -68,6 +68,7 @@ class RunView : public RunObserver {
   double last_lines_ = 0;
   double last_ingest_ = 0;
   double last_draw_ = 0;
+  std::string registry_fault_;  // told already
 };
 
 }  // namespace silc

@@ -9,7 +9,7 @@ namespace silc {
 
 std::string format_duration(double seconds) {
   if (!std::isfinite(seconds) || seconds < 0) return "?";
-  if (seconds > 0 && seconds < 9.95) return fmt::format("{:.1f} s", seconds);
+  if (seconds >= 0.05 && seconds < 9.95) return fmt::format("{:.1f} s", seconds);
   const auto whole = static_cast<int64_t>(std::llround(seconds));
   if (whole < 60) return fmt::format("{} s", whole);
   if (whole < 3600) return fmt::format("{}:{:02}", whole / 60, whole % 60);
