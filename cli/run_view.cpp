@@ -101,7 +101,7 @@ void RunView::ended(size_t index, const CellOutcome& outcome) {
 
 void RunView::running_elsewhere(size_t index) {
   elsewhere_.insert(index);
-  say(label(index) + ": another silc is at work on it; waiting for it when everything else is done");
+  say(label(index) + ": another silc is at work on it; its end is waited for when nothing else is left to do");
 }
 
 void RunView::stopping(int count, size_t running) {

@@ -65,6 +65,8 @@ void print(std::string_view text) {
   throw Error(std::string("standard output cannot be written: ") + std::strerror(errno));
 }
 
-void print_json(const nlohmann::ordered_json& value) { print(value.dump(2) + "\n"); }
+void print_json(const nlohmann::ordered_json& value) {
+  print(value.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+}
 
 }  // namespace silc

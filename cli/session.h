@@ -48,6 +48,7 @@ void note(const Session& session, std::string_view message);
 
 // On stdout. A reader that has gone away (head) ends the program quietly.
 void print(std::string_view text);
+// Bytes that are not UTF-8 (a log may hold some) are replaced.
 void print_json(const nlohmann::ordered_json& value);
 
 // Each adds a command to the command line.
