@@ -16,9 +16,11 @@ std::string one_line(const std::exception& error) {
 }
 
 PluginFailure plugin_failure(PluginKind kind, const std::string& name, const std::string& message) {
+  std::string quoted = "\"";
+  quoted.append(name).append("\"");
+  if (message.find(quoted) != std::string::npos) return PluginFailure(name, message);
   std::string described(kind_name(kind));
-  described.append(" \"").append(name).append("\"");
-  return PluginFailure(name, message.starts_with(described) ? message : described.append(": ").append(message));
+  return PluginFailure(name, described.append(" ").append(quoted).append(": ").append(message));
 }
 
 }  // namespace silc

@@ -1,0 +1,256 @@
+// The real engine with real plugins, in processes of its own: interrupted, killed, resumed.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "files/run_folder.h"
+#include "schedule/engine_process.h"
+#include "schedule/fingerprints.h"
+#include "spec/experiment.h"
+
+namespace silc {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+// Twelve updates of a tiny SILC, student and teacher evaluated.
+constexpr const char* kExperiment = R"(
+[experiment]
+name = "tiny"
+
+[budget]
+examples = 96
+
+[data]
+train = { dataset = "shapes", split = "train" }
+
+[model]
+image = { backbone = "vit", image_size = 32, patch = 8, width = 32, layers = 1, heads = 2, stem = "conv", pooling = "mean" }
+text = { backbone = "text_transformer", width = 32, layers = 1, heads = 2, context_length = 16 }
+embed_dim = 16
+
+[optimizer]
+lr = 1e-3
+batch = 8
+
+[engine]
+device = "cpu"
+checkpoint_seconds = 0
+log_every = 1
+data_threads = 2
+
+[[evaluate]]
+evaluator = "zero_shot_classification"
+dataset = { dataset = "shapes", examples = 96 }
+
+[[evaluate]]
+evaluator = "retrieval"
+dataset = { dataset = "shapes", examples = 96 }
+
+[[row]]
+name = "SILC"
+objective = { name = "silc", prototypes = 32, hidden = 16, bottleneck = 8, local_views = 2, local_size = 16, start = 0.5 }
+evaluation.weights = ["student", "teacher"]
+)";
+
+class EngineEndToEnd : public ::testing::Test {
+ protected:
+  EngineEndToEnd() {
+    std::string name = (std::filesystem::temp_directory_path() / "silc-engine-XXXXXX").string();
+    root_ = mkdtemp(name.data());
+    engine_.program = std::filesystem::path(SILC_BINARY_DIR) / "bin/silc-engine";
+    std::ofstream(root_ / "tiny.toml") << kExperiment;
+  }
+  ~EngineEndToEnd() override { std::filesystem::remove_all(root_); }
+
+  ResolvedCell cell(std::vector<std::string> sets = {}) {
+    const auto folders = plugin_folders(std::vector{std::filesystem::path(SILC_BINARY_DIR) / "plugins"});
+    const Catalogue catalogue = Catalogue::scan(folders);
+    Experiment experiment =
+        read_experiment({.file = root_ / "tiny.toml", .sets = std::move(sets), .rows = {}, .seeds = {}}, catalogue);
+    fill_fingerprints(engine_, experiment.cells);
+    return experiment.cells.at(0);
+  }
+
+  RunFolder folder(const std::string& name, const ResolvedCell& cell) {
+    const RunFolder folder{root_ / name};
+    std::filesystem::create_directories(folder.path);
+    write_file_durably(folder.cell(), write_cell(cell));
+    return folder;
+  }
+
+  // Starts the engine; `signal` is sent once `when` says so (it is asked every millisecond).
+  ProcessEnd run(const RunFolder& folder, int signal = 0, const std::function<bool()>& when = nullptr) {
+    const auto lock = FileLock::try_lock(folder.lock());
+    EngineProcess process(engine_, folder.path, 1, *lock);
+    bool sent = false;
+    while (true) {
+      if (const auto end = process.poll()) return *end;
+      if (when && !sent && when()) {
+        process.send(signal);
+        sent = true;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+
+  static std::vector<Event> events(const RunFolder& folder) {
+    uint64_t offset = 0;
+    return read_events(folder.events(), offset);
+  }
+
+  // Whether `count` events of this name have been written.
+  static std::function<bool()> seen(const RunFolder& folder, const std::string& name, int64_t count) {
+    return [=] {
+      const auto all = events(folder);
+      return std::count_if(all.begin(), all.end(), [&](const Event& e) { return e["event"] == name; }) >= count;
+    };
+  }
+
+  static nlohmann::json metrics(const RunFolder& folder) {
+    return nlohmann::json::parse(read_file(folder.metrics()))["metrics"];
+  }
+
+  // Name and content of each file below a folder.
+  static std::map<std::string, std::string> contents(const std::filesystem::path& folder) {
+    std::map<std::string, std::string> files;
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+      files[entry.path().filename()] = read_file(entry.path());
+    return files;
+  }
+
+  static void expect_same_result(const RunFolder& a, const RunFolder& b) {
+    EXPECT_TRUE(contents(a.checkpoints()) == contents(b.checkpoints()));
+    EXPECT_TRUE(contents(a.samples()) == contents(b.samples()));
+    EXPECT_EQ(metrics(a), metrics(b));
+  }
+
+  std::filesystem::path root_;
+  Engine engine_;
+};
+
+TEST_F(EngineEndToEnd, TrainsAndEvaluatesACell) {
+  const RunFolder run_folder = folder("run", cell());
+  ASSERT_EQ(run(run_folder).exit_code, 0) << read_file(run_folder.log());
+  const auto result = nlohmann::json::parse(read_file(run_folder.metrics()));
+  EXPECT_EQ(result["cost"]["examples"], 96);
+  EXPECT_EQ(result["cost"]["steps"], 12);
+  EXPECT_GT(result["cost"]["flops"], 0);
+  EXPECT_GT(result["cost"]["core_seconds"], 0);
+  std::set<std::string> seen_weights;
+  for (const auto& metric : result["metrics"]) seen_weights.insert(metric["weights"]);
+  EXPECT_EQ(seen_weights, (std::set<std::string>{"student", "teacher"}));
+  EXPECT_EQ(contents(run_folder.samples()).size(), 4U);
+  EXPECT_EQ(contents(run_folder.checkpoints()).size(), 1U);
+  EXPECT_EQ(events(run_folder).back()["event"], "finished");
+  EXPECT_TRUE(nlohmann::json::parse(read_file(run_folder.environment())).contains("torch"));
+}
+
+TEST_F(EngineEndToEnd, KilledAnywhereItEndsInTheSameBytes) {
+  const ResolvedCell tiny = cell();
+  const RunFolder whole = folder("whole", tiny);
+  ASSERT_EQ(run(whole).exit_code, 0) << read_file(whole.log());
+  const std::vector<std::pair<std::string, int64_t>> points = {{"started", 1}, {"step", 1},       {"checkpointed", 2},
+                                                               {"step", 7},    {"evaluating", 1}, {"evaluated", 2}};
+  for (const auto& [event, count] : points) {
+    const RunFolder killed = folder("killed-" + event + std::to_string(count), tiny);
+    const ProcessEnd end = run(killed, SIGKILL, seen(killed, event, count));
+    EXPECT_EQ(end.signal, SIGKILL) << event;
+    ASSERT_EQ(run(killed).exit_code, 0) << read_file(killed.log());
+    expect_same_result(whole, killed);
+  }
+}
+
+TEST_F(EngineEndToEnd, KilledAgainAndAgainItStillEnds) {
+  const ResolvedCell tiny = cell();
+  const RunFolder whole = folder("whole", tiny);
+  ASSERT_EQ(run(whole).exit_code, 0) << read_file(whole.log());
+  const RunFolder killed = folder("killed", tiny);
+  for (int64_t kill = 1; kill <= 4; ++kill) run(killed, SIGKILL, seen(killed, "checkpointed", 3 * kill));
+  ASSERT_EQ(run(killed).exit_code, 0) << read_file(killed.log());
+  expect_same_result(whole, killed);
+}
+
+TEST_F(EngineEndToEnd, DoesNotEvaluateTwiceWhatItEvaluatedBeforeAKill) {
+  const RunFolder killed = folder("killed", cell());
+  run(killed, SIGKILL, seen(killed, "evaluated", 1));
+  ASSERT_EQ(run(killed).exit_code, 0) << read_file(killed.log());
+  int64_t first = 0;
+  for (const Event& event : events(killed))
+    if (event["event"] == "evaluated" && event["evaluator"] == "zero_shot_classification" &&
+        event["weights"] == "student")
+      ++first;
+  EXPECT_EQ(first, 1);
+}
+
+TEST_F(EngineEndToEnd, StopsOnSigtermAndGoesOn) {
+  const ResolvedCell tiny = cell();
+  const RunFolder stopped = folder("stopped", tiny);
+  EXPECT_EQ(run(stopped, SIGTERM, seen(stopped, "step", 3)).exit_code, 130);
+  EXPECT_EQ(events(stopped).back()["event"], "interrupted");
+  ASSERT_EQ(run(stopped).exit_code, 0) << read_file(stopped.log());
+  const RunFolder whole = folder("whole", tiny);
+  ASSERT_EQ(run(whole).exit_code, 0) << read_file(whole.log());
+  expect_same_result(whole, stopped);
+}
+
+TEST_F(EngineEndToEnd, RefusesTeacherWeightsWhereThereIsNoTeacherBeforeTraining) {
+  const RunFolder run_folder = folder("run", cell({"objective.distillation=\"none\""}));
+  EXPECT_EQ(run(run_folder).exit_code, 1);
+  const Event last = events(run_folder).back();
+  EXPECT_EQ(last["event"], "failed");
+  EXPECT_THAT(last["message"].get<std::string>(), HasSubstr("keeps no teacher"));
+  for (const Event& event : events(run_folder)) EXPECT_NE(event["event"], "step");
+}
+
+TEST_F(EngineEndToEnd, ReportsDivergenceAsAFailure) {
+  const RunFolder run_folder = folder("run", cell({"optimizer.lr=1e30", "optimizer.warmup=0.0"}));
+  EXPECT_EQ(run(run_folder).exit_code, 1);
+  const Event last = events(run_folder).back();
+  EXPECT_EQ(last["event"], "failed");
+  EXPECT_THAT(last["message"].get<std::string>(), HasSubstr("diverged at step"));
+}
+
+TEST_F(EngineEndToEnd, RefusesAFolderWithoutACell) {
+  std::filesystem::create_directories(root_ / "empty");
+  EXPECT_EQ(run({root_ / "empty"}).exit_code, 2);
+}
+
+TEST_F(EngineEndToEnd, PredictsFlopsAsTrainingCountsThem) {
+  const ResolvedCell tiny = cell();
+  const RunFolder run_folder = folder("run", tiny);
+  const auto predicted = ask_engine(engine_, {"measure", "--cell", run_folder.cell().string(), "--threads", "1"});
+  ASSERT_EQ(run(run_folder).exit_code, 0) << read_file(run_folder.log());
+  const auto cost = nlohmann::json::parse(read_file(run_folder.metrics()))["cost"];
+  EXPECT_EQ(predicted["total_steps"], 12);
+  EXPECT_EQ(predicted["parameters"], cost["parameters"]);
+  // Distillation begins in the middle, at a whole step: the parts are exact.
+  EXPECT_EQ(predicted["parts"].size(), 2U);
+  EXPECT_EQ(predicted["total_flops"].get<double>(), cost["flops"].get<double>());
+}
+
+TEST_F(EngineEndToEnd, TellsWhatItIs) {
+  const auto about = ask_engine(engine_, {"about"});
+  EXPECT_THAT(about["engine_version"].get<std::string>(), Not(IsEmpty()));
+  EXPECT_EQ(about["devices"][0]["kind"], "cpu");
+  EXPECT_GT(about["threads"], 0);
+}
+
+TEST_F(EngineEndToEnd, AnswersEveryQuestionAboutDataInOrder) {
+  const auto answers = ask_engine(engine_, {"fingerprint"},
+                                  R"([{"dataset": "no_such", "split": "train", "options": {}},
+                                      {"dataset": "shapes", "split": "train", "options": {}}])");
+  ASSERT_EQ(answers.size(), 2U);
+  EXPECT_THAT(answers[0]["error"].get<std::string>(), HasSubstr("no_such"));
+  EXPECT_THAT(answers[1]["fingerprint"].get<std::string>(), Not(IsEmpty()));
+}
+
+}  // namespace
+}  // namespace silc

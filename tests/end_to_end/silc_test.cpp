@@ -1,0 +1,167 @@
+// `silc run` as people use it, killed with its engines and run again.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <thread>
+
+#include "files/run_folder.h"
+#include "nlohmann/json.hpp"
+
+namespace silc {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Two rows that each train in a second or two.
+constexpr const char* kExperiment = R"(
+[experiment]
+name = "pair"
+seeds = [0]
+
+[budget]
+examples = 96
+
+[data]
+train = { dataset = "shapes", split = "train" }
+
+[model]
+image = { backbone = "vit", image_size = 32, patch = 8, width = 32, layers = 1, heads = 2, stem = "conv", pooling = "mean" }
+text = { backbone = "text_transformer", width = 32, layers = 1, heads = 2, context_length = 16 }
+embed_dim = 16
+
+[optimizer]
+batch = 8
+
+[engine]
+device = "cpu"
+checkpoint_seconds = 0
+log_every = 1
+
+[[evaluate]]
+evaluator = "zero_shot_classification"
+dataset = { dataset = "shapes", examples = 64 }
+
+[[row]]
+name = "CLIP"
+objective = "clip"
+
+[[row]]
+name = "SigLIP"
+objective = "siglip"
+)";
+
+class SilcEndToEnd : public ::testing::Test {
+ protected:
+  SilcEndToEnd() {
+    std::string name = (std::filesystem::temp_directory_path() / "silc-run-XXXXXX").string();
+    root_ = mkdtemp(name.data());
+    std::ofstream(root_ / "pair.toml") << kExperiment;
+  }
+  ~SilcEndToEnd() override { std::filesystem::remove_all(root_); }
+
+  // Starts `silc run` with its runs below `name`; its output goes to NAME.txt.
+  pid_t start(const std::string& name) {
+    const std::string program = (std::filesystem::path(SILC_BINARY_DIR) / "bin/silc").string();
+    const std::string experiment = (root_ / "pair.toml").string();
+    const std::string runs = (root_ / name).string();
+    const std::string output = (root_ / (name + ".txt")).string();
+    const pid_t child = fork();
+    if (child == 0) {
+      const int file = open(output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+      dup2(file, 1);
+      dup2(file, 2);
+      execl(program.c_str(), program.c_str(), "run", experiment.c_str(), "--runs", runs.c_str(), "--jobs", "1",
+            "--threads", "1", nullptr);
+      _exit(127);
+    }
+    return child;
+  }
+
+  static int wait_for(pid_t child) {
+    int status = 0;
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+
+  int run(const std::string& name) { return wait_for(start(name)); }
+
+  std::string output(const std::string& name) { return read_file(root_ / (name + ".txt")); }
+
+  std::vector<RunFolder> folders(const std::string& name) {
+    std::vector<RunFolder> found;
+    if (!std::filesystem::exists(root_ / name)) return found;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(root_ / name))
+      if (entry.path().filename() == "events.jsonl") found.push_back({entry.path().parent_path()});
+    std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+    return found;
+  }
+
+  std::vector<Event> events(const std::string& name, const std::string& kind) {
+    std::vector<Event> matching;
+    for (const RunFolder& folder : folders(name)) {
+      uint64_t offset = 0;
+      for (const Event& event : read_events(folder.events(), offset))
+        if (event["event"] == kind) matching.push_back(event);
+    }
+    return matching;
+  }
+
+  // What must not depend on interruptions: checkpoints and samples by content, metrics.
+  std::map<std::string, std::string> result(const std::string& name) {
+    std::map<std::string, std::string> files;
+    for (const RunFolder& folder : folders(name)) {
+      for (const auto& part : {folder.checkpoints(), folder.samples()})
+        for (const auto& entry : std::filesystem::directory_iterator(part))
+          files[std::filesystem::relative(entry.path(), root_ / name)] = read_file(entry.path());
+      const auto metrics = nlohmann::json::parse(read_file(folder.metrics()))["metrics"];
+      files[std::filesystem::relative(folder.metrics(), root_ / name)] = metrics.dump();
+    }
+    return files;
+  }
+
+  std::filesystem::path root_;
+};
+
+TEST_F(SilcEndToEnd, TrainsEveryRowOnceAndNothingTheSecondTime) {
+  ASSERT_EQ(run("runs"), 0) << output("runs");
+  EXPECT_EQ(events("runs", "finished").size(), 2U);
+  const auto before = result("runs");
+  ASSERT_EQ(run("runs"), 0) << output("runs");
+  EXPECT_EQ(events("runs", "started").size(), 2U);
+  EXPECT_TRUE(result("runs") == before);
+}
+
+TEST_F(SilcEndToEnd, KilledTogetherWithItsEngineItGoesOnToTheSameBytes) {
+  ASSERT_EQ(run("whole"), 0) << output("whole");
+  for (const size_t steps : {2U, 9U, 15U}) {
+    const std::string name = "killed-" + std::to_string(steps);
+    const pid_t silc = start(name);
+    while (events(name, "step").size() < steps && waitpid(silc, nullptr, WNOHANG) == 0)
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    kill(silc, SIGKILL);
+    kill(events(name, "started").back()["pid"].get<pid_t>(), SIGKILL);
+    EXPECT_EQ(wait_for(silc), -SIGKILL);
+    ASSERT_EQ(run(name), 0) << output(name);
+    EXPECT_TRUE(result(name) == result("whole")) << "killed after " << steps << " steps";
+  }
+}
+
+TEST_F(SilcEndToEnd, SaysWhereAnExperimentIsWrongAndStartsNothing) {
+  std::ofstream(root_ / "pair.toml", std::ios::app) << "\n[optimiser]\nlr = 1\n";
+  EXPECT_EQ(run("runs"), 2);
+  EXPECT_THAT(output("runs"), HasSubstr("pair.toml:"));
+  EXPECT_TRUE(folders("runs").empty());
+}
+
+}  // namespace
+}  // namespace silc
