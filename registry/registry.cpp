@@ -271,13 +271,13 @@ std::vector<MetricRecord> Registry::metrics(const CellRecord& cell) const {
   });
 }
 
-std::optional<Progress> Registry::progress(const CellRecord& cell) const {
-  return with_database_errors(impl_->file, [&]() -> std::optional<Progress> {
+std::optional<ProgressRecord> Registry::progress(const CellRecord& cell) const {
+  return with_database_errors(impl_->file, [&]() -> std::optional<ProgressRecord> {
     SQLite::Statement query(impl_->database, R"sql(
       SELECT step, total_steps, coalesce(last_event_time, 0), name, value FROM step_metric JOIN cell USING (cell_id)
       WHERE folder = ?1 AND step = (SELECT max(step) FROM step_metric WHERE cell_id = cell.cell_id))sql");
     query.bind(1, cell.cell.folder.generic_string());
-    std::optional<Progress> progress;
+    std::optional<ProgressRecord> progress;
     while (query.executeStep()) {
       if (!progress) progress.emplace();
       progress->step = query.getColumn(0).getInt64();

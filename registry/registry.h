@@ -54,7 +54,7 @@ struct CellRecord {
 };
 
 // Where training stands: the figures of the last step event (files/run_folder.h).
-struct Progress {
+struct ProgressRecord {
   int64_t step = 0;
   std::optional<int64_t> total_steps;
   double fraction = 0;  // of the budget, 0 to 1
@@ -142,7 +142,7 @@ class Registry {
 
   // Of one cell, whether it is current or not.
   [[nodiscard]] std::vector<MetricRecord> metrics(const CellRecord& cell) const;
-  [[nodiscard]] std::optional<Progress> progress(const CellRecord& cell) const;  // nothing before the first step
+  [[nodiscard]] std::optional<ProgressRecord> progress(const CellRecord& cell) const;  // nothing before the first step
   [[nodiscard]] std::vector<AttemptRecord> attempts(const CellRecord& cell) const;
   // By step, then name. `name`: only this one; empty: all.
   [[nodiscard]] std::vector<StepMetric> step_metrics(const CellRecord& cell, const std::string& name = "") const;
