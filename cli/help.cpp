@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
-#include "cli/text.h"
+#include "text/display.h"
 
 namespace silc {
 
@@ -20,12 +20,12 @@ struct Item {
 std::string section(const std::string& title, const std::vector<Item>& items) {
   if (items.empty()) return {};
   size_t column = 0;
-  for (const Item& item : items) column = std::max(column, text_width(item.name));
+  for (const Item& item : items) column = std::max(column, display_width(item.name));
   column += kIndent + 2;
   std::string text = "\n" + title + ":\n";
   for (const Item& item : items) {
     std::string meaning = paragraph(item.meaning, kWidth, column);
-    meaning.replace(0, kIndent + text_width(item.name), std::string(kIndent, ' ') + item.name);
+    meaning.replace(0, kIndent + display_width(item.name), std::string(kIndent, ' ') + item.name);
     text += meaning;
   }
   return text;

@@ -11,6 +11,7 @@
 #include "cli/text.h"
 #include "schedule/prediction.h"
 #include "silc/error.h"
+#include "text/display.h"
 
 namespace silc {
 

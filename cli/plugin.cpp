@@ -9,6 +9,7 @@
 #include "plugin/option_values.h"
 #include "plugin/similar.h"
 #include "silc/error.h"
+#include "text/display.h"
 
 namespace silc {
 

@@ -8,6 +8,7 @@
 #include <exception>
 
 #include "cli/text.h"
+#include "text/display.h"
 
 namespace silc {
 
@@ -52,7 +53,8 @@ RunView::RunView(const Session& session, Registry& registry, const std::vector<C
       last_lines_(now()),
       last_ingest_(now()) {
   if (!session.quiet && isatty(STDERR_FILENO) == 1) live_ = std::make_unique<LiveLines>(STDERR_FILENO);
-  for (size_t index = 0; index < tasks.size(); ++index) label_width_ = std::max(label_width_, text_width(label(index)));
+  for (size_t index = 0; index < tasks.size(); ++index)
+    label_width_ = std::max(label_width_, display_width(label(index)));
 }
 
 void RunView::started(size_t index, const CellProgress& progress) {
@@ -149,7 +151,7 @@ void RunView::redraw() {
   const size_t bar = std::clamp<size_t>(width / 5, 5, 40);
   const auto line = [&](const std::string& head, double fraction, const std::string& rest) {
     std::string text = cut(head, label_width);
-    text.append(label_width - text_width(text), ' ');
+    text.append(label_width - display_width(text), ' ');
     return cut(text + " " + progress_bar(fraction, bar, utf8_) + " " + rest, width);
   };
   std::vector<std::string> lines;

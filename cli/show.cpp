@@ -10,6 +10,7 @@
 #include "schedule/engine_process.h"
 #include "schedule/progress.h"
 #include "silc/error.h"
+#include "text/display.h"
 
 namespace silc {
 

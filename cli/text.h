@@ -1,4 +1,4 @@
-// Numbers and texts as people read them in a terminal. No LibTorch.
+// Numbers and tables as people read them in a terminal. No LibTorch.
 #pragma once
 
 #include <cstdint>
@@ -18,15 +18,6 @@ std::string format_bytes(double bytes);
 std::string format_number(double value);
 // "1 cell", "3 cells"
 std::string count(int64_t number, std::string_view what);
-
-// Columns that `text` takes up on a terminal: code points, as nothing here is double-width.
-size_t text_width(std::string_view text);
-// The first `width` columns, with an ellipsis if something is lost.
-std::string cut(std::string_view text, size_t width);
-// Broken at spaces into lines of at most `width`; newlines in the text stay.
-std::vector<std::string> wrap(std::string_view text, size_t width);
-// The lines of wrap(), each behind `indent` spaces and with a newline.
-std::string paragraph(std::string_view text, size_t width, size_t indent);
 
 // A table in columns, two spaces apart; the first line is the head.
 class TextTable {

@@ -143,40 +143,6 @@ std::string weights_of(const std::string& column) {
   return column.substr(at + 1);
 }
 
-struct Range {
-  char32_t first;
-  char32_t last;
-};
-
-bool within(char32_t code, const auto& ranges) {
-  return std::ranges::any_of(ranges, [&](const Range& range) { return code >= range.first && code <= range.last; });
-}
-
-// Two columns on a terminal: East Asian Width W and F of Unicode, and pictographs.
-bool is_wide(char32_t code) {
-  constexpr std::array<Range, 13> kWide{{{0x1100, 0x115F},
-                                         {0x2E80, 0x303E},
-                                         {0x3041, 0x33FF},
-                                         {0x3400, 0x4DBF},
-                                         {0x4E00, 0x9FFF},
-                                         {0xA000, 0xA4CF},
-                                         {0xAC00, 0xD7A3},
-                                         {0xF900, 0xFAFF},
-                                         {0xFE30, 0xFE6F},
-                                         {0xFF00, 0xFF60},
-                                         {0xFFE0, 0xFFE6},
-                                         {0x1F300, 0x1FAFF},
-                                         {0x20000, 0x3FFFD}}};
-  return within(code, kWide);
-}
-
-// Combining marks, joiners and variation selectors.
-bool has_no_width(char32_t code) {
-  constexpr std::array<Range, 6> kZero{
-      {{0x0300, 0x036F}, {0x1AB0, 0x1AFF}, {0x1DC0, 0x1DFF}, {0x200B, 0x200F}, {0x20D0, 0x20FF}, {0xFE00, 0xFE0F}}};
-  return within(code, kZero);
-}
-
 }  // namespace
 
 std::string column_of(const MetricRecord& metric) { return metric.evaluator + "/" + metric.name; }
@@ -239,20 +205,6 @@ std::string format_difference(const std::string& column, double difference) {
   const std::string number = format_value(column, std::abs(difference), std::nullopt);
   if (reads_as_zero(number)) return fmt::format("±{}", number);
   return fmt::format("{}{}", difference < 0 ? "−" : "+", number);
-}
-
-std::size_t display_width(std::string_view text) {
-  std::size_t width = 0;
-  for (std::size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const std::size_t length = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    char32_t code = length == 1 ? lead : lead & (0xFFU >> (length + 1));
-    for (std::size_t j = i + 1; j < std::min(i + length, text.size()); ++j)
-      code = (code << 6U) | (static_cast<unsigned char>(text[j]) & 0x3FU);
-    if (!has_no_width(code)) width += is_wide(code) ? 2 : 1;
-    i += length;
-  }
-  return width;
 }
 
 }  // namespace silc

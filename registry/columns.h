@@ -3,7 +3,6 @@
 
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "registry/registry.h"
@@ -25,8 +24,5 @@ std::vector<std::string> column_headers(const std::vector<std::string>& columns)
 std::string format_value(const std::string& column, double mean, std::optional<double> spread);
 // "+2.1", "−0.4", in the unit of format_value. Empty for costs.
 std::string format_difference(const std::string& column, double difference);
-
-// Columns that a text takes on a terminal. UTF-8.
-std::size_t display_width(std::string_view text);
 
 }  // namespace silc

@@ -11,6 +11,7 @@
 #include "registry/columns.h"
 #include "registry/report.h"
 #include "silc/error.h"
+#include "text/display.h"
 
 namespace silc {
 
@@ -103,26 +104,6 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 // Numbers stand to the right, names (the first column and the last) to the left.
 bool is_name_column(std::size_t column, std::size_t columns) { return column == 0 || column + 1 == columns; }
 
-// Notes wrapped at the terminal's width.
-std::string wrapped(std::string_view text) {
-  std::string result;
-  std::size_t width = 0;
-  while (!text.empty()) {
-    const std::size_t space = std::min(text.find(' '), text.size());
-    const std::string_view word = text.substr(0, space);
-    const std::size_t needed = display_width(word);
-    if (width > 0 && width + 1 + needed > kTerminalWidth) {
-      result += "\n";
-      width = 0;
-    }
-    if (width > 0) result += " ";
-    width += needed + (width > 0 ? 1 : 0);
-    result += word;
-    text.remove_prefix(std::min(space + 1, text.size()));
-  }
-  return result + "\n";
-}
-
 std::string format_terminal(const Table& table, bool color) {
   Grid grid = make_grid(table, true);
   if (total_width(column_widths(grid)) > kTerminalWidth) grid = make_grid(table, false);
@@ -148,7 +129,7 @@ std::string format_terminal(const Table& table, bool color) {
     text += "\n";
   }
   if (!table.notes.empty()) text += "\n";
-  for (const std::string& note : table.notes) text += wrapped(note);
+  for (const std::string& note : table.notes) text += paragraph(note, kTerminalWidth, 0);
   return text;
 }
 

@@ -69,13 +69,5 @@ TEST(Columns, TakeLossesAndCostsForBetterWhenLower) {
   EXPECT_FALSE(higher_is_better("c/validation_loss"));
 }
 
-TEST(DisplayWidth, CountsColumnsOfATerminal) {
-  EXPECT_EQ(display_width("abc"), 3);
-  EXPECT_EQ(display_width("57.3 ± 1.2 ▲"), 12);
-  EXPECT_EQ(display_width("対照"), 4);
-  EXPECT_EQ(display_width("e\u0301"), 1);
-  EXPECT_EQ(display_width(""), 0);
-}
-
 }  // namespace
 }  // namespace silc

@@ -11,6 +11,7 @@
 #include "registry/columns.h"
 #include "silc/error.h"
 #include "tests/registry/fake_runs.h"
+#include "text/display.h"
 
 namespace silc {
 namespace {
