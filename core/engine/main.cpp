@@ -1,9 +1,11 @@
 // silc-engine: trains and evaluates one cell in a process of its own. Started by silc; docs/architecture.md has the
 // protocol.
 #include <signal.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 
 #include "engine/environment.h"
@@ -22,6 +24,15 @@ nlohmann::json parse_input() {
   auto parsed = nlohmann::json::parse(std::cin, nullptr, /*allow_exceptions=*/false);
   if (parsed.is_discarded()) throw silc::Error("silc-engine expects JSON on its standard input");
   return parsed;
+}
+
+// Idle OpenMP threads spin for milliseconds before they sleep, which counts as CPU time and takes it from cells that
+// run beside this one: on a busy machine half of a step's core-seconds. The runtime reads the limit when it is loaded,
+// before main, hence the second start. Whoever sets one of these variables decides instead.
+void limit_spinning(char** argv) {
+  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+  setenv("GOMP_SPINCOUNT", "1000", 1);
+  execv("/proc/self/exe", argv);  // returns only if it fails: then on with spinning threads
 }
 
 int run(int argc, char** argv) {
@@ -51,6 +62,7 @@ int run(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
 
+  if (run_command->parsed() || measure_command->parsed()) limit_spinning(argv);
   if (run_command->parsed()) return silc::run_cell({.folder = folder, .threads = threads, .plugin_path = plugin_path});
   if (measure_command->parsed()) print(silc::measure({.cell = cell, .threads = threads, .plugin_path = plugin_path}));
   if (fingerprint_command->parsed())
