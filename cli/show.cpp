@@ -7,7 +7,6 @@
 
 #include "cli/session.h"
 #include "cli/text.h"
-#include "schedule/engine_process.h"
 #include "schedule/progress.h"
 #include "silc/error.h"
 #include "text/display.h"

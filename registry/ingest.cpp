@@ -4,8 +4,6 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
-#include <csignal>
-#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -276,10 +274,9 @@ class EventReader {
   SQLite::Statement insert_;
 };
 
-std::vector<AttemptRecord> read_attempts(const fs::path& file) {
-  uint64_t offset = 0;
+std::vector<AttemptRecord> to_records(const std::vector<Event>& lines) {
   std::vector<AttemptRecord> attempts;
-  for (const Json& line : read_events(file, offset)) {
+  for (const Event& line : lines) {
     AttemptRecord attempt{.start = line.at("start"),
                           .end = line.at("end"),
                           .exit_code = {},
@@ -334,32 +331,14 @@ void record_artifacts(SQLite::Database& database, int64_t cell, const RunFolder&
   replace_rows(database, cell, "artifact", "path, bytes", std::move(rows));
 }
 
-// How an engine that left no last word ended.
-void judge_silent_end(CellRow& cell, const AttemptRecord& attempt) {
-  constexpr int64_t kInterrupted = 130;  // exit code, docs/architecture.md
-  const int64_t signal = attempt.signal.value_or(0);
-  if (attempt.exit_code == kInterrupted || signal == SIGTERM || signal == SIGINT || signal == SIGHUP) {
-    cell.state = state_name(CellState::interrupted);
-  } else if (signal == SIGKILL) {
-    cell.state = state_name(CellState::interrupted);
-    cell.message = "the engine was killed (SIGKILL), perhaps for lack of memory";
-  } else {
-    cell.state = state_name(CellState::failed);
-    cell.message = signal != 0 ? "the engine crashed with signal " + std::to_string(signal) + " (" +
-                                     ::strsignal(static_cast<int>(signal)) + "); engine.log may say more"
-                               : "the engine ended with exit code " + std::to_string(attempt.exit_code.value_or(0)) +
-                                     " without saying why; engine.log may say more";
+void judge_state(CellRow& cell, const std::vector<Event>& attempts, bool locked) {
+  if (!attempts.empty() && ended_silently(attempts.back(), cell.last_event, cell.state_time)) {
+    cell.message = failure_of_attempt(attempts.back());
+    cell.plugin.clear();
+    cell.state = state_name(cell.message.empty() ? CellState::interrupted : CellState::failed);
+    return;
   }
-}
-
-void judge_state(CellRow& cell, const std::vector<AttemptRecord>& attempts, bool locked) {
   const bool started = cell.last_event == "started";
-  if (!attempts.empty()) {
-    const AttemptRecord& last = attempts.back();
-    // Ended after `started`, or began after an earlier attempt's last word and added none.
-    const bool silent = started ? last.end >= cell.state_time : last.start >= cell.state_time;
-    if (silent && (started || last.exit_code != 0)) return judge_silent_end(cell, last);
-  }
   if (!cell.last_event.empty() && !started) {
     cell.state = cell.last_event;
     return;
@@ -369,8 +348,9 @@ void judge_state(CellRow& cell, const std::vector<AttemptRecord>& attempts, bool
 
 void take_folder(SQLite::Database& database, const RunFolder& folder, CellRow& cell) {
   naming_the_file(folder.events(), [&] { EventReader(database, cell).read(folder.events()); });
-  const auto attempts = naming_the_file(folder.attempts(), [&] { return read_attempts(folder.attempts()); });
-  record_attempts(database, cell.cell_id, attempts);
+  uint64_t start = 0;
+  const std::vector<Event> attempts = read_events(folder.attempts(), start);
+  record_attempts(database, cell.cell_id, naming_the_file(folder.attempts(), [&] { return to_records(attempts); }));
   judge_state(cell, attempts, FileLock::is_locked(folder.lock()));
   const bool finished = cell.state == state_name(CellState::finished);
   std::vector<MetricRow> metrics;

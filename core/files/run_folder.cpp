@@ -1,10 +1,22 @@
 #include "files/run_folder.h"
 
-#include <string_view>
+#include <csignal>
+#include <cstring>
 
 #include "silc/error.h"
 
 namespace silc {
+
+namespace {
+
+constexpr int kInterrupted = 130;  // exit code, docs/architecture.md
+
+double number(const Event& event, const char* key) {
+  const auto found = event.find(key);
+  return found != event.end() && found->is_number() ? found->get<double>() : 0;
+}
+
+}  // namespace
 
 std::vector<Event> read_events(const std::filesystem::path& file, uint64_t& offset) {
   std::vector<Event> events;
@@ -23,6 +35,32 @@ std::vector<Event> read_events(const std::filesystem::path& file, uint64_t& offs
   }
   offset = position;
   return events;
+}
+
+bool ended_silently(const Event& attempt, std::string_view event, double time) {
+  const bool last_word = event == "finished" || event == "failed" || event == "interrupted";
+  if (!last_word) return number(attempt, "end") >= time;
+  // An engine that finds nothing left to do says nothing.
+  const bool well = !attempt.contains("signal") && number(attempt, "exit_code") == 0;
+  return number(attempt, "start") >= time && !well;
+}
+
+std::string failure_of_attempt(const Event& attempt) {
+  if (const auto stopped = attempt.find("interrupted"); stopped != attempt.end() && *stopped == true) return {};
+  const int signal = static_cast<int>(number(attempt, "signal"));
+  if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP) return {};
+  if (signal == SIGKILL) return "killed by " + signal_name(signal) + ": out of memory?";
+  if (signal != 0) return "killed by " + signal_name(signal);
+  const int code = static_cast<int>(number(attempt, "exit_code"));
+  if (code == kInterrupted) return {};
+  if (code == 0) return "the engine ended without finishing the cell";
+  return "the engine exited with code " + std::to_string(code);
+}
+
+std::string signal_name(int signal) {
+  const char* name = sigabbrev_np(signal);
+  const std::string number = "signal " + std::to_string(signal);
+  return name == nullptr ? number : number + " (SIG" + name + ")";
 }
 
 }  // namespace silc

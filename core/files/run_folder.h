@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "files/durable_file.h"
@@ -54,6 +55,18 @@ std::vector<Event> read_events(const std::filesystem::path& file, uint64_t& offs
 //    "parameters",
 //             "steps", "device"}}
 // attempts.jsonl, appended by silc after each engine process:
-//   {"start", "end" (seconds since 1970), "exit_code" or "signal", "core_seconds", "peak_memory", "threads", "host"}
+//   {"start", "end" (seconds since 1970), "exit_code" or "signal", "core_seconds", "peak_memory", "threads", "host"},
+//   and "interrupted": true if a signal of silc's own ended it, on request. A line may be missing: silc died too.
+
+// Whether the engine of `attempt`, the last line of attempts.jsonl, ended without a last word (finished, failed,
+// interrupted); `event` at `time` is the last event of its folder, empty and 0 if there is none.
+bool ended_silently(const Event& attempt, std::string_view event, double time);
+
+// Why an engine that ended silently failed: "killed by signal 9 (SIGKILL): out of memory?". Empty if it was
+// interrupted, which is to say that somebody asked it to stop: "interrupted", exit code 130, SIGTERM, SIGINT or SIGHUP.
+std::string failure_of_attempt(const Event& attempt);
+
+// "signal 9 (SIGKILL)"
+std::string signal_name(int signal);
 
 }  // namespace silc

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <utility>
 
+#include "files/run_folder.h"
 #include "silc/error.h"
 
 namespace silc {
@@ -157,11 +158,6 @@ std::filesystem::path find_engine() {
     throw Error(program.string() + ": " + std::strerror(errno) +
                 "; silc needs silc-engine beside it (build the target silc-engine, or install silc again)");
   return std::filesystem::absolute(program);
-}
-
-std::string signal_name(int signal) {
-  const char* name = sigabbrev_np(signal);
-  return name == nullptr ? fmt::format("signal {}", signal) : fmt::format("signal {} (SIG{})", signal, name);
 }
 
 EngineProcess::EngineProcess(const Engine& engine, const std::filesystem::path& folder, int64_t threads,

@@ -30,9 +30,6 @@ struct ProcessEnd {
   int64_t peak_memory = 0;  // bytes
 };
 
-// "signal 9 (SIGKILL)"
-std::string signal_name(int signal);
-
 // `silc-engine run` on one run folder, in a process group of its own, so that a terminal's Ctrl-C reaches silc alone.
 // It is asked to stop (SIGTERM) when silc dies, and holds the folder's lock until it has stopped. Its output goes to
 // the folder's engine.log.

@@ -1,8 +1,5 @@
 #include "schedule/progress.h"
 
-#include <csignal>
-
-#include "schedule/engine_process.h"
 #include "silc/error.h"
 
 namespace silc {
@@ -17,16 +14,6 @@ std::string text(const Event& event, const char* key) {
 double number(const Event& event, const char* key) {
   const auto found = event.find(key);
   return found != event.end() && found->is_number() ? found->get<double>() : 0;
-}
-
-// Why the last attempt failed, as its attempts.jsonl says; empty if it did not.
-std::string failure_of_attempt(const Event& attempt) {
-  if (attempt.value("interrupted", false)) return {};
-  if (const auto signal = attempt.find("signal"); signal != attempt.end() && signal->is_number_integer())
-    return describe_kill(signal->get<int>());
-  const auto code = static_cast<int>(number(attempt, "exit_code"));
-  if (code == 0 || code == 130) return {};
-  return "the engine exited with code " + std::to_string(code);
 }
 
 }  // namespace
@@ -97,12 +84,6 @@ std::string_view state_name(FolderState state) {
   return "";
 }
 
-std::string describe_kill(int signal) {
-  std::string words = "killed by " + signal_name(signal);
-  if (signal == SIGKILL) words += ": out of memory?";
-  return words;
-}
-
 bool is_finished(const RunFolder& folder) {
   if (!std::filesystem::exists(folder.metrics())) return false;
   ProgressReader reader(folder.events());
@@ -115,7 +96,8 @@ FolderStatus inspect(const RunFolder& folder) try {
   ProgressReader reader(folder.events());
   reader.update();
   status.progress = reader.progress();
-  if (status.progress.last_event == "finished" && std::filesystem::exists(folder.metrics())) {
+  const std::string& last_event = status.progress.last_event;
+  if (last_event == "finished" && std::filesystem::exists(folder.metrics())) {
     status.state = FolderState::finished;
     return status;
   }
@@ -125,13 +107,16 @@ FolderStatus inspect(const RunFolder& folder) try {
   }
   uint64_t offset = 0;
   const auto attempts = read_events(folder.attempts(), offset);
-  // A silc that was killed with its engine has not recorded the last attempt.
-  const bool recorded = !attempts.empty() && number(attempts.back(), "end") >= status.progress.last_time;
-  if (recorded) status.message = failure_of_attempt(attempts.back());
-  if (status.progress.last_event == "failed") status.message = status.progress.failure;
+  const bool silent = !attempts.empty() && ended_silently(attempts.back(), last_event, status.progress.last_time);
+  if (silent)
+    status.message = failure_of_attempt(attempts.back());
+  else if (last_event == "failed")
+    status.message = status.progress.failure;
+  else if (last_event == "finished")
+    status.message = folder.metrics().string() + " is missing; silc run makes it again";
   if (!status.message.empty())
     status.state = FolderState::failed;
-  else if (recorded || !status.progress.last_event.empty())
+  else if (silent || !last_event.empty())
     status.state = FolderState::interrupted;
   return status;
 } catch (const Error& error) {

@@ -65,7 +65,4 @@ bool is_finished(const RunFolder& folder);
 // From events, attempts and lock: also for a cell that another silc runs. One whose files are damaged has failed.
 FolderStatus inspect(const RunFolder& folder);
 
-// What a user is told about an engine that was killed by `signal`.
-std::string describe_kill(int signal);
-
 }  // namespace silc

@@ -216,15 +216,16 @@ class Scheduler {
     const CellTask& task = tasks_[cell.index];
     const double ended_at = now();
     const bool asked_to_stop = stopping_ && (end.signal == SIGTERM || end.signal == SIGINT || end.signal == SIGKILL);
-    record_attempt(cell, end, ended_at, asked_to_stop);
+    const Event attempt = describe_attempt(cell, end, ended_at, asked_to_stop);
+    record_attempt(task, attempt);
     CellOutcome outcome;
     outcome.wall_seconds = ended_at - cell.start;
     if (end.signal == 0 && end.exit_code == 0 && !cell.unreadable && is_finished(task.folder)) {
       outcome.end = CellEnd::finished;
-    } else if (asked_to_stop || (end.signal == 0 && end.exit_code == 130)) {
+    } else if (failure_of_attempt(attempt).empty()) {
       outcome.end = CellEnd::interrupted;
     } else {
-      fail(cell.index, failure(cell, end), outcome.wall_seconds);
+      fail(cell.index, failure(cell, attempt), outcome.wall_seconds);
       return;
     }
     conclude(cell.index, outcome);
@@ -238,31 +239,36 @@ class Scheduler {
     if (request_.fail_fast) stop_after_failure();
   }
 
-  [[nodiscard]] std::string failure(const RunningCell& cell, const ProcessEnd& end) const {
+  [[nodiscard]] std::string failure(const RunningCell& cell, const Event& attempt) const {
     const CellTask& task = tasks_[cell.index];
     const CellProgress& progress = cell.reader.progress();
     if (progress.last_event == "failed" && !progress.failure.empty()) return progress.failure;
-    if (end.signal != 0) return describe_kill(end.signal) + "; plugins in use: " + plugins_in_use(task.cell);
+    const std::string words = failure_of_attempt(attempt);
+    if (attempt.contains("signal")) return words + "; plugins in use: " + plugins_in_use(task.cell);
     const std::string line = last_log_line(task.folder.log(), cell.log_offset);
-    if (end.exit_code == 0) return "the engine ended without finishing the cell" + (line.empty() ? "" : ": " + line);
-    return "the engine exited with code " + std::to_string(end.exit_code) + (line.empty() ? "" : ": " + line);
+    return words + (line.empty() ? "" : ": " + line);
   }
 
-  void record_attempt(const RunningCell& cell, const ProcessEnd& end, double ended_at, bool asked_to_stop) {
-    nlohmann::json attempt = {{"start", cell.start},
-                              {"end", ended_at},
-                              {"core_seconds", end.core_seconds},
-                              {"peak_memory", end.peak_memory},
-                              {"threads", cell.threads},
-                              {"host", host_name()}};
+  // A line of attempts.jsonl.
+  static Event describe_attempt(const RunningCell& cell, const ProcessEnd& end, double ended_at, bool asked_to_stop) {
+    Event attempt = {{"start", cell.start},
+                     {"end", ended_at},
+                     {"core_seconds", end.core_seconds},
+                     {"peak_memory", end.peak_memory},
+                     {"threads", cell.threads},
+                     {"host", host_name()}};
     if (end.signal != 0)
       attempt["signal"] = end.signal;
     else
       attempt["exit_code"] = end.exit_code;
     // A signal that silc itself sent on request is no failure.
     if (asked_to_stop) attempt["interrupted"] = true;
+    return attempt;
+  }
+
+  void record_attempt(const CellTask& task, const Event& attempt) {
     try {
-      LineAppender(tasks_[cell.index].folder.attempts()).append(attempt.dump(), true);
+      LineAppender(task.folder.attempts()).append(attempt.dump(), true);
     } catch (const Error& error) {
       observer_.warning(error.what());
     }

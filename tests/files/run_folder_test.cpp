@@ -52,5 +52,25 @@ TEST_F(Events, NameTheFileAndThePlaceOfAWholeLineThatIsDamaged) {
                   testing::AllOf(testing::HasSubstr(file_.string()), testing::HasSubstr("byte 11 "))));
 }
 
+TEST(Attempts, HaveFailedUnlessSomebodyAskedThemToStop) {
+  EXPECT_EQ(failure_of_attempt({{"signal", 9}}), "killed by signal 9 (SIGKILL): out of memory?");
+  EXPECT_EQ(failure_of_attempt({{"signal", 11}}), "killed by signal 11 (SIGSEGV)");
+  EXPECT_EQ(failure_of_attempt({{"exit_code", 2}}), "the engine exited with code 2");
+  EXPECT_EQ(failure_of_attempt({{"exit_code", 0}}), "the engine ended without finishing the cell");
+  EXPECT_EQ(failure_of_attempt({{"signal", 9}, {"interrupted", true}}), "");
+  EXPECT_EQ(failure_of_attempt({{"signal", 15}}), "");
+  EXPECT_EQ(failure_of_attempt({{"exit_code", 130}}), "");
+}
+
+TEST(Attempts, EndSilentlyIfNoLastWordIsOfTheirTime) {
+  const Event attempt = {{"start", 10}, {"end", 20}, {"exit_code", 1}};
+  EXPECT_TRUE(ended_silently(attempt, "", 0)) << "before it wrote anything";
+  EXPECT_TRUE(ended_silently(attempt, "step", 15));
+  EXPECT_TRUE(ended_silently(attempt, "failed", 5)) << "the word of an earlier attempt";
+  EXPECT_FALSE(ended_silently(attempt, "failed", 15));
+  EXPECT_FALSE(ended_silently(attempt, "step", 25)) << "a later attempt, whose end nobody recorded";
+  EXPECT_FALSE(ended_silently({{"start", 10}, {"end", 20}, {"exit_code", 0}}, "finished", 5)) << "nothing left to do";
+}
+
 }  // namespace
 }  // namespace silc

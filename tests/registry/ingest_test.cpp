@@ -204,19 +204,27 @@ TEST_F(Ingest, SeesACrashOfAnEngineThatSaidNothing) {
   const auto lock = FileLock::try_lock(fakes_.folder(cell_).lock());  // silc holds it until it has taken the end in
   const CellRecord cell = ingested();
   EXPECT_EQ(cell.state, CellState::failed);
-  EXPECT_THAT(cell.message, HasSubstr("signal 11 (Segmentation fault)"));
+  EXPECT_THAT(cell.message, HasSubstr("signal 11 (SIGSEGV)"));
 }
 
 TEST_F(Ingest, SeesAnEngineThatFailedBeforeItStarted) {
   fakes_.attempt(cell_, 99, 100, "exit_code", 2);
   const CellRecord cell = ingested();
   EXPECT_EQ(cell.state, CellState::failed);
-  EXPECT_THAT(cell.message, HasSubstr("exit code 2"));
+  EXPECT_THAT(cell.message, HasSubstr("exited with code 2"));
 }
 
-TEST_F(Ingest, TakesAKilledEngineForInterrupted) {
+TEST_F(Ingest, TakesAKilledEngineForFailed) {
   start(100);
   fakes_.attempt(cell_, 99, 102, "signal", SIGKILL);
+  const CellRecord cell = ingested();
+  EXPECT_EQ(cell.state, CellState::failed);
+  EXPECT_EQ(cell.message, "killed by signal 9 (SIGKILL): out of memory?");
+}
+
+TEST_F(Ingest, TakesAnEngineThatDiedWithSilcForInterrupted) {
+  fakes_.attempt(cell_, 90, 95, "exit_code", 1);
+  start(100);
   EXPECT_EQ(ingested().state, CellState::interrupted);
 }
 
