@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <tuple>
 
 #include "cli/experiment_plan.h"
 #include "cli/session.h"
@@ -28,27 +27,59 @@ bool is_file_name(const std::string& experiment) {
   return experiment.ends_with(".toml") || experiment.find('/') != std::string::npos;
 }
 
-bool same(const PlannedTable& one, const PlannedTable& other) {
-  return std::tie(one.name, one.title, one.baseline, one.columns, one.rows) ==
-         std::tie(other.name, other.title, other.baseline, other.columns, other.rows);
+// A recorded cell with the settings that the file gives it now; data that has changed since is not noticed.
+bool is_up_to_date(const Session& session, const Catalogue& catalogue, ResolvedCell now, const PlannedCell& recorded) {
+  const RunFolder folder{session.runs / recorded.folder};
+  if (!std::filesystem::exists(folder.cell())) return true;  // has no values either
+  try {
+    const ResolvedCell then = read_cell(folder.cell(), catalogue);
+    now.train.fingerprint = then.train.fingerprint;
+    for (std::size_t i = 0; i < std::min(now.evaluations.size(), then.evaluations.size()); ++i)
+      now.evaluations[i].data.fingerprint = then.evaluations[i].data.fingerprint;
+    return cell_id(now) == recorded.id;
+  } catch (const Error&) {
+    return false;  // of another version of silc or of a plugin
+  }
 }
 
-// The experiment's name. Without LibTorch the file's cells have no identity yet, so what it says now can be compared
-// with what was run, but not shown.
-std::string experiment_of_file(const Session& session, const Registry& registry, const std::string& file) {
-  const PlannedExperiment now = describe(read_experiment({file, {}, {}, {}}, session.catalogue()));
-  const PlannedExperiment recorded = session.find_experiment(registry, now.name);
-  if (now.rows != recorded.rows || !std::ranges::equal(now.tables, recorded.tables, same))
-    warn(file +
-         ": its rows or tables have changed since it was run last; silc run records them, and reuses what is "
-         "finished");
-  return now.name;
+// Values of settings that the file no longer has are shown, as nothing tells that they would differ, but not in
+// silence.
+void warn_of_changed_rows(const Session& session, const Catalogue& catalogue, const Experiment& now,
+                          const PlannedExperiment& recorded) {
+  std::vector<std::string> rows;
+  for (const ResolvedCell& cell : now.cells) {
+    const auto before = std::ranges::find_if(
+        recorded.cells, [&](const PlannedCell& each) { return each.row == cell.row && each.seed == cell.seed; });
+    if (before == recorded.cells.end() || std::ranges::find(rows, cell.row) != rows.end()) continue;
+    if (!is_up_to_date(session, catalogue, cell, *before)) rows.push_back(cell.row);
+  }
+  if (rows.empty()) return;
+  std::string list;
+  for (const std::string& row : rows) list += (list.empty() ? "\"" : ", \"") + row + "\"";
+  warn(now.file.string() + ": what decides the results of " + list +
+       " has changed since the last silc run; their values are of that run");
+}
+
+// Tables, rows and titles of the file as it stands. Its cells have no identity without the engine, which knows the
+// data; rows and seeds tell them.
+std::vector<Table> tables_of_file(const Session& session, const Registry& registry, const ReportOptions& options,
+                                  const std::string& file) {
+  const Catalogue catalogue = session.catalogue();
+  const Experiment now = read_experiment({file, {}, {}, {}}, catalogue);
+  const auto recorded = registry.experiment(now.name);
+  if (!recorded)
+    throw Error(session.registry_file().string() + ": experiment \"" + now.name + "\" was not run yet; silc run " +
+                file + " runs it");
+  warn_of_changed_rows(session, catalogue, now, *recorded);
+  PlannedExperiment planned = describe(now);
+  for (const ResolvedCell& cell : now.cells) planned.cells.push_back({cell.row, cell.seed, {}, {}});
+  return build_tables(registry, planned, {now.name, options.table, options.metrics});
 }
 
 std::vector<Table> tables_of(const Session& session, const Registry& registry, const ReportOptions& options,
                              const std::string& experiment) {
-  const std::string name = is_file_name(experiment) ? experiment_of_file(session, registry, experiment) : experiment;
-  return build_tables(registry, {session.find_experiment(registry, name).name, options.table, options.metrics});
+  if (is_file_name(experiment)) return tables_of_file(session, registry, options, experiment);
+  return build_tables(registry, {session.find_experiment(registry, experiment).name, options.table, options.metrics});
 }
 
 int report(const Session& session, const ReportOptions& options) {
@@ -74,8 +105,9 @@ int report(const Session& session, const ReportOptions& options) {
 void add_report(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand(
       "report",
-      "the tables, with costs and error bars\n\nEXPERIMENT is a name, as silc run recorded it, or the path of an "
-      "experiment file. Without one: the experiment that was run last.");
+      "the tables, with costs and error bars\n\nEXPERIMENT is a name, for the tables as silc run recorded them, or "
+      "the path of an experiment file, for the tables as they stand there. Without one: the experiment that was run "
+      "last. Values come from the registry; nothing is run.");
   command->footer(
       "silc report ablation\nsilc report ablation --format latex --table components --output components.tex");
   const auto options = std::make_shared<ReportOptions>();
@@ -87,7 +119,10 @@ void add_report(CLI::App& app, Session& session) {
       ->option_text("FORMAT");
   command->add_option("--output", options->output, "writes the tables to this file (default: standard output)")
       ->option_text("FILE");
-  command->add_option("--table", options->table, "only the table of this name (default: all)")->option_text("NAME");
+  command
+      ->add_option("--table", options->table,
+                   "only the table of this name, with every combination of a matrix (default: all)")
+      ->option_text("NAME");
   command
       ->add_option("--metric", options->metrics,
                    "only this column, as in zero_shot_classification/acc1; repeatable (default: all)")

@@ -29,12 +29,14 @@ std::string list(const std::vector<std::string>& names) {
 // Everything that tables of one experiment are made from.
 class Results {
  public:
-  Results(const Registry& registry, const std::string& experiment) : metrics_(registry.metrics(experiment)) {
-    for (const CellRecord& cell : registry.cells(experiment)) {
-      if (!cell.current) continue;
-      ++planned_[cell.cell.row];
-      if (cell.state == CellState::failed) ++failed_[cell.cell.row];
-    }
+  Results(const Registry& registry, const PlannedExperiment& experiment) : metrics_(registry.metrics(experiment.name)) {
+    std::set<std::pair<std::string, int64_t>> planned;
+    for (const PlannedCell& cell : experiment.cells)
+      if (planned.emplace(cell.row, cell.seed).second) ++planned_[cell.row];
+    for (const CellRecord& cell : registry.cells(experiment.name))
+      if (cell.current && cell.state == CellState::failed && planned.contains({cell.cell.row, cell.cell.seed}))
+        ++failed_[cell.cell.row];
+    std::erase_if(metrics_, [&](const MetricRecord& metric) { return !planned.contains({metric.row, metric.seed}); });
     for (const MetricRecord& metric : metrics_) {
       for (const std::string& base : {column_of(metric), qualified_column_of(metric)}) {
         if (metric.primary) columns_[base][{metric.row, metric.seed}] = metric.value;
@@ -221,7 +223,7 @@ Table build_table(const PlannedExperiment& experiment, const PlannedTable& plann
                   std::vector<std::string> columns) {
   Table table{.experiment = experiment.name,
               .name = planned.name,
-              .title = planned.title,
+              .title = planned.title.empty() ? experiment.title : planned.title,
               .baseline = planned.baseline,
               .columns = std::move(columns),
               .rows = {},
@@ -247,6 +249,11 @@ Table build_table(const PlannedExperiment& experiment, const PlannedTable& plann
   return table;
 }
 
+// A matrix makes "components [optimizer.lr=0.001]" and its like of table "components".
+bool is_asked_for(const std::string& table, const std::string& wanted) {
+  return wanted.empty() || table == wanted || table.starts_with(wanted + " [");
+}
+
 }  // namespace
 
 std::vector<Table> build_tables(const Registry& registry, const ReportRequest& request) {
@@ -254,33 +261,40 @@ std::vector<Table> build_tables(const Registry& registry, const ReportRequest& r
   if (!experiment)
     throw Error(fmt::format("no experiment \"{}\" in the registry; there is: {}", request.experiment,
                             list(registry.experiments())));
-  std::vector<PlannedTable> planned = experiment->tables;
+  return build_tables(registry, *experiment, request);
+}
+
+std::vector<Table> build_tables(const Registry& registry, const PlannedExperiment& experiment,
+                                const ReportRequest& request) {
+  std::vector<PlannedTable> planned = experiment.tables;
   if (planned.empty())
     planned.push_back({.name = "results",
-                       .title = experiment->title,
-                       .baseline = experiment->rows.empty() ? "" : experiment->rows.front(),
+                       .title = experiment.title,
+                       .baseline = experiment.rows.empty() ? "" : experiment.rows.front(),
                        .columns = {},
                        .rows = {}});
 
-  const Results results(registry, request.experiment);
+  const Results results(registry, experiment);
   std::vector<Table> tables;
   std::vector<std::string> names;
   std::vector<std::string> known_columns;
+  bool found = false;
   for (const PlannedTable& table : planned) {
     names.push_back(table.name);
-    if (!request.table.empty() && table.name != request.table) continue;
+    if (!is_asked_for(table.name, request.table)) continue;
+    found = true;
     std::ranges::move(choose_columns(table, results, {}), std::back_inserter(known_columns));
     std::vector<std::string> columns = choose_columns(table, results, request.metrics);
     if (columns.empty() && !request.metrics.empty()) continue;
-    tables.push_back(build_table(*experiment, table, results, std::move(columns)));
+    tables.push_back(build_table(experiment, table, results, std::move(columns)));
   }
-  if (!request.table.empty() && std::ranges::find(names, request.table) == names.end())
-    throw Error(fmt::format("experiment \"{}\" has no table \"{}\"; there is: {}", request.experiment, request.table,
+  if (!found)
+    throw Error(fmt::format("experiment \"{}\" has no table \"{}\"; there is: {}", experiment.name, request.table,
                             list(names)));
   for (const std::string& metric : request.metrics)
     if (std::ranges::none_of(
             known_columns, [&](const std::string& column) { return column == metric || metric_of(column) == metric; }))
-      throw Error(fmt::format("no table of experiment \"{}\" has a column \"{}\"; there is: {}", request.experiment,
+      throw Error(fmt::format("no table of experiment \"{}\" has a column \"{}\"; there is: {}", experiment.name,
                               metric, list(known_columns)));
   return tables;
 }

@@ -45,7 +45,7 @@ struct Table {
 
 struct ReportRequest {
   std::string experiment;
-  std::string table;                 // empty: all
+  std::string table;                 // this one, and what a matrix made of it ("NAME [...]"); empty: all
   std::vector<std::string> metrics;  // keep only these columns, or those of these metrics; empty: all
 };
 
@@ -53,14 +53,20 @@ struct ReportRequest {
 // silc::Error for an experiment, table or metric that does not exist, naming those that do.
 std::vector<Table> build_tables(const Registry& registry, const ReportRequest& request);
 
+// The tables, rows and titles of `experiment` as it stands now, in its file say, filled with what the registry knows of
+// the experiment of that name. Its cells are told by row and seed, so they need no ids; those that the registry does
+// not have are missing.
+std::vector<Table> build_tables(const Registry& registry, const PlannedExperiment& experiment,
+                                const ReportRequest& request);
+
 enum class TableFormat { terminal, markdown, csv, latex, json };
 
 // Throws silc::Error for an unknown name.
 TableFormat parse_format(const std::string& name);
 
-// terminal: aligned columns, with escapes for bold if `color`; differences are left out where they would make it wider
-// than 120 columns. markdown: as on GitHub. csv: RFC 4180, one line an entry, full precision. latex: booktabs. json:
-// full precision, with the value of every seed.
+// terminal: aligned columns, with escapes for bold if `color`; where it would be wider than 120 columns, long headers
+// are broken into lines, and differences left out if that is not enough. markdown: as on GitHub. csv: RFC 4180, one
+// line an entry, full precision. latex: booktabs. json: full precision, with the value of every seed.
 std::string format_tables(const std::vector<Table>& tables, TableFormat format, bool color);
 
 }  // namespace silc
