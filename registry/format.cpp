@@ -32,6 +32,8 @@ struct Cell {
 // A table as people read it: header first, one cell a column.
 using Grid = std::vector<std::vector<Cell>>;
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
 std::size_t row_n(const TableRow& row) {
   std::size_t n = 0;
   for (const Entry& entry : row.entries) n = std::max(n, entry.values.size());
@@ -60,27 +62,36 @@ std::string entry_text(const std::string& column, const Entry& entry, std::size_
   return text;
 }
 
-Grid make_grid(const Table& table, bool with_differences) {
+struct GridStyle {
+  bool differences = true;
+  bool weights = true;  // a column for whose weights were evaluated
+};
+
+Grid make_grid(const Table& table, const GridStyle& style) {
   Grid grid(1);
   grid[0].push_back({"row"});
   for (std::string& header : column_headers(table.columns)) grid[0].push_back({std::move(header)});
   grid[0].push_back({"n"});
-  grid[0].push_back({"weights"});
+  if (style.weights) grid[0].push_back({"weights"});
   for (const TableRow& row : table.rows) {
     std::vector<Cell>& cells = grid.emplace_back();
     cells.push_back({row.name});
     for (std::size_t i = 0; i < table.columns.size(); ++i)
       cells.push_back(
-          {entry_text(table.columns[i], row.entries[i], row_n(row), with_differences), row.entries[i].best});
+          {entry_text(table.columns[i], row.entries[i], row_n(row), style.differences), row.entries[i].best});
     cells.push_back({count_text(row)});
-    cells.push_back({row.weights.empty() ? "–" : row.weights});
+    if (style.weights) cells.push_back({row.weights.empty() ? "–" : row.weights});
   }
   return grid;
 }
 
-std::string heading(const Table& table) {
-  return table.title.empty() ? fmt::format("{}: {}", table.experiment, table.name)
-                             : fmt::format("{}: {} – {}", table.experiment, table.name, table.title);
+std::string_view title_of(const Table& table) { return table.title.empty() ? table.name : table.title; }
+
+// "(experiment ablation, table components)", without what the title says already.
+std::string origin_of(const Table& table) {
+  if (table.name == table.experiment || table.name == title_of(table))
+    return fmt::format("(experiment {})", table.experiment);
+  return fmt::format("(experiment {}, table {})", table.experiment, table.name);
 }
 
 std::vector<std::size_t> column_widths(const Grid& grid) {
@@ -101,35 +112,114 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
     text.replace(at, from.size(), to);
 }
 
-// Numbers stand to the right, names (the first column and the last) to the left.
-bool is_name_column(std::size_t column, std::size_t columns) { return column == 0 || column + 1 == columns; }
+// Numbers stand to the right, names (the first column and that of weights) to the left.
+bool is_name_column(const Grid& grid, std::size_t column) {
+  return column == 0 || grid.front()[column].text == "weights";
+}
+
+// A header in lines of at most `width`, where its words allow it: "image_retrieval_recall@1 %" breaks behind '_', '/'
+// and spaces, and before "@teacher", but not in "recall@1 %".
+std::vector<std::string> break_header(std::string_view header, std::size_t width) {
+  std::vector<std::string> lines(1);
+  while (!header.empty()) {
+    std::size_t end = 1;
+    while (end < header.size() && header[end - 1] != '_' && header[end - 1] != '/' &&
+           (header[end - 1] != ' ' || header[end] == '%') &&
+           (header[end] != '@' || end + 1 == header.size() || is_digit(header[end + 1])))
+      ++end;
+    const std::string_view part = header.substr(0, end);
+    const std::size_t needed = display_width(part) - (part.ends_with(' ') ? 1 : 0);
+    if (!lines.back().empty() && display_width(lines.back()) + needed > width) lines.emplace_back();
+    lines.back() += part;
+    header.remove_prefix(end);
+  }
+  for (std::string& line : lines)
+    if (line.ends_with(' ')) line.pop_back();
+  return lines;
+}
+
+// The grid with its header broken into several lines, flush with the rule below. Returns their number.
+std::size_t break_headers(Grid& grid, std::size_t width) {
+  std::vector<std::vector<std::string>> headers;
+  std::size_t height = 1;
+  for (const Cell& cell : grid.front()) {
+    headers.push_back(break_header(cell.text, width));
+    height = std::max(height, headers.back().size());
+  }
+  Grid lines(height, std::vector<Cell>(headers.size()));
+  for (std::size_t c = 0; c < headers.size(); ++c)
+    for (std::size_t i = 0; i < headers[c].size(); ++i)
+      lines[height - headers[c].size() + i][c].text = std::move(headers[c][i]);
+  grid.erase(grid.begin());
+  grid.insert(grid.begin(), lines.begin(), lines.end());
+  return height;
+}
+
+// The weights that all rows with values were evaluated with; empty if they differ.
+std::string common_weights(const Table& table) {
+  std::string common;
+  for (const TableRow& row : table.rows) {
+    if (row.weights.empty()) continue;
+    if (!common.empty() && row.weights != common) return {};
+    common = row.weights;
+  }
+  return common;
+}
+
+// A table laid out for a terminal: the first `header_lines` of the grid are its header.
+struct Layout {
+  Grid grid;
+  std::vector<bool> left;  // columns that are flush left
+  std::size_t header_lines = 1;
+  std::vector<std::size_t> widths;
+};
+
+Layout lay_out(const Table& table, const GridStyle& style, std::size_t header_width) {
+  Layout layout{.grid = make_grid(table, style), .left = {}, .header_lines = 1, .widths = {}};
+  for (std::size_t c = 0; c < layout.grid.front().size(); ++c) layout.left.push_back(is_name_column(layout.grid, c));
+  layout.header_lines = break_headers(layout.grid, header_width);
+  layout.widths = column_widths(layout.grid);
+  return layout;
+}
+
+// The first layout that fits: as it is, else with broken headers, else without differences.
+Layout fit(const Table& table) {
+  constexpr std::array<std::size_t, 3> kHeaderWidths{kTerminalWidth, 16, 10};
+  Layout layout;
+  for (const bool differences : {true, false})
+    for (const std::size_t header_width : kHeaderWidths) {
+      layout = lay_out(table, {.differences = differences, .weights = common_weights(table).empty()}, header_width);
+      if (total_width(layout.widths) <= kTerminalWidth) return layout;
+    }
+  return layout;
+}
 
 std::string format_terminal(const Table& table, bool color) {
-  Grid grid = make_grid(table, true);
-  if (total_width(column_widths(grid)) > kTerminalWidth) grid = make_grid(table, false);
-  const std::vector<std::size_t> widths = column_widths(grid);
-
+  const auto& [grid, left, header_lines, widths] = fit(table);
   const std::string_view bold = color ? "\x1b[1m" : "";
+  const std::string_view dim = color ? "\x1b[2m" : "";
   const std::string_view plain = color ? "\x1b[0m" : "";
-  std::string text = fmt::format("{}{}{}\n\n", bold, heading(table), plain);
+  std::string text = fmt::format("{}{}{}  {}{}{}\n\n", bold, title_of(table), plain, dim, origin_of(table), plain);
   for (std::size_t r = 0; r < grid.size(); ++r) {
     std::string line;
     for (std::size_t c = 0; c < widths.size(); ++c) {
       const Cell& cell = grid[r][c];
       const std::string padding(widths[c] - display_width(cell.text), ' ');
-      const bool left = is_name_column(c, widths.size());
       if (c > 0) line += "  ";
-      if (!left) line += padding;
+      if (!left[c]) line += padding;
       line += cell.best ? fmt::format("{}{}{}", bold, cell.text, plain) : cell.text;
-      if (left && c + 1 < widths.size()) line += padding;
+      if (left[c]) line += padding;
     }
+    line.erase(line.find_last_not_of(' ') + 1);
     text += line + "\n";
-    if (r > 0) continue;
+    if (r + 1 != header_lines) continue;
     for (std::size_t i = 0; i < total_width(widths); ++i) text += "─";
     text += "\n";
   }
-  if (!table.notes.empty()) text += "\n";
+  text += "\n";
   for (const std::string& note : table.notes) text += paragraph(note, kTerminalWidth, 0);
+  if (const std::string weights = common_weights(table); !weights.empty())
+    text += fmt::format("Weights evaluated: {}.\n", weights);
   return text;
 }
 
@@ -140,9 +230,10 @@ std::string escape_markdown(std::string text) {
 }
 
 std::string format_markdown(const Table& table) {
-  const Grid grid = make_grid(table, true);
+  const Grid grid = make_grid(table, {});
   const std::size_t columns = grid.front().size();
-  std::string text = fmt::format("### {}\n\n", escape_markdown(heading(table)));
+  std::string text =
+      fmt::format("### {}\n\n{}\n\n", escape_markdown(std::string(title_of(table))), escape_markdown(origin_of(table)));
   for (std::size_t r = 0; r < grid.size(); ++r) {
     text += "|";
     for (const Cell& cell : grid[r]) {
@@ -152,15 +243,13 @@ std::string format_markdown(const Table& table) {
     text += "\n";
     if (r > 0) continue;
     text += "|";
-    for (std::size_t c = 0; c < columns; ++c) text += is_name_column(c, columns) ? " :-- |" : " --: |";
+    for (std::size_t c = 0; c < columns; ++c) text += is_name_column(grid, c) ? " :-- |" : " --: |";
     text += "\n";
   }
   if (!table.notes.empty()) text += "\n";
   for (const std::string& note : table.notes) text += fmt::format("- {}\n", escape_markdown(note));
   return text;
 }
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 std::string escape_latex(const std::string& text) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 17> kReplacements{{{"\\", "\\textbackslash{}"},
@@ -201,12 +290,12 @@ std::string escape_latex(const std::string& text) {
 }
 
 std::string format_latex(const Table& table) {
-  const Grid grid = make_grid(table, false);
+  const Grid grid = make_grid(table, {.differences = false});
   const std::size_t columns = grid.front().size();
   std::string layout;
-  for (std::size_t c = 0; c < columns; ++c) layout += is_name_column(c, columns) ? 'l' : 'r';
+  for (std::size_t c = 0; c < columns; ++c) layout += is_name_column(grid, c) ? 'l' : 'r';
   std::string text = "% needs \\usepackage{booktabs}\n\\begin{table}\n\\centering\n";
-  text += fmt::format("\\caption{{{}}}\n", escape_latex(table.title.empty() ? table.name : table.title));
+  text += fmt::format("\\caption{{{}}}\n", escape_latex(std::string(title_of(table))));
   text += fmt::format("\\label{{tab:{}-{}}}\n", table.experiment, table.name);
   text += fmt::format("\\begin{{tabular}}{{{}}}\n\\toprule\n", layout);
   for (std::size_t r = 0; r < grid.size(); ++r) {

@@ -15,7 +15,7 @@ namespace silc {
 // A [[table]]: what `silc report` prints.
 struct TableSpec {
   std::string name;
-  std::string title;
+  std::string title;                 // the experiment's unless it has its own
   std::string baseline;              // a row's name, which `rows` of the request may have left out
   std::vector<std::string> columns;  // "evaluator/metric", "evaluator/metric@teacher", "cost/flops", …; empty: all
   std::vector<std::string> rows;     // empty: all

@@ -82,13 +82,13 @@ void report_unknown_row(const Place& place, const std::string& what, const std::
 }
 
 // A table as it stands in the file; rows as they were written.
-TableSpec read_table(const Setting& setting, const TableNames& names, Faults& faults) {
+TableSpec read_table(const Setting& setting, const std::string& title, const TableNames& names, Faults& faults) {
   TableSpec table;
   table.baseline = names.rows.empty() ? "" : names.rows.front();
   TableReader reader(&setting, "table", faults);
   reader.read("name", table.name);
   if (!setting.find("name")) faults.add(setting.place, "this [[table]] has no name");
-  table.title = table.name;
+  table.title = title;
   reader.read("title", table.title);
   reader.read("baseline", table.baseline);
   reader.read("columns", table.columns);
@@ -156,7 +156,7 @@ std::vector<TableSpec> read_tables(std::span<const Setting> tables, const std::s
   std::vector<TableSpec> specs;
   std::vector<std::string> seen;
   for (const Setting& setting : tables) {
-    const TableSpec table = read_table(setting, names, faults);
+    const TableSpec table = read_table(setting, title, names, faults);
     if (!table.name.empty() && contains(seen, table.name))
       faults.add(setting.place,
                  fmt::format("there is another table \"{}\" above; table names must differ", table.name));

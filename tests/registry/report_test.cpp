@@ -196,6 +196,43 @@ TEST_F(Report, KeepsOnlyTheRowsOfTheTable) {
   EXPECT_TRUE(table().rows[0].entries[0].difference) << "compared with a baseline that is not shown";
 }
 
+TEST_F(Report, TakesTablesAndRowsFromAnExperimentAsItStandsNow) {
+  PlannedExperiment now = experiment_;
+  now.rows = {"SILC", "new row"};
+  now.tables = {{.name = "other", .title = "Another title", .baseline = "", .columns = {"cost/flops"}, .rows = {}}};
+  now.cells.clear();
+  for (const std::string& row : now.rows)
+    for (const int64_t seed : {0, 1}) now.cells.push_back({.row = row, .seed = seed, .id = "", .folder = {}});
+  const auto tables = build_tables(registry_, now, {.experiment = "ablation", .table = "", .metrics = {}});
+  ASSERT_EQ(tables.size(), 1);
+  EXPECT_EQ(tables[0].title, "Another title");
+  ASSERT_EQ(tables[0].rows.size(), 2);
+  EXPECT_THAT(tables[0].rows[0].entries[0].values, ElementsAre(12.34e12, 12.34e12));
+  EXPECT_EQ(tables[0].rows[0].entries[0].planned, 2) << "its third seed, which failed, is not asked for any more";
+  EXPECT_EQ(tables[0].rows[0].entries[0].failed, 0);
+  EXPECT_THAT(tables[0].notes, Contains("\"new row\": 2 of 2 seeds missing."));
+}
+
+TEST_F(Report, FindsTheTablesThatAMatrixMadeOfOne) {
+  const PlannedTable table = experiment_.tables[0];
+  experiment_.tables.clear();
+  for (const std::string name : {"main [optimizer.lr=0.001]", "main [optimizer.lr=0.01]", "mainly"}) {
+    experiment_.tables.push_back(table);
+    experiment_.tables.back().name = name;
+  }
+  registry_.plan(experiment_);
+  EXPECT_EQ(build_tables(registry_, {.experiment = "ablation", .table = "main", .metrics = {}}).size(), 2);
+  EXPECT_EQ(build_tables(registry_, {.experiment = "ablation", .table = "mainly", .metrics = {}}).size(), 1);
+}
+
+TEST_F(Report, CallsATableWithoutTitleByThatOfItsExperiment) {
+  experiment_.title = "Which component helps?";
+  experiment_.tables[0].title = "";
+  registry_.plan(experiment_);
+  EXPECT_THAT(format_tables({table()}, TableFormat::terminal, false),
+              testing::StartsWith("Which component helps?  (experiment ablation, table main)\n"));
+}
+
 TEST_F(Report, NamesWhatThereIsWhenAskedForSomethingElse) {
   EXPECT_THAT([&] { table({.experiment = "scaling", .table = "", .metrics = {}}); },
               ThrowsMessage<Error>(AllOf(HasSubstr("no experiment \"scaling\""), HasSubstr("\"ablation\""))));
@@ -209,6 +246,33 @@ TEST_F(Report, NamesWhatThereIsWhenAskedForSomethingElse) {
 TEST_F(Report, UsesBoldOnATerminalOnlyWhenAsked) {
   EXPECT_THAT(format_tables({table()}, TableFormat::terminal, true), HasSubstr("\x1b[1m61.3 ± 1.1"));
   EXPECT_THAT(format_tables({table()}, TableFormat::terminal, false), Not(HasSubstr("\x1b")));
+}
+
+// Lines of a terminal table up to the notes.
+std::vector<std::string> table_lines(const std::string& text) {
+  std::istringstream stream(text.substr(text.find("\n\n") + 2));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(stream, line) && !line.empty();) lines.push_back(line);
+  return lines;
+}
+
+TEST_F(Report, BreaksLongHeadersToFitTheTerminal) {
+  experiment_.tables[0].columns = {"retrieval/image_retrieval_recall@1", "retrieval/text_retrieval_recall@1",
+                                   "retrieval/image_retrieval_recall@5", "retrieval/text_retrieval_recall@5",
+                                   "zero_shot_segmentation/miou@teacher"};
+  registry_.plan(experiment_);
+  const auto lines = table_lines(format_tables({table()}, TableFormat::terminal, false));
+  for (const std::string& line : lines) EXPECT_LE(display_width(line), 120) << line;
+  EXPECT_THAT(lines[0], AllOf(HasSubstr("image_retrieval_  "), Not(HasSubstr("recall"))));
+  EXPECT_THAT(lines[1], AllOf(testing::StartsWith("row "), HasSubstr(" recall@1 %"), HasSubstr(" miou@teacher %")));
+}
+
+TEST_F(Report, SaysOnceWhichWeightsAllRowsHave) {
+  experiment_.tables[0].rows = {"CLIP", "+ views, EMA"};
+  registry_.plan(experiment_);
+  const std::string text = format_tables({table()}, TableFormat::terminal, false);
+  EXPECT_THAT(text, testing::EndsWith("Weights evaluated: student.\n"));
+  EXPECT_THAT(table_lines(text)[0], Not(HasSubstr("weights")));
 }
 
 TEST_F(Report, AlignsWideCharactersByTheirWidth) {
