@@ -37,8 +37,14 @@ struct RowPlan {
   }
 };
 
-std::vector<RowPlan> rows_of(const ExperimentPlan& plan, const ThreadPlan& threads) {
+struct RowPlans {
   std::vector<RowPlan> rows;
+  std::vector<size_t> queue;  // for each unfinished cell its row, in the order in which they start
+};
+
+RowPlans rows_of(const ExperimentPlan& plan, const ThreadPlan& threads) {
+  RowPlans plans;
+  std::vector<RowPlan>& rows = plans.rows;
   for (const CellTask& task : plan.chosen) {
     auto row = std::find_if(rows.begin(), rows.end(), [&](const RowPlan& each) { return each.name == task.cell.row; });
     if (row == rows.end()) {
@@ -50,9 +56,11 @@ std::vector<RowPlan> rows_of(const ExperimentPlan& plan, const ThreadPlan& threa
     const FolderState state = inspect(task.folder).state;
     ++row->states[state];
     ++row->cells;
-    row->unfinished += state == FolderState::finished ? 0 : 1;
+    if (state == FolderState::finished) continue;
+    ++row->unfinished;
+    plans.queue.push_back(static_cast<size_t>(row - rows.begin()));
   }
-  return rows;
+  return plans;
 }
 
 // Settings that decide the cost: everything but the seed, and how the cell is executed.
@@ -113,24 +121,24 @@ struct Totals {
   double seconds = 0;  // of wall time, cells side by side
 };
 
-Totals totals_of(const std::vector<RowPlan>& rows, const ThreadPlan& threads) {
+Totals totals_of(const RowPlans& plans, const ThreadPlan& threads) {
   Totals totals;
-  for (const RowPlan& row : rows) {
+  for (const RowPlan& row : plans.rows) {
     totals.cells += row.cells;
     totals.unfinished += row.unfinished;
     if (row.prediction) totals.flops += row.prediction->flops * static_cast<double>(row.unfinished);
-    totals.seconds += row.seconds_left();
   }
-  const auto side_by_side = std::max<int64_t>(1, std::min(threads.jobs, totals.unfinished));
-  totals.seconds /= static_cast<double>(side_by_side);
+  std::vector<double> seconds;
+  for (const size_t row : plans.queue)
+    if (const auto& prediction = plans.rows[row].prediction) seconds.push_back(prediction->seconds);
+  totals.seconds = side_by_side_seconds(seconds, threads.jobs);
   return totals;
 }
 
-nlohmann::ordered_json to_json(const ExperimentPlan& plan, const std::vector<RowPlan>& rows,
-                               const ThreadPlan& threads) {
-  const Totals totals = totals_of(rows, threads);
+nlohmann::ordered_json to_json(const ExperimentPlan& plan, const RowPlans& plans, const ThreadPlan& threads) {
+  const Totals totals = totals_of(plans, threads);
   auto json_rows = nlohmann::ordered_json::array();
-  for (const RowPlan& row : rows) {
+  for (const RowPlan& row : plans.rows) {
     auto states = nlohmann::ordered_json::object();
     for (const auto& [state, number] : row.states) states[std::string(state_name(state))] = number;
     nlohmann::ordered_json json = {{"row", row.name},        {"cells", row.cells},   {"states", states},
@@ -150,8 +158,17 @@ nlohmann::ordered_json to_json(const ExperimentPlan& plan, const std::vector<Row
           {"left", {{"cells", totals.unfinished}, {"flops", totals.flops}, {"seconds", totals.seconds}}}};
 }
 
-std::string summary(const std::vector<RowPlan>& rows, const ThreadPlan& threads, bool measured) {
-  const Totals totals = totals_of(rows, threads);
+// "2", or "1 to 2" where rows differ.
+std::string threads_of_cells(const std::vector<RowPlan>& rows) {
+  const auto [least, most] = std::minmax_element(
+      rows.begin(), rows.end(), [](const RowPlan& one, const RowPlan& other) { return one.threads < other.threads; });
+  return least->threads == most->threads ? count(most->threads, "thread")
+                                         : fmt::format("{} to {} threads", least->threads, most->threads);
+}
+
+std::string summary(const RowPlans& plans, const ThreadPlan& threads, bool measured) {
+  const Totals totals = totals_of(plans, threads);
+  if (totals.unfinished == 0) return fmt::format("\nnothing left to do: {} finished\n", count(totals.cells, "cell"));
   std::string text = fmt::format("\n{} of {} left", totals.unfinished, count(totals.cells, "cell"));
   if (measured)
     text += fmt::format(": {}FLOP, {} with {} at a time on {}", format_quantity(totals.flops),
@@ -159,9 +176,11 @@ std::string summary(const std::vector<RowPlan>& rows, const ThreadPlan& threads,
   text += "\n";
   if (measured)
     text += paragraph(
-        "PARAMETERS, STEPS, FLOP, MEMORY and TIME are of one cell, predicted from a few steps; LEFT is the "
-        "time of the row's cells that are not finished, one after the other. Training only, without "
-        "evaluation.",
+        fmt::format(
+            "PARAMETERS, STEPS, FLOP, MEMORY and TIME are of one cell, predicted from a few steps on {}; LEFT is "
+            "the time of the row's cells that are not finished, one after the other. Training only, without "
+            "evaluation; what else the machine does makes it longer.",
+            threads_of_cells(plans.rows)),
         96, 0);
   return text;
 }
@@ -169,14 +188,14 @@ std::string summary(const std::vector<RowPlan>& rows, const ThreadPlan& threads,
 int plan_command(const PlanOptions& options, Session& session) {
   const ExperimentPlan plan = plan_experiment(session, options.experiment);
   const ThreadPlan threads = plan_threads(options.threads, plan.chosen_cells());
-  std::vector<RowPlan> rows = rows_of(plan, threads);
-  if (!options.no_measure) measure(session, plan, rows);
+  RowPlans plans = rows_of(plan, threads);
+  if (!options.no_measure) measure(session, plan, plans.rows);
   if (session.json)
-    print_json(to_json(plan, rows, threads));
+    print_json(to_json(plan, plans, threads));
   else
-    print(table_of(rows) + summary(rows, threads, !options.no_measure));
+    print(table_of(plans.rows) + summary(plans, threads, !options.no_measure));
   bool faults = false;
-  for (const RowPlan& row : rows) {
+  for (const RowPlan& row : plans.rows) {
     if (row.fault.empty()) continue;
     faults = true;
     complain(row.name + " could not be measured: " + row.fault);

@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "silc/error.h"
 
@@ -55,6 +57,12 @@ Prediction predict(const Engine& engine, const ResolvedCell& cell, int64_t threa
     throw Error("silc-engine measure (" + engine.program.string() +
                 ") did not answer as expected; is it of this version?");
   }
+}
+
+double side_by_side_seconds(std::span<const double> seconds, int64_t jobs) {
+  std::vector<double> free_at(static_cast<std::size_t>(std::max<int64_t>(jobs, 1)), 0.0);
+  for (const double each : seconds) *std::min_element(free_at.begin(), free_at.end()) += each;
+  return *std::max_element(free_at.begin(), free_at.end());
 }
 
 }  // namespace silc

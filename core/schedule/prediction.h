@@ -1,6 +1,9 @@
 // What a cell would cost, by measuring a few of its steps. No LibTorch.
 #pragma once
 
+#include <cstdint>
+#include <span>
+
 #include "schedule/engine_process.h"
 #include "spec/cell.h"
 
@@ -10,11 +13,14 @@ struct Prediction {
   int64_t parameters = 0;
   int64_t steps = 0;
   double flops = 0;         // of training
-  double seconds = 0;       // of training, without evaluation
+  double seconds = 0;       // of training with the threads asked for, without evaluation
   int64_t peak_memory = 0;  // bytes
 };
 
 // Asks `silc-engine measure`, which takes some seconds. The cell reaches it in a temporary file. Throws silc::Error.
 Prediction predict(const Engine& engine, const ResolvedCell& cell, int64_t threads);
+
+// How long cells of these times take, `jobs` at a time, each started as soon as there is room for it, in order.
+double side_by_side_seconds(std::span<const double> seconds, int64_t jobs);
 
 }  // namespace silc

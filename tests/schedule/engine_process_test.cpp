@@ -89,5 +89,13 @@ TEST(Prediction, AFailureIsToldInTheEnginesWordsAndLeavesNoFile) {
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
+TEST(Prediction, CellsSideBySideTakeAsLongAsTheBusiestJob) {
+  const std::vector<double> seconds = {3, 1, 1, 4};
+  EXPECT_EQ(side_by_side_seconds(seconds, 1), 9);
+  EXPECT_EQ(side_by_side_seconds(seconds, 2), 6) << "3 | 1, 1, 4";
+  EXPECT_EQ(side_by_side_seconds(seconds, 10), 4);
+  EXPECT_EQ(side_by_side_seconds({}, 2), 0);
+}
+
 }  // namespace
 }  // namespace silc
