@@ -36,7 +36,7 @@ void add_common_flags(CLI::App& app, Session& session) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_flag("--json", session.json, "machine output on stdout, nothing else there");
   app.add_flag("-q,--quiet", session.quiet, "no progress, only warnings and errors");
-  app.add_flag("-v,--verbose", session.verbose, "more about what is done");
+  app.add_flag("-v,--verbose", session.verbose, "run also names the folder of each cell as it starts");
   app.add_flag("--no-color", session.no_color, "no colours (environment: NO_COLOR)");
 }
 
@@ -81,6 +81,15 @@ std::string explain_extra(const CLI::App& app, const CLI::App& command) {
   return "there is no command \"" + extra + "\"" + suggestion(extra, commands);
 }
 
+// "EXPERIMENT.toml is missing"
+std::string explain_missing(const CLI::App& command) {
+  std::string missing;
+  for (const CLI::Option* option : command.get_options())
+    if (option->get_required() && option->count() == 0)
+      missing += (missing.empty() ? "" : " and ") + option->get_option_text();
+  return missing + " is missing";
+}
+
 int refuse(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App& command = innermost_command(app);
   const std::string name = command_name(command);
@@ -89,6 +98,8 @@ int refuse(const CLI::App& app, const CLI::ParseError& error) {
     reason = explain_extra(app, command);
   } else if (!command.get_subcommands(nullptr).empty()) {
     reason = "a command is missing";
+  } else if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
+    reason = explain_missing(command);
   }
   complain(reason + " (see " + name + " --help)");
   return kWrongRequest;
