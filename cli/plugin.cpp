@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "cli/plugin_reference.h"
 #include "cli/session.h"
 #include "cli/text.h"
 #include "plugin/option_values.h"
@@ -83,13 +84,13 @@ const PluginInfo& find_plugin(const Catalogue& catalogue, const std::string& nam
   throw Error("there are several plugins \"" + name + "\": say " + choices);
 }
 
-int show(const Session& session, const std::string& name) {
-  const Catalogue catalogue = session.catalogue();
-  const PluginInfo& plugin = find_plugin(catalogue, name);
-  if (session.json) {
-    print_json(to_json(plugin));
-    return 0;
-  }
+struct ShowOptions {
+  std::string name;
+  bool all = false;
+  bool markdown = false;
+};
+
+std::string description(const PluginInfo& plugin) {
   std::string text = fmt::format("{} {}, version {}\n", kind_name(plugin.kind), plugin.name, plugin.version);
   text += paragraph(plugin.summary, kWidth, 0);
   text += "library: " + plugin.library.string() + "\n";
@@ -98,7 +99,38 @@ int show(const Session& session, const std::string& name) {
     text += fmt::format("  {} = {}\n", option.name, option_to_json(default_value(option)).dump());
     text += paragraph(option_domain(option), kWidth, 6) + paragraph(option.help, kWidth, 6);
   }
+  return text;
+}
+
+int show_all(const Session& session, bool markdown) {
+  const Catalogue catalogue = session.catalogue();
+  if (session.json) {
+    auto plugins = nlohmann::ordered_json::array();
+    for (const PluginInfo& plugin : catalogue.plugins()) plugins.push_back(to_json(plugin));
+    print_json({{"plugins", plugins}});
+    return 0;
+  }
+  if (markdown) {
+    print(plugin_reference(catalogue));
+    return 0;
+  }
+  std::string text;
+  for (const PluginInfo& plugin : catalogue.plugins()) text += (text.empty() ? "" : "\n\n") + description(plugin);
   print(text);
+  return 0;
+}
+
+int show(const Session& session, const ShowOptions& options) {
+  if (options.all != options.name.empty())
+    throw Error(options.all ? "silc plugin show takes a NAME or --all, not both"
+                            : "NAME is missing; --all shows every plugin (see silc plugin show --help)");
+  if (options.all) return show_all(session, options.markdown);
+  const Catalogue catalogue = session.catalogue();
+  const PluginInfo& plugin = find_plugin(catalogue, options.name);
+  if (session.json)
+    print_json(to_json(plugin));
+  else
+    print(options.markdown ? plugin_section(plugin) : description(plugin));
   return 0;
 }
 
@@ -121,10 +153,13 @@ void add_plugin(CLI::App& app, Session& session) {
       "show",
       "one plugin and its options, with defaults, what they take, and their meaning\n\nNAME is a plugin's name, "
       "or KIND/NAME where plugins of different kinds share it.");
-  showing->footer("silc plugin show silc\nsilc plugin show image-backbone/vit");
-  const auto name = std::make_shared<std::string>();
-  showing->add_option("name", *name, "the plugin")->option_text("NAME")->required();
-  showing->callback([name, &session] { session.command = [name, &session] { return show(session, *name); }; });
+  showing->footer("silc plugin show silc\nsilc plugin show image-backbone/vit\nsilc plugin show --all --markdown");
+  const auto options = std::make_shared<ShowOptions>();
+  showing->add_option("name", options->name, "the plugin")->option_text("[NAME]");
+  showing->add_flag("--all", options->all, "every plugin instead of one");
+  showing->add_flag("--markdown", options->markdown,
+                    "as Markdown; with --all the whole reference, as it stands in docs/reference/plugins.md");
+  showing->callback([options, &session] { session.command = [options, &session] { return show(session, *options); }; });
 }
 
 }  // namespace silc

@@ -29,8 +29,10 @@ function(silc_use_torch target)
 endfunction()
 
 # silc_plugin(NAME SOURCE...): a library of plugins, found in the build tree's plugin folder.
+# Their names are in the global property SILC_PLUGINS, for the test that compares them with their reference.
 function(silc_plugin name)
   add_library(${name} MODULE ${ARGN})
+  set_property(GLOBAL APPEND PROPERTY SILC_PLUGINS ${name})
   silc_use_torch(${name})
   target_link_libraries(${name} PRIVATE silc_nn)
   set_target_properties(${name} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/plugins

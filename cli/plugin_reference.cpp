@@ -1,0 +1,55 @@
+#include "cli/plugin_reference.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "plugin/option_values.h"
+
+namespace silc {
+
+namespace {
+
+// A '|' would end the table's cell.
+std::string table_text(const std::string& text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '|') escaped += '\\';
+    escaped += c;
+  }
+  return escaped;
+}
+
+std::string plural_heading(PluginKind kind) {
+  std::string text(kind_name(kind));
+  text.front() = static_cast<char>(text.front() - 'a' + 'A');
+  return text + "s";
+}
+
+}  // namespace
+
+std::string plugin_section(const PluginInfo& plugin) {
+  std::string text = fmt::format("### `{}`\n\n{}\n\n", plugin.name, plugin.summary);
+  if (plugin.options.empty()) return text + "No options.\n";
+  text += "| option | takes | default | meaning |\n|---|---|---|---|\n";
+  for (const OptionRecord& option : plugin.options)
+    text += fmt::format("| `{}` | {} | `{}` | {} |\n", option.name, table_text(option_domain(option)),
+                        table_text(option_to_json(default_value(option)).dump()), table_text(option.help));
+  return text;
+}
+
+std::string plugin_reference(const Catalogue& catalogue) {
+  std::string text =
+      "# Plugins\n\nEvery plugin with its options, as `silc plugin show --all --markdown` writes it. How options are "
+      "set "
+      "in an experiment: [experiment-file.md](experiment-file.md).\n";
+  std::optional<PluginKind> kind;
+  for (const PluginInfo& plugin : catalogue.plugins()) {
+    if (kind != plugin.kind) text += fmt::format("\n## {}\n", plural_heading(plugin.kind));
+    kind = plugin.kind;
+    text += fmt::format("\n{}", plugin_section(plugin));
+  }
+  return text;
+}
+
+}  // namespace silc
