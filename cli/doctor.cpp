@@ -101,7 +101,7 @@ void look_at_runs(const Session& session, Findings& findings) {
   const Verdict verdict = error || available < kNoDisk ? Verdict::problem
                           : available < kLowDisk       ? Verdict::warning
                                                        : Verdict::ok;
-  findings.push_back({verdict, format_bytes(error ? 0 : available) + " free on its disk",
+  findings.push_back({verdict, format_bytes(error ? 0 : available) + " free where they lie",
                       verdict == Verdict::ok ? "" : "remove what is not needed, or name another place with --runs"});
 }
 
@@ -152,8 +152,8 @@ int doctor(const Session& session) {
   constexpr PluginStamp kStamp = current_stamp();
   Findings findings;
   findings.push_back({Verdict::ok,
-                      fmt::format("silc {}, plugin ABI {}, built by {} for LibTorch {}", SILC_VERSION, kStamp.abi,
-                                  kStamp.compiler, kStamp.torch),
+                      fmt::format("silc {}: takes plugins of ABI {}, built for LibTorch {} with a compiler of ABI {}",
+                                  SILC_VERSION, kStamp.abi, kStamp.torch, kStamp.compiler),
                       ""});
   look_at_engine(session, findings);
   findings.push_back({Verdict::ok, count(available_threads(), "thread") + " available", ""});

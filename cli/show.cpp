@@ -87,15 +87,20 @@ std::string metrics_table(const nlohmann::ordered_json& metrics) {
   return table.format();
 }
 
+std::string cost_text(const std::string& name, const nlohmann::ordered_json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_number()) return value.dump();
+  const double number = value.get<double>();
+  if (name == "flops" || name == "parameters") return format_quantity(number);
+  if (name == "peak_memory") return format_bytes(number);
+  if (name.ends_with("seconds")) return format_duration(number);
+  return value.is_number_integer() ? value.dump() : format_number(number);
+}
+
 std::string cost_table(const nlohmann::ordered_json& metrics) {
   TextTable table({"COST", ""}, {false, true});
   const auto costs = metrics.value("cost", nlohmann::ordered_json::object());
-  for (const auto& [name, value] : costs.items())
-    table.add({name, !value.is_number()          ? value.is_string() ? value.get<std::string>() : value.dump()
-                              : name == "peak_memory" ? format_bytes(value.get<double>())
-                     : name.ends_with("seconds") ? format_duration(value.get<double>())
-                     : value.is_number_integer() ? value.dump()
-                                                 : format_number(value.get<double>())});
+  for (const auto& [name, value] : costs.items()) table.add({name, cost_text(name, value)});
   return table.format();
 }
 
