@@ -1,12 +1,22 @@
 # How the project's own targets are made.
 
-# The public plugin headers, and LibTorch's version header with them: all that programs without LibTorch see of it.
+# LibTorch's version is part of a plugin's stamp. Its header alone, away from LibTorch's include folder, which has headers
+# of other libraries too, an fmt among them.
+set(_version_folder ${PROJECT_BINARY_DIR}/include-torch-version)
+foreach(_header torch/headeronly/version.h torch/version.h)
+  foreach(_root ${SILC_TORCH_INCLUDE} ${SILC_TORCH_INCLUDE}/torch/csrc/api/include)
+    if(EXISTS ${_root}/${_header})
+      configure_file(${_root}/${_header} ${_version_folder}/${_header} COPYONLY)
+    endif()
+  endforeach()
+endforeach()
+
+# The public plugin headers; silc_use_torch() adds LibTorch's, which most of them need.
 add_library(silc_headers INTERFACE)
 add_library(silc::headers ALIAS silc_headers)
 target_include_directories(silc_headers INTERFACE ${PROJECT_SOURCE_DIR}/core/include ${PROJECT_SOURCE_DIR}/core
                                                   ${PROJECT_SOURCE_DIR})
-target_include_directories(silc_headers SYSTEM INTERFACE ${SILC_TORCH_INCLUDE}
-                                                         ${SILC_TORCH_INCLUDE}/torch/csrc/api/include)
+target_include_directories(silc_headers SYSTEM INTERFACE ${_version_folder})
 if(SILC_TORCH_ABI)
   target_compile_definitions(silc_headers INTERFACE ${SILC_TORCH_ABI})
 endif()
