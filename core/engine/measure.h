@@ -14,8 +14,8 @@ struct MeasureRequest {
   std::span<const std::filesystem::path> plugin_path;
 };
 
-// One warm and one timed step for each part of training between the objective's milestones (docs/architecture.md says
-// what is in the JSON). Writes nothing.
+// The fastest of three steps after a warm one, for each part of training between the objective's milestones
+// (docs/architecture.md says what is in the JSON). Writes nothing.
 nlohmann::json measure(const MeasureRequest& request);
 
 }  // namespace silc
