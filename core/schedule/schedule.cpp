@@ -180,8 +180,9 @@ class Scheduler {
     reader.begin_attempt();
     const auto log_offset = size_of(task.folder.log());
     const int64_t threads = request_.threads.of(task.cell);
+    const double start = now();  // before the engine can write an event
     EngineProcess process(request_.engine, task.folder.path, threads, *lock);
-    running_.push_back({index, std::move(process), std::move(lock), std::move(reader), now(), threads, log_offset});
+    running_.push_back({index, std::move(process), std::move(lock), std::move(reader), start, threads, log_offset});
     observer_.started(index, running_.back().reader.progress());
   }
 
