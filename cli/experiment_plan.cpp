@@ -59,6 +59,20 @@ void add_experiment_flags(CLI::App& command, ExperimentRequest& request) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
+void add_thread_flags(CLI::App& command, ThreadRequest& request) {
+  command
+      .add_option("--jobs", request.jobs,
+                  "cells side by side (default: as many as fit if the experiment fixes engine.threads, else 1)")
+      ->option_text("N")
+      ->check(CLI::Range(1, 100000));
+  command
+      .add_option("--threads", request.threads,
+                  "threads altogether, divided among the cells that run side by side (default: the cores that this "
+                  "process may use)")
+      ->option_text("N")
+      ->check(CLI::Range(1, 100000));
+}
+
 PlannedExperiment describe(const Experiment& experiment) {
   PlannedExperiment planned;
   planned.name = experiment.name;

@@ -24,6 +24,9 @@ struct ExperimentPlan {
 // EXPERIMENT.toml, --set, --rows, --seeds.
 void add_experiment_flags(CLI::App& command, ExperimentRequest& request);
 
+// --jobs and --threads, which run and plan share too.
+void add_thread_flags(CLI::App& command, ThreadRequest& request);
+
 // Reads and checks the experiment and asks the engine for the fingerprints of its data. --rows and --seeds choose among
 // the cells of the file; seeds that it does not have are added to it.
 // Throws silc::Error.

@@ -214,16 +214,7 @@ void add_plan(CLI::App& app, Session& session) {
   command->footer("silc plan experiments/ablation.toml\nsilc plan experiments/ablation.toml --no-measure --json");
   const auto options = std::make_shared<PlanOptions>();
   add_experiment_flags(*command, options->experiment);
-  command
-      ->add_option("--jobs", options->threads.jobs,
-                   "cells side by side (default: as many as fit if the experiment fixes engine.threads, else 1)")
-      ->option_text("N")
-      ->check(CLI::Range(1, 100000));
-  command
-      ->add_option("--threads", options->threads.threads,
-                   "threads altogether (default: the cores that this process may use)")
-      ->option_text("N")
-      ->check(CLI::Range(1, 100000));
+  add_thread_flags(*command, options->threads);
   command->add_flag("--no-measure", options->no_measure, "without predictions: at once, and without starting training");
   command->callback(
       [options, &session] { session.command = [options, &session] { return plan_command(*options, session); }; });

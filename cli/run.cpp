@@ -187,17 +187,7 @@ void add_run(CLI::App& app, Session& session) {
       "silc run experiments/ablation.toml --rows CLIP,SILC --seeds 0 --set budget.examples=1000");
   const auto options = std::make_shared<RunOptions>();
   add_experiment_flags(*command, options->experiment);
-  command
-      ->add_option("--jobs", options->threads.jobs,
-                   "cells side by side (default: as many as fit if the experiment fixes engine.threads, else 1)")
-      ->option_text("N")
-      ->check(CLI::Range(1, 100000));
-  command
-      ->add_option("--threads", options->threads.threads,
-                   "threads altogether, divided among the cells that run side by side (default: the cores that this "
-                   "process may use)")
-      ->option_text("N")
-      ->check(CLI::Range(1, 100000));
+  add_thread_flags(*command, options->threads);
   command->add_flag("--fresh", options->fresh, "removes what earlier runs of these cells left, and starts over");
   command->add_flag("--fail-fast", options->fail_fast,
                     "stops everything at the first failure (default: the other cells go on)");
