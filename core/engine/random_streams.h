@@ -9,6 +9,8 @@ namespace silc {
 inline constexpr uint32_t kSampleOrderStream = 1;
 inline constexpr uint32_t kCaptionStream = 2;
 inline constexpr uint32_t kCropStream = 3;
-inline constexpr uint32_t kStepStream = 4;  // dropout and whatever else an objective draws
+inline constexpr uint32_t kStepStream = 4;  // dropout and whatever else draws from LibTorch's generator
+// 5 is Progress::random's (silc/objective.h).
+inline constexpr uint32_t kPhotometricStream = 6;
 
 }  // namespace silc

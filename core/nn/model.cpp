@@ -22,6 +22,11 @@ ImageTower::ImageTower(std::shared_ptr<ImageBackbone> backbone, int64_t embed_di
 
 ImageFeatures ImageTower::forward(const at::Tensor& images) { return backbone_->forward(images); }
 
+ImageFeatures ImageTower::forward_masked(const at::Tensor& images, const at::Tensor& mask,
+                                         const at::Tensor& mask_token) {
+  return backbone_->forward_masked(images, mask, mask_token);
+}
+
 at::Tensor ImageTower::embed(const at::Tensor& features) const {
   return l2_normalize(at::matmul(features, projection_));
 }
@@ -36,9 +41,15 @@ TextTower::TextTower(std::shared_ptr<TextBackbone> backbone, int64_t embed_dim)
     : backbone_(register_module("backbone", std::move(backbone))),
       projection_(register_parameter("projection", new_projection(backbone_->width(), embed_dim))) {}
 
-at::Tensor TextTower::embed(const at::Tensor& tokens) {
-  return l2_normalize(at::matmul(backbone_->forward(tokens), projection_));
+at::Tensor TextTower::forward(const at::Tensor& tokens) { return backbone_->forward(tokens); }
+
+at::Tensor TextTower::embed(const at::Tensor& tokens) { return embed_features(forward(tokens)); }
+
+at::Tensor TextTower::embed_features(const at::Tensor& features) const {
+  return l2_normalize(at::matmul(features, projection_));
 }
+
+int64_t TextTower::width() const { return backbone_->width(); }
 
 int64_t TextTower::embed_dim() const { return projection_.size(1); }
 

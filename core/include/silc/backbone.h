@@ -29,6 +29,14 @@ class SILC_EXPORT ImageBackbone : public torch::nn::Module {
   virtual ImageFeatures forward(const at::Tensor& images) = 0;
   [[nodiscard]] virtual int64_t width() const = 0;  // D
 
+  // As forward(), with the patches at which `mask` ([B, N] bool, row by row) is true replaced by `mask_token` ([D])
+  // before the position embeddings are added: for masked prediction (BEiT, iBOT). Throws silc::Error where the backbone
+  // has no patch tokens at its input.
+  virtual ImageFeatures forward_masked(const at::Tensor& /*images*/, const at::Tensor& /*mask*/,
+                                       const at::Tensor& /*mask_token*/) {
+    throw Error("this image backbone cannot mask patches; objectives with masked prediction need one that can, as vit");
+  }
+
   // The patch tokens [B, N, D] as the contrastive projection can read them, for zero-shot segmentation. Override where
   // pooling itself transforms what it pools (attention pooling).
   virtual at::Tensor localize(const ImageFeatures& features) { return features.patches; }

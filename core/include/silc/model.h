@@ -19,6 +19,9 @@ class SILC_EXPORT ImageTower : public torch::nn::Module {
   // images: [B, 3, H, W] → pooled [B, D], patches [B, N, D].
   ImageFeatures forward(const at::Tensor& images);
 
+  // ImageBackbone::forward_masked.
+  ImageFeatures forward_masked(const at::Tensor& images, const at::Tensor& mask, const at::Tensor& mask_token);
+
   // features: [..., D] → [..., E], L2-normalised.
   [[nodiscard]] at::Tensor embed(const at::Tensor& features) const;
 
@@ -37,9 +40,16 @@ class SILC_EXPORT TextTower : public torch::nn::Module {
  public:
   TextTower(std::shared_ptr<TextBackbone> backbone, int64_t embed_dim);
 
+  // tokens: [B, T] → pooled [B, D].
+  at::Tensor forward(const at::Tensor& tokens);
+
   // tokens: [B, T] → [B, E], L2-normalised.
   at::Tensor embed(const at::Tensor& tokens);
 
+  // features: [..., D], as forward() gives them → [..., E], L2-normalised.
+  [[nodiscard]] at::Tensor embed_features(const at::Tensor& features) const;
+
+  [[nodiscard]] int64_t width() const;  // D
   [[nodiscard]] int64_t embed_dim() const;
 
  private:

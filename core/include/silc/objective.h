@@ -26,8 +26,25 @@
 #include "silc/error.h"
 #include "silc/model.h"
 #include "silc/plugin.h"
+#include "silc/random.h"
 
 namespace silc {
+
+// What happens to a crop's colours, in this order; probability 0 switches a part off. The defaults of the ranges are
+// those of SimCLR as DINO and SLIP use them.
+struct Photometric {
+  double jitter = 0;  // probability of colour jitter: brightness, contrast, saturation and hue in random order
+  double brightness = 0.4;
+  double contrast = 0.4;
+  double saturation = 0.2;
+  double hue = 0.1;      // in turns of the colour wheel
+  double greyscale = 0;  // probability
+  double blur = 0;       // probability of a Gaussian blur
+  Pair blur_sigma = {0.1, 2.0};
+  double solarize = 0;  // probability that values above one half are inverted
+
+  friend bool operator==(const Photometric&, const Photometric&) = default;
+};
 
 // Random resized crops that the data pipeline cuts from each picture.
 struct ViewSpec {
@@ -39,11 +56,22 @@ struct ViewSpec {
   bool flip = false;                       // mirrored half of the time
   double from = 0;                         // fraction of training before which these crops are not needed: they may be
                                            // missing from Batch::views until then, and are there from then on
+  Photometric colours = {};
+  bool masks = false;  // also cut the pixels' classes, into Batch::masks; the dataset must have masks
 };
 
 struct Progress {
-  int64_t step = 0;     // updates done so far
-  double fraction = 0;  // part of the budget that is used up, in [0, 1)
+  int64_t step = 0;         // updates done so far
+  double fraction = 0;      // part of the budget that is used up, in [0, 1)
+  int64_t total_steps = 0;  // 0: not known, as where the budget is in FLOPs or core-seconds
+  uint64_t seed = 0;        // of the cell
+
+  // Random numbers for one decision of this step, told apart by `index`: the same whenever the step is taken again.
+  // LibTorch's generator is seeded from (seed, step) before each step too, for at::rand and its like.
+  [[nodiscard]] Random random(uint64_t index) const {
+    constexpr uint32_t kObjectiveStream = 5;  // 1 to 4 are the engine's (core/engine/random_streams.h)
+    return {seed, kObjectiveStream, index, static_cast<uint32_t>(step)};
+  }
 };
 
 struct Batch {
@@ -51,7 +79,9 @@ struct Batch {
   // [V·B, 3, S, S] in [-1, 1], view by view: view v of picture b lies at v·B + b. Views of one size can
   // so be embedded in one forward pass, and chunk(V) gives them one by one.
   std::map<std::string, at::Tensor> views;
-  at::Tensor tokens;  // [B, T] int64, one caption for each picture
+  std::map<std::string, at::Tensor> masks = {};  // of views with ViewSpec::masks: [V·B, S, S] uint8, as in Sample::mask
+  at::Tensor tokens;  // [C·B, T] int64, caption by caption: caption c of picture b lies at c·B + b;
+                      // C = Objective::captions()
   at::Tensor labels;  // [B] int64, kNoLabel where there is none
 };
 
@@ -72,12 +102,29 @@ struct ObjectiveContext {
   // Another image tower of the same architecture, freshly initialised, on the model's device.
   std::function<std::shared_ptr<ImageTower>()> make_image_tower;
   int64_t image_size = 0;
+  int64_t context_length = 0;  // T
+  int64_t vocabulary_size = 0;
+  int64_t padding_id = 0;
+};
+
+// Parameters that are trained with other settings than the experiment's optimizer table gives.
+struct ParameterGroup {
+  std::vector<at::Tensor> parameters;
+  double lr_scale = 1;            // times optimizer.lr, at every step
+  double weight_decay_scale = 1;  // times optimizer.weight_decay; vectors and scalars do not decay in any case
 };
 
 class SILC_EXPORT Objective : public torch::nn::Module {
  public:
   // Called once, before training.
   [[nodiscard]] virtual std::vector<ViewSpec> views() const = 0;
+
+  // C, captions drawn for each picture, each from all of the picture's captions. Called once, before training.
+  [[nodiscard]] virtual int64_t captions() const { return 1; }
+
+  // Called once, before training. A parameter that is in no group is trained as the experiment says; one in two groups
+  // is an error. To keep a part of the model as it is, clear requires_grad of its parameters in the constructor.
+  [[nodiscard]] virtual std::vector<ParameterGroup> parameter_groups() const { return {}; }
 
   // The loss on one batch. May throw silc::Error.
   virtual StepResult step(const Batch& batch, const Progress& progress) = 0;
