@@ -16,6 +16,11 @@ double number(const Event& event, const char* key) {
   return found != event.end() && found->is_number() ? found->get<double>() : 0;
 }
 
+std::string text(const Event& event, const char* key) {
+  const auto found = event.find(key);
+  return found != event.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
 }  // namespace
 
 std::vector<Event> read_events(const std::filesystem::path& file, uint64_t& offset) {
@@ -38,6 +43,7 @@ std::vector<Event> read_events(const std::filesystem::path& file, uint64_t& offs
 }
 
 bool ended_silently(const Event& attempt, std::string_view event, double time) {
+  if (attempt.contains("stopped")) return true;
   const bool last_word = event == "finished" || event == "failed" || event == "interrupted";
   if (!last_word) return number(attempt, "end") >= time;
   // An engine that finds nothing left to do says nothing.
@@ -47,14 +53,21 @@ bool ended_silently(const Event& attempt, std::string_view event, double time) {
 
 std::string failure_of_attempt(const Event& attempt) {
   if (const auto stopped = attempt.find("interrupted"); stopped != attempt.end() && *stopped == true) return {};
+  if (std::string reason = text(attempt, "stopped"); !reason.empty()) return reason;
+  const std::string plugin = text(attempt, "plugin");
+  const std::string place = plugin.empty() ? "" : " in " + plugin;
   const int signal = static_cast<int>(number(attempt, "signal"));
   if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP) return {};
-  if (signal == SIGKILL) return "killed by " + signal_name(signal) + ": out of memory?";
-  if (signal != 0) return "killed by " + signal_name(signal);
+  if (signal == SIGKILL) return "killed by " + signal_name(signal) + place + ": out of memory?";
+  if (signal != 0) {
+    const bool overflow = attempt.contains("stack_overflow");
+    return "killed by " + signal_name(signal) + place + (overflow ? ": its stack overflowed; endless recursion?" : "");
+  }
   const int code = static_cast<int>(number(attempt, "exit_code"));
-  if (code == kInterrupted) return {};
-  if (code == 0) return "the engine ended without finishing the cell";
-  return "the engine exited with code " + std::to_string(code);
+  if (code == kInterrupted && plugin.empty()) return {};
+  const std::string culprit = plugin.empty() ? "" : place + ", which must not end the process (exit)";
+  if (code == 0) return "the engine ended without finishing the cell" + culprit;
+  return "the engine exited with code " + std::to_string(code) + culprit;
 }
 
 std::string signal_name(int signal) {

@@ -14,7 +14,8 @@
 
 namespace silc {
 
-// Paths of one run folder. `attempts` and `lock` are silc's, everything else the engine's.
+// Paths of one run folder. `attempts` and `lock` are silc's, everything else the engine's. `activity`
+// (files/activity.h) is there only while the engine runs.
 struct RunFolder {
   std::filesystem::path path;
   [[nodiscard]] std::filesystem::path cell() const { return path / "cell.toml"; }
@@ -24,6 +25,7 @@ struct RunFolder {
   [[nodiscard]] std::filesystem::path metrics() const { return path / "metrics.json"; }
   [[nodiscard]] std::filesystem::path samples() const { return path / "samples"; }
   [[nodiscard]] std::filesystem::path environment() const { return path / "environment.json"; }
+  [[nodiscard]] std::filesystem::path activity() const { return path / "activity"; }
   [[nodiscard]] std::filesystem::path log() const { return path / "engine.log"; }
   [[nodiscard]] std::filesystem::path lock() const { return path / "lock"; }
 };
@@ -56,13 +58,16 @@ std::vector<Event> read_events(const std::filesystem::path& file, uint64_t& offs
 //             "steps", "device"}}
 // attempts.jsonl, appended by silc after each engine process:
 //   {"start", "end" (seconds since 1970), "exit_code" or "signal", "core_seconds", "peak_memory", "threads", "host"},
-//   and "interrupted": true if a signal of silc's own ended it, on request. A line may be missing: silc died too.
+//   "interrupted": true if a signal of silc's own ended it, on request; "plugin" ('objective "silc"') if it did not end
+//   of its own accord while it was in one, with "stack_overflow": true if that used up its stack; "stopped": why silc
+//   ended it unasked. A line may be missing: silc died too.
 
 // Whether the engine of `attempt`, the last line of attempts.jsonl, ended without a last word (finished, failed,
-// interrupted); `event` at `time` is the last event of its folder, empty and 0 if there is none.
+// interrupted) or was stopped by silc unasked; `event` at `time` is the last event of its folder, empty and 0 if there
+// is none.
 bool ended_silently(const Event& attempt, std::string_view event, double time);
 
-// Why an engine that ended silently failed: "killed by signal 9 (SIGKILL): out of memory?". Empty if it was
+// Why an engine that ended silently failed: 'killed by signal 11 (SIGSEGV) in objective "silc"'. Empty if it was
 // interrupted, which is to say that somebody asked it to stop: "interrupted", exit code 130, SIGTERM, SIGINT or SIGHUP.
 std::string failure_of_attempt(const Event& attempt);
 
