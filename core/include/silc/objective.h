@@ -12,6 +12,8 @@
 //     after_backward()  gradients are there and not yet clipped
 //     (optimizer step)
 //     after_update()    without gradients: the place for an EMA teacher
+//
+// Where optimizer.accumulate is k > 1, step() and the backward pass come k times, with a batch each, before the rest.
 #pragma once
 
 #include <torch/nn/module.h>
@@ -65,12 +67,14 @@ struct Progress {
   double fraction = 0;      // part of the budget that is used up, in [0, 1)
   int64_t total_steps = 0;  // 0: not known, as where the budget is in FLOPs or core-seconds
   uint64_t seed = 0;        // of the cell
+  int64_t micro_batch = 0;  // number of the batch in its update, below optimizer.accumulate
 
-  // Random numbers for one decision of this step, told apart by `index`: the same whenever the step is taken again.
+  // Random numbers for one decision on this batch, told apart by `index`: the same whenever the step is taken again.
   // LibTorch's generator is seeded from (seed, step) before each step too, for at::rand and its like.
   [[nodiscard]] Random random(uint64_t index) const {
     constexpr uint32_t kObjectiveStream = 5;  // 1 to 4 are the engine's (core/engine/random_streams.h)
-    return {seed, kObjectiveStream, index, static_cast<uint32_t>(step)};
+    const auto stream = kObjectiveStream + (static_cast<uint32_t>(micro_batch) << 8);
+    return {seed, stream, index, static_cast<uint32_t>(step)};
   }
 };
 
