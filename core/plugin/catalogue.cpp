@@ -86,7 +86,7 @@ void check_default(const fs::path& library, const OptionRecord& option) {
 OptionRecord checked_option(const fs::path& library, const std::byte* bytes) {
   OptionRecord option;
   std::memcpy(&option, bytes, sizeof(option));
-  if (static_cast<uint8_t>(option.type) > static_cast<uint8_t>(OptionType::texts))
+  if (static_cast<uint8_t>(option.type) > static_cast<uint8_t>(OptionType::file))
     damaged(library, "hold an unknown option type");
   if (text_field(library, option.name).empty()) damaged(library, "hold an option without a name");
   text_field(library, option.help);

@@ -59,6 +59,8 @@ std::string option_domain(const OptionRecord& option) {
       return "two numbers" + range + ", the first not above the second";
     case OptionType::texts:
       return "a list of texts";
+    case OptionType::file:
+      return "the path of a file";
   }
   return "";
 }
@@ -77,6 +79,8 @@ OptionValue default_value(const OptionRecord& option) {
       return Pair{option.default_number, option.default_second};
     case OptionType::texts:
       return split(option.default_text);
+    case OptionType::file:
+      return std::string();
   }
   return false;
 }
@@ -116,6 +120,9 @@ OptionValue option_value(const OptionRecord& option, const json& value, std::str
       if (value.is_array() && std::all_of(value.begin(), value.end(), is_text)) return value.get<Texts>();
       break;
     }
+    case OptionType::file:
+      if (value.is_string()) return value.get<std::string>();
+      break;
   }
   throw Error(fmt::format("{} must be {}, not {}", option.name, option_domain(option),
                           (shown.empty() ? value.dump() : std::string(shown))));

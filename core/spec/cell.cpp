@@ -102,10 +102,12 @@ Setting engine_table(const EngineSettings& engine) {
                 {"log_every", value(engine.log_every)}});
 }
 
-std::vector<const PluginChoice*> plugins_of(const ResolvedCell& cell) {
-  std::vector<const PluginChoice*> plugins = {&cell.objective, &cell.image.backbone, &cell.text.backbone,
-                                              &cell.text.tokenizer, &cell.train.dataset};
-  for (const Evaluation& evaluation : cell.evaluations) {
+// `Cell`: ResolvedCell or const ResolvedCell.
+template <class Cell>
+auto plugins_of(Cell& cell) {
+  std::vector plugins = {&cell.objective, &cell.image.backbone, &cell.text.backbone, &cell.text.tokenizer,
+                         &cell.train.dataset};
+  for (auto& evaluation : cell.evaluations) {
     plugins.push_back(&evaluation.evaluator);
     plugins.push_back(&evaluation.data.dataset);
   }
@@ -120,6 +122,23 @@ Setting versions_table(const ResolvedCell& cell) {
     versions.find(kind)->value.set(plugin->name, value(static_cast<int64_t>(plugin->version)));
   }
   return versions;
+}
+
+// Files by path, with their contents' hashes.
+Setting files_table(const ResolvedCell& cell) {
+  Setting files = table({});
+  for (const PluginChoice* plugin : plugins_of(cell))
+    for (const auto& [option, hash] : plugin->files)
+      files.set(std::get<std::string>(plugin->options.values().at(option)), value(hash));
+  return files;
+}
+
+// The content of a file decides a result, wherever it lies.
+void name_files_by_content(PluginChoice& plugin) {
+  std::map<std::string, OptionValue> values = plugin.options.values();
+  for (const auto& [option, hash] : plugin.files) values[option] = hash;
+  plugin.options = Options(std::move(values));
+  plugin.files.clear();
 }
 
 }  // namespace
@@ -144,11 +163,14 @@ Setting cell_settings(const ResolvedCell& cell) {
                             {"evaluation", table({{"weights", texts(cell.weights)}})}});
   if (!evaluations.empty()) settings.set("evaluate", value(std::move(evaluations)));
   settings.set("versions", versions_table(cell));
+  if (Setting files = files_table(cell); !files.table().empty()) settings.set("files", std::move(files));
   return settings;
 }
 
 std::string cell_id(const ResolvedCell& cell) {
-  nlohmann::json identity = to_json(cell_settings(cell));
+  ResolvedCell anywhere = cell;
+  for (PluginChoice* plugin : plugins_of(anywhere)) name_files_by_content(*plugin);
+  nlohmann::json identity = to_json(cell_settings(anywhere));
   // How a cell is executed decides its cost, not what is computed; the precision does both.
   identity["engine"] = {{"precision", cell.engine.precision}};
   identity["engine_version"] = kEngineVersion;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,7 @@ struct PluginChoice {
   std::string name;
   uint32_t version = 1;  // as declared by the plugin
   Options options;
+  std::map<std::string, std::string> files = {};  // content hashes of the files that options name, by option
 
   friend bool operator==(const PluginChoice&, const PluginChoice&) = default;
 };
@@ -115,7 +117,8 @@ struct ResolvedCell {
 };
 
 // First 12 hex digits of a hash (XXH3, 128 bits) over everything that decides the result: all settings but experiment,
-// row name, device, threads, checkpoint and log intervals; plugin versions, data fingerprints and `engine_version`.
+// row name, device, threads, checkpoint and log intervals; plugin versions, data fingerprints and `engine_version`. Of
+// a file that an option names, the content counts, not the path.
 std::string cell_id(const ResolvedCell& cell);
 
 // Folder below the runs folder: EXPERIMENT/ROW/seed-N-ID, names made safe for file systems.
@@ -127,7 +130,8 @@ std::string path_name(std::string_view name);
 
 // cell.toml: every setting, readable, with a [cell] table (experiment, row, seed, id) at its head and the versions of
 // the plugins at its end. read_cell(write_cell(c)) == c. Throws SpecError with file:line:column; also where a plugin's
-// version is no longer the recorded one, and where the id no longer fits the settings (an edited file).
+// version or a file's content is no longer the recorded one, and where the id no longer fits the settings (an edited
+// file).
 std::string write_cell(const ResolvedCell& cell);
 ResolvedCell read_cell(const std::filesystem::path& file, const Catalogue& catalogue);
 

@@ -43,6 +43,18 @@ void check_versions(const Setting* versions, const Catalogue& catalogue, Faults&
   reader.finish();
 }
 
+// `cell` knows the files as they are now.
+void check_files(const Setting* files, const ResolvedCell& cell, Faults& faults) {
+  if (!files || !files->is_table()) return;
+  const Setting settings = cell_settings(cell);
+  const Entry* now = settings.find("files");
+  for (const auto& [path, place, hash] : files->table()) {
+    const Entry* entry = now ? now->value.find(path) : nullptr;
+    if (entry && hash.is_text() && entry->value.text() != hash.text())
+      faults.add(place, fmt::format("{} has changed since this cell was planned; start silc run again", path));
+  }
+}
+
 }  // namespace
 
 std::string write_cell(const ResolvedCell& cell) {
@@ -77,6 +89,7 @@ ResolvedCell read_cell(const std::filesystem::path& file, const Catalogue& catal
   head.read("seed", cell.seed, {0});
   head.read("id", id);
   head.finish();
+  check_files(top.take("files"), cell, faults);
   top.finish();
   faults.throw_if_any();
   if (!id.empty() && id != cell_id(cell))

@@ -6,8 +6,8 @@
 
 namespace silc {
 
-// The keys are those of an experiment file, with the data fingerprints and `versions` of the plugins by kind and name.
-// Experiment, row and seed are not in it.
+// The keys are those of an experiment file, with the data fingerprints, the `versions` of the plugins by kind and name,
+// and the content hashes of the `files` that options name, by path. Experiment, row and seed are not in it.
 Setting cell_settings(const ResolvedCell& cell);
 
 // "image_backbone": the kind as a key.

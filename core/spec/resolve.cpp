@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "files/content_hash.h"
 #include "plugin/option_values.h"
 #include "plugin/similar.h"
 #include "spec/overlay.h"
@@ -28,6 +29,12 @@ constexpr double kLargestSize = 1 << 24;
 const Setting* value_at(const Setting* table, std::string_view key) {
   const Entry* entry = table ? table->find(key) : nullptr;
   return entry ? &entry->value : nullptr;
+}
+
+// A path in a file starts from that file's folder, one of the command line from the working directory.
+std::string absolute_path(const std::filesystem::path& path, const Place& place) {
+  const std::filesystem::path folder = place.file == "--set" ? "" : std::filesystem::path(place.file).parent_path();
+  return std::filesystem::absolute(folder / path).lexically_normal().string();
 }
 
 class Resolver {
@@ -63,6 +70,7 @@ class Resolver {
     }
     choice.version = info->version;
     choice.options = options(*info, table, name_key, beside);
+    find_files(*info, table, choice);
     return choice;
   }
 
@@ -242,6 +250,33 @@ class Resolver {
       }
     }
     return Options(std::move(values));
+  }
+
+  // Makes the paths of files absolute, and adds the hashes of their contents.
+  void find_files(const PluginInfo& plugin, const Setting* table, PluginChoice& choice) {
+    std::map<std::string, OptionValue> values = choice.options.values();
+    for (const OptionRecord& option : plugin.options) {
+      if (option.type != OptionType::file) continue;
+      const Setting* setting = value_at(table, option.name);
+      const bool required = option.minimum == 1 && context_.completeness != Completeness::partial;
+      if (setting && !setting->is_text()) continue;  // a fault already
+      const Place place = setting ? setting->place : table ? table->place : Place{};
+      const auto add_fault = [&](const std::string& what) {
+        faults_.add(place, fmt::format("{} \"{}\": {} {}", kind_name(plugin.kind), plugin.name, option.name, what));
+      };
+      if (!setting || setting->text().empty()) {
+        if (required) add_fault("must name a file");
+        continue;
+      }
+      const std::string path = absolute_path(setting->text(), place);
+      try {
+        choice.files[option.name] = content_hash(path);
+        values[option.name] = path;
+      } catch (const Error& error) {
+        add_fault(fmt::format("cannot be used: {}", error.what()));
+      }
+    }
+    choice.options = Options(std::move(values));
   }
 
   const ResolveContext& context_;

@@ -14,6 +14,8 @@ constexpr auto kLocalViews = silc::integer_option("local_views", 6, 0, 32, "loca
 constexpr auto kLocalArea = silc::pair_option("local_area", 0.05, 0.4, 0.0, 1.0, "area of local crops");
 constexpr auto kNormalize = silc::boolean_option("normalize_head", true, "normalise the last layer");
 constexpr auto kNote = silc::text_option("note", "", "any text");
+constexpr auto kScript = silc::required_file_option("file", "what it is made of");
+constexpr auto kWeights = silc::file_option("weights", "what it starts from");
 constexpr auto kTemperature = silc::number_option("temperature", 0.07, 1e-3, 1.0, "initial temperature");
 
 constexpr auto kWidth = silc::integer_option("width", 192, 8, 4096, "embedding width");
@@ -31,8 +33,9 @@ SILC_PLUGIN(objective, Nothing, int, clip, Nothing, 1, "contrastive loss", kTemp
 SILC_PLUGIN(objective, Nothing, int, siglip, Nothing, 1, "pairwise sigmoid loss");
 SILC_PLUGIN(objective, Nothing, int, silc, Nothing, 3, "contrastive loss and self-distillation", kWeight, kDistillation,
             kLocalViews, kLocalArea, kNormalize, kNote);
+SILC_PLUGIN(objective, Nothing, int, scripted, Nothing, 1, "what a file says", kScript);
 SILC_PLUGIN(image_backbone, Nothing, int, vit, Nothing, 1, "vision transformer", kWidth, kLayers, kHeads, kPatch);
-SILC_PLUGIN(image_backbone, Nothing, int, convnet, Nothing, 1, "convolutions", kWidth);
+SILC_PLUGIN(image_backbone, Nothing, int, convnet, Nothing, 1, "convolutions", kWidth, kWeights);
 SILC_PLUGIN(text_backbone, Nothing, int, text_transformer, Nothing, 1, "text transformer", kWidth, kLayers, kHeads);
 SILC_PLUGIN(tokenizer, Nothing, int, words, Nothing, 1, "words of the captions", kVocabulary);
 SILC_PLUGIN(tokenizer, Nothing, int, bytes, Nothing, 1, "bytes");

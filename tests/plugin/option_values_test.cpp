@@ -18,13 +18,15 @@ constexpr auto kMode = choice_option("mode", "dino", "none|dino", "");
 constexpr auto kNote = text_option("note", "as it is", "");
 constexpr auto kArea = pair_option("area", 0.1, 0.4, 0.0, 1.0, "");
 constexpr auto kList = texts_option("list", "a|b", "");
+constexpr auto kFile = file_option("file", "");
 constexpr auto kUnbounded =
     integer_option("unbounded", 0, std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max(), "");
 
 PluginInfo plugin_with_every_type() {
   PluginInfo plugin;
   plugin.name = "every";
-  plugin.options = {kFlag.record, kCount.record, kScale.record, kMode.record, kNote.record, kArea.record, kList.record};
+  plugin.options = {kFlag.record, kCount.record, kScale.record, kMode.record,
+                    kNote.record, kArea.record,  kList.record,  kFile.record};
   return plugin;
 }
 
@@ -46,13 +48,15 @@ TEST(OptionValues, DefaultsAreThoseOfTheDeclaration) {
   EXPECT_EQ(options[kNote], "as it is");
   EXPECT_EQ(options[kArea], (Pair{0.1, 0.4}));
   EXPECT_EQ(options[kList], (Texts{"a", "b"}));
+  EXPECT_EQ(options[kFile], "");
 }
 
 TEST(OptionValues, EveryTypeIsReadFromJson) {
   const Options options = options_from_json(
       plugin_with_every_type(),
       json::parse(
-          R"({"flag": false, "count": 32, "scale": 1, "mode": "none", "note": "", "area": [0, 1], "list": []})"));
+          R"({"flag": false, "count": 32, "scale": 1, "mode": "none", "note": "", "area": [0, 1], "list": [],
+              "file": "a.pt"})"));
   EXPECT_EQ(options[kFlag], false);
   EXPECT_EQ(options[kCount], 32);
   EXPECT_EQ(options[kScale], 1.0);
@@ -60,6 +64,7 @@ TEST(OptionValues, EveryTypeIsReadFromJson) {
   EXPECT_EQ(options[kNote], "");
   EXPECT_EQ(options[kArea], (Pair{0, 1}));
   EXPECT_EQ(options[kList], Texts{});
+  EXPECT_EQ(options[kFile], "a.pt");
 }
 
 TEST(OptionValues, JsonGivesTheSameOptionsAgain) {
@@ -96,6 +101,10 @@ TEST(OptionValues, RefusesAPairInTheWrongOrder) {
 
 TEST(OptionValues, RefusesAListThatHoldsANumber) {
   EXPECT_EQ(refusal(kList.record, json{"a", 1}), "list must be a list of texts, not [\"a\",1]");
+}
+
+TEST(OptionValues, RefusesANumberForAFile) {
+  EXPECT_EQ(refusal(kFile.record, 1), "file must be the path of a file, not 1");
 }
 
 TEST(OptionValues, RefusesANumberForABoolean) {

@@ -38,6 +38,8 @@ inline OptionValue default_of(const OptionRecord& record) {
       return Pair{record.default_number, record.default_second};
     case OptionType::texts:
       return split_texts(record.default_text);
+    case OptionType::file:
+      return std::string();
   }
   throw std::logic_error("unknown option type");
 }

@@ -145,6 +145,70 @@ TEST_F(CellTest, FingerprintsAndPluginVersionsChangeTheId) {
   EXPECT_NE(cell_id(other), cell_id(cell));
 }
 
+class CellWithAFile : public CellTest {
+ protected:
+  CellWithAFile() { save("loss.pt", "a"); }
+
+  void save(const std::string& name, const std::string& content) {
+    std::filesystem::create_directories((folder_ / name).parent_path());
+    std::ofstream(folder_ / name, std::ios::binary) << content;
+  }
+
+  const std::string with_file_ = kHead + R"(
+[[row]]
+name = "scripted"
+objective = { name = "scripted", file = "loss.pt" }
+)";
+};
+
+TEST_F(CellWithAFile, APathStartsFromTheExperimentsFolder) {
+  const ResolvedCell cell = read(with_file_).cells[0];
+  EXPECT_EQ(std::get<std::string>(cell.objective.options.values().at("file")), (folder_ / "loss.pt").string());
+}
+
+TEST_F(CellWithAFile, APathOfTheCommandLineStartsFromTheWorkingDirectory) {
+  const auto file = std::filesystem::relative(folder_ / "loss.pt").string();
+  EXPECT_EQ(read(with_file_, {.sets = {"objective.file=\"" + file + "\""}}).cells, read(with_file_).cells);
+}
+
+TEST_F(CellWithAFile, ItIsReadBackAsItWasWritten) {
+  const ResolvedCell cell = read(with_file_).cells[0];
+  EXPECT_THAT(write_cell(cell), HasSubstr("[files]\n\"" + (folder_ / "loss.pt").string() + "\" = \""));
+  EXPECT_EQ(read_back(write_cell(cell)), cell);
+}
+
+TEST_F(CellWithAFile, TheContentDecidesTheIdAndThePathDoesNot) {
+  const std::string id = id_of(with_file_);
+  save("elsewhere/loss.pt", "a");
+  EXPECT_EQ(id_of(replaced(with_file_, "loss.pt", "elsewhere/loss.pt")), id);
+  save("loss.pt", "b");
+  EXPECT_NE(id_of(with_file_), id);
+}
+
+TEST_F(CellWithAFile, WhoseContentHasChangedIsRefused) {
+  const std::string planned = write_cell(read(with_file_).cells[0]);
+  save("loss.pt", "b");
+  EXPECT_EQ(refusal(planned),
+            (folder_ / "loss.pt").string() + " has changed since this cell was planned; start silc run again");
+}
+
+TEST_F(CellWithAFile, AMissingFileIsAFaultAtItsPlace) {
+  const std::string file = (folder_ / "none.pt").string();
+  EXPECT_EQ(faults(replaced(with_file_, "loss.pt", "none.pt")),
+            "objective \"scripted\": file cannot be used: cannot read " + file + ": No such file or directory");
+}
+
+TEST_F(CellWithAFile, AFileThatMustBeNamedIsAskedFor) {
+  EXPECT_EQ(faults(kHead + "[[row]]\nname = \"a\"\nobjective = \"scripted\"\n"),
+            "objective \"scripted\": file must name a file");
+}
+
+TEST_F(CellWithAFile, AFileThatNeedNotBeNamedMayBeMissing) {
+  const ResolvedCell cell = read(kOneRow + "model.image = \"convnet\"\n").cells[0];
+  EXPECT_EQ(std::get<std::string>(cell.image.backbone.options.values().at("weights")), "");
+  EXPECT_TRUE(cell.image.backbone.files.empty());
+}
+
 TEST_F(CellTest, TheRunFolderIsMadeOfNamesSeedAndId) {
   const ResolvedCell cell = this->cell();
   EXPECT_EQ(run_folder(cell).string(), "ablation/silc-optimizer-lr-0-0003/seed-2-" + cell_id(cell));

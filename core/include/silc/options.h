@@ -33,6 +33,7 @@ enum class OptionType : uint8_t {
   text = 3,     // TOML string, one of `choices` if there are any
   pair = 4,     // TOML array of two numbers, the first not above the second
   texts = 5,    // TOML array of strings
+  file = 6,     // TOML string, the path of a file
 };
 
 // One option as it lies in a plugin's file. Texts are zero-terminated; a declaration whose text does
@@ -45,7 +46,7 @@ struct OptionRecord {
   double default_number = 0;    // number; boolean as 0 or 1; first of a pair
   double default_second = 0;    // second of a pair
   int64_t default_integer = 0;
-  double minimum = 0;  // inclusive, for integer, number and both of a pair
+  double minimum = 0;  // inclusive, for integer, number and both of a pair; of a file 1 if it must be named, else 0
   double maximum = 0;
   OptionType type = OptionType::boolean;
   uint8_t reserved[7] = {};
@@ -147,6 +148,24 @@ consteval Option<Texts> texts_option(std::string_view name, std::string_view sta
   detail::copy_text(record.default_text, standard);
   record.type = OptionType::texts;
   return {record};
+}
+
+// A file, named in an experiment relative to the experiment file (on the command line: to the working directory), that
+// the plugin gets as an absolute path, or "" where none is named. The content of the file, not its path, is part of a
+// cell's identity.
+consteval Option<std::string> file_option(std::string_view name, std::string_view help) {
+  OptionRecord record;
+  detail::copy_text(record.name, name);
+  detail::copy_text(record.help, help);
+  record.type = OptionType::file;
+  return {record};
+}
+
+// One that must be named.
+consteval Option<std::string> required_file_option(std::string_view name, std::string_view help) {
+  Option<std::string> option = file_option(name, help);
+  option.record.minimum = 1;
+  return option;
 }
 
 using OptionValue = std::variant<bool, int64_t, double, std::string, Pair, Texts>;
