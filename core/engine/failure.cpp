@@ -12,15 +12,21 @@ std::string one_line(const std::exception& error) {
   text = text.substr(0, text.find("\nException raised from"));
   while (!text.empty() && text.back() == '\n') text.pop_back();
   std::replace(text.begin(), text.end(), '\n', ' ');
+  // LibTorch's allocators: "you tried to allocate …", "Tried to allocate …".
+  if (text.find("ried to allocate") != std::string::npos) text += "; use a smaller optimizer.batch or model";
   return text;
+}
+
+std::string plugin_title(PluginKind kind, const std::string& name) {
+  std::string title(kind_name(kind));
+  return title.append(" \"").append(name).append("\"");
 }
 
 PluginFailure plugin_failure(PluginKind kind, const std::string& name, const std::string& message) {
   std::string quoted = "\"";
   quoted.append(name).append("\"");
   if (message.find(quoted) != std::string::npos) return PluginFailure(name, message);
-  std::string described(kind_name(kind));
-  return PluginFailure(name, described.append(" ").append(quoted).append(": ").append(message));
+  return PluginFailure(name, plugin_title(kind, name).append(": ").append(message));
 }
 
 }  // namespace silc

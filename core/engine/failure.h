@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "engine/plugin_scope.h"
 #include "plugin/catalogue.h"
 #include "silc/error.h"
 
@@ -25,15 +26,20 @@ class PluginFailure : public Error {
 // for a fault.
 struct Interrupted {};
 
-// An exception's text in one line, without LibTorch's C++ back-trace.
+// An exception's text in one line, without LibTorch's C++ back-trace; with a remedy where memory ran out.
 std::string one_line(const std::exception& error);
+
+// 'objective "silc"'
+std::string plugin_title(PluginKind kind, const std::string& name);
 
 // `message` as the fault of a plugin; a message that names the plugin already is left as it is.
 PluginFailure plugin_failure(PluginKind kind, const std::string& name, const std::string& message);
 
-// Runs `work`, turning its exceptions into PluginFailure.
+// Runs `work`, turning its exceptions into PluginFailure. What becomes of the process meanwhile is put down to the
+// plugin.
 template <class Work>
 decltype(auto) in_plugin(PluginKind kind, const std::string& name, Work&& work) {
+  const PluginScope scope(plugin_title(kind, name));
   try {
     return std::forward<Work>(work)();
   } catch (const PluginFailure&) {

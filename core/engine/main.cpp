@@ -11,6 +11,7 @@
 #include "engine/environment.h"
 #include "engine/fingerprint.h"
 #include "engine/measure.h"
+#include "engine/plugin_scope.h"
 #include "engine/run.h"
 #include "silc/error.h"
 
@@ -81,6 +82,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   // A terminal that is gone must not end a training.
   signal(SIGPIPE, SIG_IGN);
+  silc::report_crashes();
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {

@@ -7,6 +7,7 @@
 #include "engine/failure.h"
 #include "engine/log.h"
 #include "engine/parameters.h"
+#include "engine/plugin_scope.h"
 #include "engine/stop_signal.h"
 #include "engine/training.h"
 #include "files/run_folder.h"
@@ -64,6 +65,21 @@ int train_and_evaluate(const ResolvedCell& cell, const Catalogue& catalogue, con
   return kDone;
 }
 
+// The account of plugins in the run folder, for the time that the engine runs.
+class PublishedActivity {
+ public:
+  explicit PublishedActivity(const RunFolder& folder) : file_(folder.activity()) { publish_activity(file_); }
+  ~PublishedActivity() {
+    std::error_code ignored;
+    std::filesystem::remove(file_, ignored);
+  }
+  PublishedActivity(const PublishedActivity&) = delete;
+  PublishedActivity& operator=(const PublishedActivity&) = delete;
+
+ private:
+  std::filesystem::path file_;
+};
+
 }  // namespace
 
 int run_cell(const RunRequest& request) {
@@ -72,6 +88,7 @@ int run_cell(const RunRequest& request) {
   const Catalogue catalogue = Catalogue::scan(plugin_folders(request.plugin_path));
   const ResolvedCell cell = read_cell(folder.cell(), catalogue);
   EventLog events(folder.events());
+  const PublishedActivity activity(folder);
   try {
     return train_and_evaluate(cell, catalogue, request, events);
   } catch (const PluginFailure& failure) {

@@ -21,6 +21,7 @@ std::vector<at::Tensor> in_chunks(std::span<const Item> items, Embed embed) {
   std::vector<at::Tensor> parts;
   for (size_t first = 0; first < items.size(); first += kChunk) {
     if (stop_requested()) throw Interrupted{};
+    beat_heart();
     parts.push_back(embed(items.subspan(first, std::min(kChunk, items.size() - first))).to(at::kCPU, at::kFloat));
   }
   return parts;

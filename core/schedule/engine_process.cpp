@@ -58,6 +58,12 @@ void become_engine(const Spawn& spawn, char* const* arguments, pid_t parent) {
   // What a crash leaves is the message, not a file of gigabytes.
   constexpr rlimit kNoCore{0, 0};
   setrlimit(RLIMIT_CORE, &kNoCore);
+  // Where memory runs out the system shall end an engine, which loses a cell, before silc, which loses the run.
+  if (const int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC); score >= 0) {
+    constexpr std::string_view kFirst = "500";
+    if (write(score, kFirst.data(), kFirst.size()) < 0) errno = 0;
+    close(score);
+  }
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -43,6 +43,7 @@ class EngineProcess {
   // How it ended; null while it runs.
   std::optional<ProcessEnd> poll();
   void send(int signal) const;
+  [[nodiscard]] pid_t pid() const { return pid_; }  // -1 when it has ended
 
  private:
   pid_t pid_ = -1;

@@ -1,5 +1,6 @@
 #include "schedule/schedule.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,7 +11,9 @@
 #include <optional>
 #include <utility>
 
+#include "files/activity.h"
 #include "schedule/signal_queue.h"
+#include "schedule/watchdog.h"
 #include "silc/error.h"
 
 namespace silc {
@@ -20,7 +23,15 @@ namespace {
 constexpr std::chrono::milliseconds kPollInterval{200};
 constexpr double kRetrySeconds = 1;  // between tries to lock a cell that another silc runs
 
+// Seconds from a request to stop until an engine that does not heed it is killed.
+constexpr double kPatience = 10;
+// Part of the machine's memory that all engines together may take.
+constexpr double kMemoryShare = 0.95;
+
 double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+
+// Stands still while the machine sleeps.
+double uptime() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 std::string host_name() {
   char name[256] = {};
@@ -65,8 +76,18 @@ struct RunningCell {
   double start;
   int64_t threads;
   std::streamoff log_offset;
-  bool unreadable = false;  // its events are damaged, and have been complained about
+  Watchdog watchdog;
+  bool unreadable = false;   // its events are damaged, and have been complained about
+  uint64_t events = 0;       // how often there were new ones
+  int64_t memory = 0;        // bytes, at the last look
+  std::string plugin = {};   // that it was in then
+  std::string stopped = {};  // why silc stopped it unasked
+  double kill_at = 0;        // uptime() from which on it is killed, if it was stopped
 };
+
+WatchLimits limits_of(const EngineSettings& engine) {
+  return {.hang_seconds = engine.hang_seconds, .memory = static_cast<int64_t>(engine.memory_limit * 1e9)};
+}
 
 class Scheduler {
  public:
@@ -82,6 +103,7 @@ class Scheduler {
       if (running_.empty() && (stopping_ || waiting_.empty())) break;
       signals_.wait(kPollInterval);
       follow_cells();
+      watch_cells();
       observer_.tick();
     }
     return std::move(outcomes_);
@@ -179,10 +201,12 @@ class Scheduler {
     reader.update();
     reader.begin_attempt();
     const auto log_offset = size_of(task.folder.log());
+    std::filesystem::remove(task.folder.activity());
     const int64_t threads = request_.threads.of(task.cell);
     const double start = now();  // before the engine can write an event
     EngineProcess process(request_.engine, task.folder.path, threads, *lock);
-    running_.push_back({index, std::move(process), std::move(lock), std::move(reader), start, threads, log_offset});
+    running_.push_back({index, std::move(process), std::move(lock), std::move(reader), start, threads, log_offset,
+                        Watchdog(limits_of(task.cell.engine))});
     observer_.started(index, running_.back().reader.progress());
   }
 
@@ -210,18 +234,70 @@ class Scheduler {
       cell.unreadable = true;
       observer_.warning(error.what());
     }
+    cell.events += news ? 1 : 0;
     if (news) observer_.progressed(cell.index, cell.reader.progress());
+  }
+
+  void watch_cells() {
+    const double at = uptime();
+    for (RunningCell& cell : running_) {
+      if (!cell.stopped.empty()) {
+        if (at >= cell.kill_at) cell.process.send(SIGKILL);
+        continue;
+      }
+      const Activity activity = read_activity(tasks_[cell.index].folder.activity()).value_or(Activity{});
+      cell.memory = process_memory(cell.process.pid());
+      cell.plugin = activity.plugin;
+      const EngineSigns signs{activity.heartbeats, cell.events, cell.memory, cell.plugin};
+      if (const Verdict verdict = cell.watchdog.look(signs, at); !verdict.reason.empty())
+        stop(cell, verdict.reason, verdict.at_once);
+    }
+    watch_memory();
+  }
+
+  void stop(RunningCell& cell, const std::string& reason, bool at_once) {
+    const double hang_seconds = tasks_[cell.index].cell.engine.hang_seconds;
+    const double patience = hang_seconds > 0 ? std::min(hang_seconds, kPatience) : kPatience;
+    cell.stopped = reason;
+    cell.kill_at = uptime() + (at_once ? 0 : patience);
+    cell.process.send(at_once ? SIGKILL : SIGTERM);
+  }
+
+  // Better that one cell is lost than that the system chooses what to end.
+  void watch_memory() {
+    int64_t together = 0;
+    RunningCell* greatest = nullptr;
+    for (RunningCell& cell : running_) {
+      if (!cell.stopped.empty()) return;  // what it gives back is not seen yet
+      together += cell.memory;
+      if (greatest == nullptr || cell.memory > greatest->memory) greatest = &cell;
+    }
+    const double limit = kMemoryShare * static_cast<double>(machine_memory_);
+    if (greatest == nullptr || limit == 0 || static_cast<double>(together) <= limit) return;
+    stop(*greatest,
+         fmt::format("stopped by silc: it took {:.3g} GB of memory{}, and the machine has {:.3g} GB; a smaller "
+                     "optimizer.batch or model needs less, and so do fewer --jobs",
+                     1e-9 * static_cast<double>(greatest->memory),
+                     greatest->plugin.empty() ? "" : " in " + greatest->plugin,
+                     1e-9 * static_cast<double>(machine_memory_)),
+         true);
   }
 
   void finish(const RunningCell& cell, const ProcessEnd& end) {
     const CellTask& task = tasks_[cell.index];
     const double ended_at = now();
-    const bool asked_to_stop = stopping_ && (end.signal == SIGTERM || end.signal == SIGINT || end.signal == SIGKILL);
-    const Event attempt = describe_attempt(cell, end, ended_at, asked_to_stop);
+    const bool finished = end.signal == 0 && end.exit_code == 0 && !cell.unreadable && is_finished(task.folder);
+    Event attempt = describe_attempt(cell, end, ended_at);
+    // A signal that silc itself sent on request is no failure.
+    if (!cell.stopped.empty() && !finished)
+      attempt["stopped"] = cell.stopped;
+    else if (stopping_ && (end.signal == SIGTERM || end.signal == SIGINT || end.signal == SIGKILL))
+      attempt["interrupted"] = true;
+    add_culprit(task.folder.activity(), attempt);
     record_attempt(task, attempt);
     CellOutcome outcome;
     outcome.wall_seconds = ended_at - cell.start;
-    if (end.signal == 0 && end.exit_code == 0 && !cell.unreadable && is_finished(task.folder)) {
+    if (finished) {
       outcome.end = CellEnd::finished;
     } else if (failure_of_attempt(attempt).empty()) {
       outcome.end = CellEnd::interrupted;
@@ -230,6 +306,15 @@ class Scheduler {
       return;
     }
     conclude(cell.index, outcome);
+  }
+
+  // An engine that ends of its own accord leaves nothing to read.
+  static void add_culprit(const std::filesystem::path& file, Event& attempt) {
+    const auto activity = read_activity(file);
+    std::filesystem::remove(file);
+    if (!activity || activity->plugin.empty()) return;
+    attempt["plugin"] = activity->plugin;
+    if (activity->stack_overflowed) attempt["stack_overflow"] = true;
   }
 
   void fail(size_t index, const std::string& message, double wall_seconds) {
@@ -243,15 +328,17 @@ class Scheduler {
   [[nodiscard]] std::string failure(const RunningCell& cell, const Event& attempt) const {
     const CellTask& task = tasks_[cell.index];
     const CellProgress& progress = cell.reader.progress();
+    if (attempt.contains("stopped")) return failure_of_attempt(attempt);
     if (progress.last_event == "failed" && !progress.failure.empty()) return progress.failure;
     const std::string words = failure_of_attempt(attempt);
+    if (attempt.contains("plugin")) return words;
     if (attempt.contains("signal")) return words + "; plugins in use: " + plugins_in_use(task.cell);
     const std::string line = last_log_line(task.folder.log(), cell.log_offset);
     return words + (line.empty() ? "" : ": " + line);
   }
 
   // A line of attempts.jsonl.
-  static Event describe_attempt(const RunningCell& cell, const ProcessEnd& end, double ended_at, bool asked_to_stop) {
+  static Event describe_attempt(const RunningCell& cell, const ProcessEnd& end, double ended_at) {
     Event attempt = {{"start", cell.start},
                      {"end", ended_at},
                      {"core_seconds", end.core_seconds},
@@ -262,8 +349,6 @@ class Scheduler {
       attempt["signal"] = end.signal;
     else
       attempt["exit_code"] = end.exit_code;
-    // A signal that silc itself sent on request is no failure.
-    if (asked_to_stop) attempt["interrupted"] = true;
     return attempt;
   }
 
@@ -282,6 +367,7 @@ class Scheduler {
   std::vector<Wait> waits_;
   std::vector<size_t> waiting_;  // not yet started, in order
   SignalQueue signals_;
+  const int64_t machine_memory_ = machine_memory();
   std::vector<RunningCell> running_;
   int answered_requests_ = 0;
   bool stopping_ = false;

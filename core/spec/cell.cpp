@@ -99,7 +99,9 @@ Setting engine_table(const EngineSettings& engine) {
                 {"threads", value(engine.threads)},
                 {"data_threads", value(engine.data_threads)},
                 {"checkpoint_seconds", value(engine.checkpoint_seconds)},
-                {"log_every", value(engine.log_every)}});
+                {"log_every", value(engine.log_every)},
+                {"hang_seconds", value(engine.hang_seconds)},
+                {"memory_limit", value(engine.memory_limit)}});
 }
 
 // `Cell`: ResolvedCell or const ResolvedCell.

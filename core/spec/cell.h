@@ -84,6 +84,8 @@ struct EngineSettings {
   int64_t data_threads = 1;        // that prepare batches; they count in the cost
   double checkpoint_seconds = 60;  // between checkpoints
   int64_t log_every = 10;          // steps between step metrics
+  double hang_seconds = 1800;      // without a sign of life, after which silc stops the engine; 0: never
+  double memory_limit = 0;         // GB (10⁹ bytes) at which silc stops the engine; 0: what the machine has
 
   friend bool operator==(const EngineSettings&, const EngineSettings&) = default;
 };

@@ -164,6 +164,8 @@ class Resolver {
     reader.read("data_threads", engine.data_threads, {1, 4096});
     reader.read("checkpoint_seconds", engine.checkpoint_seconds, at_least(0));
     reader.read("log_every", engine.log_every, {1, kLargestSize});
+    reader.read("hang_seconds", engine.hang_seconds, at_least(0));
+    reader.read("memory_limit", engine.memory_limit, {0, 1e9});
     reader.finish();
   }
 
