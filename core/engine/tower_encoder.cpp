@@ -40,7 +40,7 @@ TowerEncoder::TowerEncoder(Towers towers) : towers_(std::move(towers)) {
 
 at::Tensor TowerEncoder::embed_images(std::span<const Sample> samples) {
   const auto parts = in_chunks(samples, [&](std::span<const Sample> chunk) {
-    return towers_.image->embed(towers_.image->forward(pictures(chunk)).pooled);  // [b, E]
+    return towers_.image->embed_image(towers_.image->forward(pictures(chunk)));  // [b, E]
   });
   return together(parts, {0, towers_.image->embed_dim()});
 }
@@ -70,6 +70,17 @@ at::Tensor TowerEncoder::embed_texts(std::span<const std::string> texts) {
     return towers_.text->embed(tokens.to(towers_.device));  // [b, E]
   });
   return together(parts, {0, towers_.text->embed_dim()});
+}
+
+at::Tensor TowerEncoder::similarities(std::span<const Sample> samples, const at::Tensor& texts) {
+  const auto& head = towers_.image->patch_head();
+  if (!head) return {};
+  const at::Tensor on_device = texts.to(towers_.device);  // [T, E]
+  const auto parts = in_chunks(samples, [&](std::span<const Sample> chunk) {
+    const ImageFeatures features = towers_.image->forward(pictures(chunk));
+    return head->similarity(towers_.image->embed_patches(features), on_device);  // [b, T]
+  });
+  return together(parts, {0, texts.size(0)});
 }
 
 at::Tensor TowerEncoder::pictures(std::span<const Sample> samples) const {

@@ -31,6 +31,7 @@ class TowerEncoder : public Encoder {
   at::Tensor embed_images(std::span<const Sample> samples) override;
   PatchEmbeddings embed_patches(std::span<const Sample> samples) override;
   at::Tensor embed_texts(std::span<const std::string> texts) override;
+  at::Tensor similarities(std::span<const Sample> samples, const at::Tensor& texts) override;
 
  private:
   at::Tensor pictures(std::span<const Sample> samples) const;  // [B, 3, S, S]

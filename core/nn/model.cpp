@@ -31,7 +31,18 @@ at::Tensor ImageTower::embed(const at::Tensor& features) const {
   return l2_normalize(at::matmul(features, projection_));
 }
 
-at::Tensor ImageTower::embed_patches(const ImageFeatures& features) { return embed(backbone_->localize(features)); }
+at::Tensor ImageTower::embed_image(const ImageFeatures& features) {
+  return patch_head_ ? l2_normalize(full_precision(embed_patches(features)).mean(1)) : embed(features.pooled);
+}
+
+at::Tensor ImageTower::embed_patches(const ImageFeatures& features) {
+  const auto patches = backbone_->localize(features);  // [B, N, D]
+  return patch_head_ ? patch_head_->forward(patches) : embed(patches);
+}
+
+void ImageTower::set_patch_head(std::shared_ptr<PatchHead> head) {
+  patch_head_ = register_module("patch_head", std::move(head));
+}
 
 int64_t ImageTower::width() const { return backbone_->width(); }
 

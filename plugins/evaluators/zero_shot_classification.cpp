@@ -30,13 +30,22 @@ at::Tensor labels_of(std::span<const Sample> batch, int64_t first, int64_t class
   return labels;
 }
 
+at::Tensor class_scores(Encoder& encoder, std::span<const Sample> batch, const at::Tensor& classes) {
+  const at::Tensor own = encoder.similarities(batch, classes);  // [B, C]
+  if (own.defined()) {
+    check_finite(own, kName);
+    return own;
+  }
+  const at::Tensor images = encoder.embed_images(batch);  // [B, E]
+  check_finite(images, kName);
+  return cosines(images, classes);
+}
+
 Predictions predict(const EvaluationContext& context, const at::Tensor& classes) {
   std::vector<at::Tensor> labels, ranks, prediction;
   context.for_each_batch([&](std::span<const Sample> batch, int64_t first) {
     labels.push_back(labels_of(batch, first, classes.size(0)));
-    const at::Tensor images = context.encoder.embed_images(batch);  // [B, E]
-    check_finite(images, kName);
-    const at::Tensor scores = cosines(images, classes);  // [B, C]
+    const at::Tensor scores = class_scores(context.encoder, batch, classes);  // [B, C]
     ranks.push_back(rank_of(scores, labels.back()));
     prediction.push_back(scores.argmax(1));
   });

@@ -30,6 +30,10 @@ class SILC_EXPORT Encoder {
   virtual at::Tensor embed_images(std::span<const Sample> samples) = 0;        // [B, E], L2-normalised
   virtual PatchEmbeddings embed_patches(std::span<const Sample> samples) = 0;  // [B, N, E]
   virtual at::Tensor embed_texts(std::span<const std::string> texts) = 0;      // [B, E], L2-normalised
+
+  // How well each picture fits each text, for a model that looks at a picture anew for every text (PACL): [B, T] for
+  // texts [T, E], L2-normalised. Undefined where it is the cosine of embed_images() and the text, as in most models.
+  virtual at::Tensor similarities(std::span<const Sample> /*samples*/, const at::Tensor& /*texts*/) { return {}; }
 };
 
 struct Metric {

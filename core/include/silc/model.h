@@ -10,6 +10,19 @@
 
 namespace silc {
 
+// Where an objective trains more than the linear projection to bring patch tokens into the joint space (PACL): it gives
+// one to ImageTower::set_patch_head() in its constructor. A part of the image tower from then on, so it is in the
+// checkpoint and takes part in every evaluation.
+class SILC_EXPORT PatchHead : public torch::nn::Module {
+ public:
+  // patches: [B, N, D] → [B, N, E], L2-normalised.
+  virtual at::Tensor forward(const at::Tensor& patches) = 0;
+
+  // How well each picture fits each text, in [-1, 1]. patches: [B, N, E] as forward() gives them, texts: [T, E],
+  // L2-normalised → [B, T].
+  virtual at::Tensor similarity(const at::Tensor& patches, const at::Tensor& texts) = 0;
+};
+
 // Backbone and linear projection to the joint space (no bias, CLIP section 2.4; initialised with
 // normal std D^-0.5 as in open_clip).
 class SILC_EXPORT ImageTower : public torch::nn::Module {
@@ -22,11 +35,24 @@ class SILC_EXPORT ImageTower : public torch::nn::Module {
   // ImageBackbone::forward_masked.
   ImageFeatures forward_masked(const at::Tensor& images, const at::Tensor& mask, const at::Tensor& mask_token);
 
-  // features: [..., D] → [..., E], L2-normalised.
+  // features: [..., D] → [..., E], L2-normalised, by the linear projection.
   [[nodiscard]] at::Tensor embed(const at::Tensor& features) const;
+
+  // One vector for a picture, whatever the text: [B, E], L2-normalised. The projected pooled feature; with a patch head
+  // the mean of its patch embeddings.
+  at::Tensor embed_image(const ImageFeatures& features);
 
   // The features' patches → [B, N, E], L2-normalised, in one space with the embeddings of pictures and texts.
   at::Tensor embed_patches(const ImageFeatures& features);
+
+  // [D, E]: for objectives that train or freeze it apart from the backbone.
+  [[nodiscard]] const at::Tensor& projection() const { return projection_; }
+
+  // Replaces the projection for patches by `head`, registered as "patch_head". At most one.
+  void set_patch_head(std::shared_ptr<PatchHead> head);
+
+  // Null where there is none.
+  [[nodiscard]] const std::shared_ptr<PatchHead>& patch_head() const { return patch_head_; }
 
   [[nodiscard]] int64_t width() const;  // D
   [[nodiscard]] int64_t embed_dim() const;
@@ -34,6 +60,7 @@ class SILC_EXPORT ImageTower : public torch::nn::Module {
  private:
   std::shared_ptr<ImageBackbone> backbone_;
   at::Tensor projection_;  // [D, E]
+  std::shared_ptr<PatchHead> patch_head_;
 };
 
 class SILC_EXPORT TextTower : public torch::nn::Module {
