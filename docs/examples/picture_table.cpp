@@ -1,0 +1,97 @@
+// A dataset: a table of pictures and captions.
+//
+// Each line of the table is the path of a PNG, a tab, and a caption; paths start from the table's folder, and a picture
+// with several captions has several lines. Every split is a table of its own.
+#define XXH_INLINE_ALL
+#include <spng.h>
+#include <xxhash.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <memory>
+
+#include "silc/dataset.h"
+
+namespace {
+
+// A file option: the path comes as an absolute one, and the table's content is part of a cell's identity.
+constexpr auto kTable = silc::required_file_option("table", "lines of picture, tab, caption");
+
+std::string read(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) throw silc::Error("dataset \"picture_table\": cannot read " + file.string());
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+silc::Image decode_png(const std::string& bytes, const std::filesystem::path& file) {
+  const std::unique_ptr<spng_ctx, void (*)(spng_ctx*)> png(spng_ctx_new(0), spng_ctx_free);
+  silc::Image image;
+  spng_ihdr header{};
+  std::size_t size = 0;
+  int fault = spng_set_png_buffer(png.get(), bytes.data(), bytes.size());
+  if (fault == 0) fault = spng_get_ihdr(png.get(), &header);
+  if (fault == 0) fault = spng_decoded_image_size(png.get(), SPNG_FMT_RGB8, &size);
+  image = {header.width, header.height, std::vector<uint8_t>(size)};
+  if (fault == 0) fault = spng_decode_image(png.get(), image.rgb.data(), size, SPNG_FMT_RGB8, 0);
+  if (fault != 0) throw silc::Error("dataset \"picture_table\": " + file.string() + ": " + spng_strerror(fault));
+  return image;
+}
+
+class PictureTable : public silc::Dataset {
+ public:
+  explicit PictureTable(const silc::DatasetContext& context) : table_(context.options[kTable]) {
+    std::map<std::string, std::size_t> known;
+    std::ifstream lines(table_);
+    int64_t number = 0;
+    for (std::string line; std::getline(lines, line);) {
+      ++number;
+      const auto tab = line.find('\t');
+      if (tab == std::string::npos)
+        throw silc::Error(table_.string() + ":" + std::to_string(number) + ": no tab between picture and caption");
+      const auto [entry, fresh] = known.try_emplace(line.substr(0, tab), pictures_.size());
+      if (fresh) pictures_.push_back({table_.parent_path() / entry->first, {}});
+      pictures_[entry->second].captions.push_back(line.substr(tab + 1));
+    }
+  }
+
+  int64_t size() const override { return static_cast<int64_t>(pictures_.size()); }
+
+  // Called from several threads at once: it reads, and changes nothing.
+  silc::Sample sample(int64_t index) const override {
+    const Picture& picture = pictures_.at(static_cast<std::size_t>(index));
+    silc::Sample sample;
+    sample.image = decode_png(read(picture.file), picture.file);
+    sample.captions = picture.captions;
+    return sample;
+  }
+
+  // Without decoding the picture: a tokenizer reads all captions.
+  std::vector<std::string> captions(int64_t index) const override {
+    return pictures_.at(static_cast<std::size_t>(index)).captions;
+  }
+
+  // Of the pictures; the table is an option, and counts by its content already.
+  std::string fingerprint() const override {
+    XXH64_hash_t hash = 0;
+    for (const Picture& picture : pictures_) {
+      const std::string bytes = read(picture.file);
+      hash = XXH3_64bits_withSeed(bytes.data(), bytes.size(), hash);
+    }
+    return std::to_string(hash);
+  }
+
+ private:
+  struct Picture {
+    std::filesystem::path file;
+    std::vector<std::string> captions;
+  };
+
+  std::filesystem::path table_;
+  std::vector<Picture> pictures_;
+};
+
+}  // namespace
+
+SILC_DATASET(picture_table, PictureTable, 1, "PNG files with captions from a table", kTable);
