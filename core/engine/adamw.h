@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/parameters.h"
+#include "silc/objective.h"
 #include "spec/cell.h"
 
 namespace silc {
@@ -17,7 +18,10 @@ namespace silc {
 // without a gradient is passed over, and its own count of steps stands still.
 class AdamW {
  public:
-  AdamW(std::vector<NamedTensor> parameters, const OptimizerSettings& settings);
+  // Throws silc::Error for a parameter in two of `groups`, one that is not among `parameters`, and scales that are
+  // negative or not finite.
+  AdamW(std::vector<NamedTensor> parameters, const OptimizerSettings& settings,
+        const std::vector<ParameterGroup>& groups = {});
 
   void step(double lr);
 
@@ -31,8 +35,17 @@ class AdamW {
   [[nodiscard]] std::map<std::string, at::Tensor> state() const;
 
  private:
+  // Parameters that are updated alike.
+  struct Group {
+    double lr_scale = 1;
+    double weight_decay = 0;
+    std::vector<size_t> members;  // indices into parameters_, ascending
+  };
+
+  void join_group(size_t parameter, double lr_scale, double weight_decay);
+
   std::vector<NamedTensor> parameters_;
-  std::vector<bool> decays_;
+  std::vector<Group> groups_;
   std::vector<at::Tensor> exp_avg_;
   std::vector<at::Tensor> exp_avg_sq_;
   at::Tensor steps_;                    // [P] fp32: exact up to 2²⁴ updates
@@ -42,7 +55,6 @@ class AdamW {
   double beta1_;
   double beta2_;
   double epsilon_;
-  double weight_decay_;
 };
 
 }  // namespace silc

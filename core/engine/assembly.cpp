@@ -125,7 +125,10 @@ Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue) {
                                        tower->to(assembly.device);
                                        return tower;
                                      },
-                                 .image_size = cell.image.image_size};
+                                 .image_size = cell.image.image_size,
+                                 .context_length = cell.text.context_length,
+                                 .vocabulary_size = assembly.tokenizer->vocabulary_size(),
+                                 .padding_id = assembly.tokenizer->padding_id()};
   assembly.objective =
       with_plugin(catalogue, cell.objective, [&](const PluginInfo& plugin) { return make_objective(plugin, context); });
   assembly.objective->to(assembly.device);

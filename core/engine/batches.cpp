@@ -2,9 +2,11 @@
 
 #include <ATen/ops/empty.h>
 
+#include <limits>
 #include <set>
 
 #include "engine/failure.h"
+#include "engine/photometric.h"
 #include "engine/random_streams.h"
 #include "engine/views.h"
 #include "silc/error.h"
@@ -18,6 +20,15 @@ int64_t checked_size(const Dataset& dataset, const std::string& name) {
   return size;
 }
 
+bool sound_colours(const Photometric& colours) {
+  const auto within = [](double value, double highest) { return value >= 0 && value <= highest; };
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  return within(colours.jitter, 1) && within(colours.greyscale, 1) && within(colours.blur, 1) &&
+         within(colours.solarize, 1) && within(colours.brightness, kInfinity) && within(colours.contrast, kInfinity) &&
+         within(colours.saturation, kInfinity) && within(colours.hue, 0.5) && colours.blur_sigma[0] > 0 &&
+         colours.blur_sigma[0] <= colours.blur_sigma[1];
+}
+
 void check_views(const std::vector<ViewSpec>& views) {
   std::set<std::string> names;
   for (const ViewSpec& view : views) {
@@ -27,6 +38,10 @@ void check_views(const std::vector<ViewSpec>& views) {
     if (!sound)
       throw Error("the objective's view \"" + view.name +
                   "\" needs count > 0, an area within (0, 1] and a positive range of aspect ratios");
+    if (!sound_colours(view.colours))
+      throw Error("the objective's view \"" + view.name +
+                  "\" needs colours with probabilities in [0, 1], ranges of at least 0, a hue of at most 0.5 and a "
+                  "positive blur_sigma");
   }
 }
 
@@ -48,6 +63,8 @@ BatchSource::BatchSource(std::shared_ptr<const Dataset> dataset, std::shared_ptr
   for (ViewSpec& view : views_)
     if (view.size == 0) view.size = settings_.image_size;
   check_views(views_);
+  if (settings_.captions < 1)
+    throw Error("the objective asks for " + std::to_string(settings_.captions) + " captions of each picture");
 }
 
 bool BatchSource::needed(const ViewSpec& view, int64_t step) const {
@@ -64,6 +81,16 @@ Sample BatchSource::read_sample(int64_t index) const {
   });
 }
 
+void BatchSource::check_mask(const Sample& sample, int64_t position, const std::string& view) const {
+  const std::string name = "sample " + std::to_string(order_.sample_at(position));
+  if (sample.mask.empty())
+    throw Error("the objective's view \"" + view + "\" needs masks, which dataset \"" + settings_.dataset_name +
+                "\" does not have (" + name + "); choose a dataset with masks");
+  if (sample.mask.size() != static_cast<size_t>(sample.image.width * sample.image.height))
+    throw plugin_failure(PluginKind::dataset, settings_.dataset_name,
+                         name + " has a mask that does not fit its picture");
+}
+
 std::vector<int64_t> BatchSource::tokens(const std::string& caption) const {
   return in_plugin(PluginKind::tokenizer, settings_.tokenizer_name, [&] {
     std::vector<int64_t> ids = tokenizer_->encode(caption, settings_.context_length);
@@ -74,48 +101,88 @@ std::vector<int64_t> BatchSource::tokens(const std::string& caption) const {
   });
 }
 
+std::vector<BatchSource::Target> BatchSource::make_views(int64_t step, Batch& batch) const {
+  std::vector<Target> targets;
+  for (const ViewSpec& view : views_) {
+    Target& target = targets.emplace_back();
+    if (!needed(view, step)) continue;
+    const int64_t count = view.count * batch.size;
+    at::Tensor crops = at::empty({count, 3, view.size, view.size}, at::kFloat);  // [V·B, 3, S, S]
+    target.pixels = crops.mutable_data_ptr<float>();
+    batch.views.emplace(view.name, std::move(crops));
+    if (!view.masks) continue;
+    at::Tensor classes = at::empty({count, view.size, view.size}, at::kByte);  // [V·B, S, S]
+    target.masks = classes.mutable_data_ptr<uint8_t>();
+    batch.masks.emplace(view.name, std::move(classes));
+  }
+  return targets;
+}
+
+void BatchSource::cut_views(const Sample& sample, int64_t position, std::span<const Target> targets) const {
+  const auto [width, height] = std::pair(sample.image.width, sample.image.height);
+  const int64_t b = position % settings_.batch;
+  uint32_t view_number = 0;  // over all views, needed or not, so that crops do not depend on what is needed
+  for (size_t s = 0; s < views_.size(); ++s) {
+    const ViewSpec& view = views_[s];
+    const Target& target = targets[s];
+    if (target.masks != nullptr) check_mask(sample, position, view.name);
+    for (int64_t v = 0; v < view.count; ++v, ++view_number) {
+      if (target.pixels == nullptr) continue;
+      const int64_t place = (v * settings_.batch + b) * view.size * view.size;
+      float* pixels = target.pixels + 3 * place;
+      Random of_crop(settings_.seed, kCropStream, static_cast<uint64_t>(position), view_number);
+      const Crop crop = random_crop(view, width, height, of_crop);
+      cut_view(sample.image, crop, view.size, pixels);
+      if (target.masks != nullptr) cut_mask(sample.mask, width, crop, view.size, target.masks + place);
+      Random of_colours(settings_.seed, kPhotometricStream, static_cast<uint64_t>(position), view_number);
+      apply_colours(draw_colours(view.colours, of_colours), view.size, pixels);
+    }
+  }
+}
+
 Batch BatchSource::batch(int64_t step) const {
   const int64_t B = settings_.batch;
+  const int64_t C = settings_.captions;
   const int64_t T = settings_.context_length;
   Batch batch;
   batch.size = B;
-  batch.tokens = at::empty({B, T}, at::kLong);
+  batch.tokens = at::empty({C * B, T}, at::kLong);
   batch.labels = at::empty({B}, at::kLong);
-  std::vector<float*> pixels;  // of each view; null: not needed yet
-  for (const ViewSpec& view : views_) {
-    pixels.push_back(nullptr);
-    if (!needed(view, step)) continue;
-    at::Tensor crops = at::empty({view.count * B, 3, view.size, view.size}, at::kFloat);  // [V·B, 3, S, S]
-    pixels.back() = crops.mutable_data_ptr<float>();
-    batch.views.emplace(view.name, std::move(crops));
-  }
+  const std::vector<Target> targets = make_views(step, batch);
 
   for (int64_t b = 0; b < B; ++b) {
     const int64_t position = step * B + b;
     const Sample sample = read_sample(order_.sample_at(position));
     batch.labels.mutable_data_ptr<int64_t>()[b] = sample.label;
-
-    const int64_t caption = order_.caption_at(position, static_cast<int64_t>(sample.captions.size()));
-    const std::vector<int64_t> ids = tokens(sample.captions[static_cast<size_t>(caption)]);
-    std::copy(ids.begin(), ids.end(), batch.tokens.mutable_data_ptr<int64_t>() + b * T);
-
-    uint32_t view_number = 0;  // over all views, needed or not, so that crops do not depend on what is needed
-    for (size_t s = 0; s < views_.size(); ++s) {
-      const ViewSpec& view = views_[s];
-      for (int64_t v = 0; v < view.count; ++v, ++view_number) {
-        if (pixels[s] == nullptr) continue;
-        Random random(settings_.seed, kCropStream, static_cast<uint64_t>(position), view_number);
-        const Crop crop = random_crop(view, sample.image.width, sample.image.height, random);
-        cut_view(sample.image, crop, view.size, pixels[s] + (v * B + b) * 3 * view.size * view.size);
-      }
+    for (int64_t c = 0; c < C; ++c) {
+      const int64_t caption = order_.caption_at(position, static_cast<int64_t>(sample.captions.size()), c);
+      const std::vector<int64_t> ids = tokens(sample.captions[static_cast<size_t>(caption)]);
+      std::copy(ids.begin(), ids.end(), batch.tokens.mutable_data_ptr<int64_t>() + (c * B + b) * T);
     }
+    cut_views(sample, position, targets);
   }
   return batch;
+}
+
+BatchSource make_batch_source(const ResolvedCell& cell, const Assembly& assembly, int64_t total_steps) {
+  const auto ask = [&](auto&& question) { return in_plugin(PluginKind::objective, cell.objective.name, question); };
+  return {assembly.dataset,
+          assembly.tokenizer,
+          ask([&] { return assembly.objective->views(); }),
+          {.batch = cell.optimizer.batch,
+           .image_size = cell.image.image_size,
+           .context_length = cell.text.context_length,
+           .seed = static_cast<uint64_t>(cell.seed),
+           .captions = ask([&] { return assembly.objective->captions(); }),
+           .total_steps = total_steps,
+           .dataset_name = cell.train.dataset.name,
+           .tokenizer_name = cell.text.tokenizer.name}};
 }
 
 Batch to_device(Batch batch, const at::Device& device) {
   if (device.is_cpu()) return batch;
   for (auto& [name, view] : batch.views) view = view.to(device);
+  for (auto& [name, mask] : batch.masks) mask = mask.to(device);
   batch.tokens = batch.tokens.to(device);
   batch.labels = batch.labels.to(device);
   return batch;

@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "engine/assembly.h"
 #include "engine/data_order.h"
 #include "silc/dataset.h"
 #include "silc/objective.h"
@@ -18,6 +20,7 @@ struct BatchSettings {
   int64_t image_size = 0;      // side of views that do not say their own
   int64_t context_length = 0;  // T
   uint64_t seed = 0;
+  int64_t captions = 1;      // C, drawn for each picture
   int64_t total_steps = 0;   // of training; 0: not known beforehand
   std::string dataset_name;  // for messages
   std::string tokenizer_name;
@@ -25,17 +28,28 @@ struct BatchSettings {
 
 class BatchSource {
  public:
-  // Throws silc::Error for an empty dataset or views that make no sense.
+  // Throws silc::Error for an empty dataset, and for views, or a number of captions, that make no sense.
   BatchSource(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const Tokenizer> tokenizer,
               std::vector<ViewSpec> views, BatchSettings settings);
 
   // The batch of update `step` ≥ 0, on the CPU. Called from several threads at once. Views that are not needed yet
-  // (ViewSpec::from) are left out where the number of steps is known.
+  // (ViewSpec::from) are left out where the number of steps is known. Throws silc::Error naming the dataset for a
+  // sample that cannot be read, or that lacks the mask that a view wants.
   [[nodiscard]] Batch batch(int64_t step) const;
 
  private:
+  // Where the crops of a view go, and their masks; null: not needed yet, or not wanted.
+  struct Target {
+    float* pixels = nullptr;
+    uint8_t* masks = nullptr;
+  };
+
   [[nodiscard]] bool needed(const ViewSpec& view, int64_t step) const;
+  // Room in `batch` for the views of update `step`.
+  std::vector<Target> make_views(int64_t step, Batch& batch) const;
+  void cut_views(const Sample& sample, int64_t position, std::span<const Target> targets) const;
   [[nodiscard]] Sample read_sample(int64_t index) const;
+  void check_mask(const Sample& sample, int64_t position, const std::string& view) const;
   [[nodiscard]] std::vector<int64_t> tokens(const std::string& caption) const;
 
   std::shared_ptr<const Dataset> dataset_;
@@ -44,6 +58,10 @@ class BatchSource {
   BatchSettings settings_;
   DataOrder order_;
 };
+
+// What the objective of `assembly` trains on. `total_steps` of 0: not known, so that all views are there from the
+// start.
+BatchSource make_batch_source(const ResolvedCell& cell, const Assembly& assembly, int64_t total_steps);
 
 // The batch on another device.
 Batch to_device(Batch batch, const at::Device& device);

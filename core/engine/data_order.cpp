@@ -24,8 +24,9 @@ int64_t DataOrder::sample_at(int64_t position) const {
   return static_cast<int64_t>(value);
 }
 
-int64_t DataOrder::caption_at(int64_t position, int64_t count) const {
-  return Random(seed_, kCaptionStream, static_cast<uint64_t>(position)).below(static_cast<uint32_t>(count));
+int64_t DataOrder::caption_at(int64_t position, int64_t count, int64_t number) const {
+  return Random(seed_, kCaptionStream, static_cast<uint64_t>(position), static_cast<uint32_t>(number))
+      .below(static_cast<uint32_t>(count));
 }
 
 // Feistel network over two halves of the bits (Luby and Rackoff 1988; six rounds, since the halves may be a few bits).

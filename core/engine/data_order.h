@@ -16,8 +16,8 @@ class DataOrder {
   // (k+1)·size − 1 give every index once.
   [[nodiscard]] int64_t sample_at(int64_t position) const;
 
-  // Which of `count` ≥ 1 captions goes with the sample at `position`.
-  [[nodiscard]] int64_t caption_at(int64_t position, int64_t count) const;
+  // Which of `count` ≥ 1 captions is the `number`th drawn for the sample at `position`, each from all of them.
+  [[nodiscard]] int64_t caption_at(int64_t position, int64_t count, int64_t number = 0) const;
 
  private:
   [[nodiscard]] uint64_t permute(uint64_t value, uint32_t epoch) const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "engine/assembly.h"
 #include "engine/batches.h"
@@ -52,8 +53,13 @@ double steps_in(const Part& part, const ResolvedCell& cell) {
 Cost time_step(Part& part, const ResolvedCell& cell, const Assembly& assembly, const BatchSource& source,
                TrainingStep& step, int64_t number) {
   // In the middle of the part, where a rounded step number cannot fall into its neighbour.
-  const Progress progress{.step = number, .fraction = (part.from + part.to) / 2};
-  const double lr = learning_rate(cell.optimizer, progress.fraction);
+  const double fraction = (part.from + part.to) / 2;
+  const std::optional<int64_t> total = known_steps(cell);
+  const Progress progress{.step = total ? static_cast<int64_t>(fraction * static_cast<double>(*total)) : number,
+                          .fraction = fraction,
+                          .total_steps = total.value_or(0),
+                          .seed = static_cast<uint64_t>(cell.seed)};
+  const double lr = learning_rate(cell.optimizer, fraction, 0);
   const FlopCounter flops;
   const Stopwatch watch;
   step.run(to_device(source.batch(number), assembly.device), progress, lr);
@@ -80,14 +86,7 @@ nlohmann::json measure(const MeasureRequest& request) {
   const ResolvedCell cell = read_cell(request.cell, catalogue);
   prepare_torch(request.threads, parse_device(cell.engine.device));
   const Assembly assembly = assemble(cell, catalogue);
-  const BatchSource source(assembly.dataset, assembly.tokenizer, assembly.objective->views(),
-                           {.batch = cell.optimizer.batch,
-                            .image_size = cell.image.image_size,
-                            .context_length = cell.text.context_length,
-                            .seed = static_cast<uint64_t>(cell.seed),
-                            .total_steps = 0,
-                            .dataset_name = cell.train.dataset.name,
-                            .tokenizer_name = cell.text.tokenizer.name});
+  const BatchSource source = make_batch_source(cell, assembly, 0);
   TrainingStep step(assembly, cell);
 
   double total_steps = 0;

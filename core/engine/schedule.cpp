@@ -1,5 +1,6 @@
 #include "engine/schedule.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -7,8 +8,8 @@
 
 namespace silc {
 
-double learning_rate(const OptimizerSettings& settings, double fraction) {
-  if (fraction < settings.warmup) return settings.lr * fraction / settings.warmup;
+double learning_rate(const OptimizerSettings& settings, double fraction, double update) {
+  if (fraction < settings.warmup) return settings.lr * std::min((fraction + update) / settings.warmup, 1.0);
   if (settings.schedule == "constant") return settings.lr;
   if (settings.schedule != "cosine")
     throw Error("optimizer.schedule is \"" + settings.schedule + "\"; use \"cosine\" or \"constant\"");

@@ -5,8 +5,10 @@
 
 namespace silc {
 
-// At `fraction` in [0, 1] of the budget: linear from 0 to lr over the first `warmup`, then along a half cosine down to
-// final_lr · lr, or constant.
-double learning_rate(const OptimizerSettings& settings, double fraction);
+// Of the update that starts at `fraction` in [0, 1] of the budget and uses `update` of it: linear over the first
+// `warmup` of the budget, as far as it is used up after the update, so that no update is wasted on a learning rate of
+// 0; then along a half cosine down to final_lr · lr, or constant. As in open_clip: lr · (step + 1) / warm-up steps,
+// then lr · ½ (1 + cos π (step − warm-up steps) / (steps − warm-up steps)).
+double learning_rate(const OptimizerSettings& settings, double fraction, double update);
 
 }  // namespace silc

@@ -60,14 +60,7 @@ class Training {
         device_(assembly.device),
         total_steps_(known_steps(cell)),
         step_(assembly, cell),
-        source_(assembly.dataset, assembly.tokenizer, assembly.objective->views(),
-                {.batch = cell.optimizer.batch,
-                 .image_size = cell.image.image_size,
-                 .context_length = cell.text.context_length,
-                 .seed = static_cast<uint64_t>(cell.seed),
-                 .total_steps = total_steps_.value_or(0),
-                 .dataset_name = cell.train.dataset.name,
-                 .tokenizer_name = cell.text.tokenizer.name}) {}
+        source_(make_batch_source(cell, assembly, total_steps_.value_or(0))) {}
 
   TrainingOutcome run(const std::function<bool()>& stop) {
     resume();
@@ -106,8 +99,11 @@ class Training {
     rate_from_examples_ = state_.examples;
     while (!done) {
       if (stop()) return true;
-      const Progress progress{.step = state_.step, .fraction = std::min(fraction(), kAlmostDone)};
-      const double lr = learning_rate(cell_.optimizer, progress.fraction);
+      const Progress progress{.step = state_.step,
+                              .fraction = std::min(fraction(), kAlmostDone),
+                              .total_steps = total_steps_.value_or(0),
+                              .seed = static_cast<uint64_t>(cell_.seed)};
+      const double lr = learning_rate(cell_.optimizer, progress.fraction, fraction_of_update());
       const Batch batch = to_device(*batches.next(), device_);
       const StepFigures figures = step_.run(batch, progress, lr);
       ++state_.step;
@@ -134,6 +130,12 @@ class Training {
         return cost().core_seconds / cell_.budget.amount;
     }
     return 1;
+  }
+
+  // Part of the budget that the next update uses up. Where steps cost what they cost it is the mean of those before.
+  [[nodiscard]] double fraction_of_update() const {
+    if (total_steps_) return 1 / static_cast<double>(*total_steps_);
+    return state_.step > 0 ? fraction() / static_cast<double>(state_.step) : 0;
   }
 
   [[nodiscard]] Cost cost() const {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 namespace silc {
 
@@ -113,6 +112,15 @@ void cut_view(const Image& image, const Crop& crop, int64_t size, float* into) {
       pixel[size * size] = green / 127.5F - 1.0F;
       pixel[2 * size * size] = blue / 127.5F - 1.0F;
     }
+  }
+}
+
+void cut_mask(const std::vector<uint8_t>& mask, int64_t width, const Crop& crop, int64_t size, uint8_t* into) {
+  // ⌊(i + ½) · in / size⌋ in whole numbers.
+  const auto nearest = [size](int64_t i, int64_t in) { return (2 * i + 1) * in / (2 * size); };
+  for (int64_t y = 0; y < size; ++y) {
+    const uint8_t* row = mask.data() + (crop.y + nearest(y, crop.height)) * width + crop.x;
+    for (int64_t x = 0; x < size; ++x) into[y * size + (crop.flip ? size - 1 - x : x)] = row[nearest(x, crop.width)];
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "silc/dataset.h"
 #include "silc/objective.h"
@@ -28,5 +29,9 @@ Crop whole_picture(const Image& image);
 // Cuts and resizes to size × size, bilinear with antialiasing (a triangle filter as wide as the reduction, as Pillow
 // and at::_upsample_bilinear2d_aa have it), into [3, size, size] floats in [-1, 1].
 void cut_view(const Image& image, const Crop& crop, int64_t size, float* into);
+
+// The same crop of `mask`, [height, width] pixel classes of a picture that is `width` pixels wide, into [size, size]:
+// the class at the centre of each new pixel (nearest neighbour, as Pillow and at::upsample_nearest_exact have it).
+void cut_mask(const std::vector<uint8_t>& mask, int64_t width, const Crop& crop, int64_t size, uint8_t* into);
 
 }  // namespace silc

@@ -14,7 +14,7 @@
 namespace silc {
 
 // Raised when the engine gives other results from the same settings: part of a cell's identity.
-inline constexpr uint32_t kEngineVersion = 1;
+inline constexpr uint32_t kEngineVersion = 2;
 
 // A plugin by name, with all its options.
 struct PluginChoice {

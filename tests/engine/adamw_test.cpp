@@ -1,13 +1,18 @@
 #include "engine/adamw.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
+
+#include <cmath>
 
 #include "engine/parameters.h"
 #include "silc/error.h"
 
 namespace silc {
 namespace {
+
+using ::testing::HasSubstr;
 
 void expect_near(const at::Tensor& actual, const std::vector<float>& expected) {
   // Both sides compute in fp32; a few roundings of numbers around 1.
@@ -19,13 +24,13 @@ struct TwoParameters {
   at::Tensor matrix = torch::linspace(-1, 1, 6).reshape({2, 3}).requires_grad_();
   at::Tensor vector = torch::linspace(0.5, 1, 3).requires_grad_();
 
-  AdamW optimizer() {
+  AdamW optimizer(const std::vector<ParameterGroup>& groups = {}) {
     OptimizerSettings settings;
     settings.weight_decay = 0.1;
     settings.beta1 = 0.9;
     settings.beta2 = 0.98;
     settings.epsilon = 1e-6;
-    return AdamW({{"matrix", matrix}, {"vector", vector}}, settings);
+    return AdamW({{"matrix", matrix}, {"vector", vector}}, settings, groups);
   }
 
   // The gradients of tests/reference/engine.py: the vector has none in step 0.
@@ -68,6 +73,52 @@ TEST(AdamW, GoesOnFromACopiedStateToTheSameBits) {
   second.train(after, 2, 5);
   EXPECT_TRUE(torch::equal(second.matrix, whole.matrix));
   EXPECT_TRUE(torch::equal(second.vector, whole.vector));
+}
+
+TEST(AdamW, TrainsGroupsWithScalesOfTheirOwnAsPyTorchDoes) {
+  TwoParameters parameters;
+  AdamW optimizer = parameters.optimizer({{.parameters = {parameters.matrix}, .lr_scale = 0.1, .weight_decay_scale = 3},
+                                          {.parameters = {parameters.vector}, .lr_scale = 2, .weight_decay_scale = 5}});
+  parameters.train(optimizer, 0, 5);
+  // tests/reference/engine.py; the vector does not decay in any case.
+  expect_near(parameters.matrix, {-1.0008713, -0.600223422, -0.197893575, 0.201500118, 0.600402117, 0.997345686});
+  expect_near(parameters.vector, {0.477950662, 0.735824049, 1.00102556});
+}
+
+TEST(AdamW, NamesItsStateAlikeWithAndWithoutGroups) {
+  TwoParameters parameters;
+  const auto plain = parameters.optimizer().state();
+  const auto grouped = parameters.optimizer({{.parameters = {parameters.vector}, .lr_scale = 2}}).state();
+  ASSERT_EQ(plain.size(), grouped.size());
+  for (const auto& [name, tensor] : plain) EXPECT_EQ(grouped.at(name).sizes(), tensor.sizes()) << name;
+}
+
+std::string refusal(TwoParameters& parameters, const std::vector<ParameterGroup>& groups) {
+  try {
+    parameters.optimizer(groups);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(AdamW, RefusesAParameterInTwoGroups) {
+  TwoParameters parameters;
+  EXPECT_THAT(refusal(parameters, {{.parameters = {parameters.matrix}, .lr_scale = 2},
+                                   {.parameters = {parameters.vector, parameters.matrix}, .lr_scale = 3}}),
+              HasSubstr("group 2 holds \"matrix\", which is in a group already"));
+}
+
+TEST(AdamW, RefusesAGroupOfWhatIsNotTrained) {
+  TwoParameters parameters;
+  EXPECT_THAT(refusal(parameters, {{.parameters = {torch::zeros({2, 5})}}}),
+              HasSubstr("group 1 holds a tensor of shape [2, 5] that is not trained"));
+}
+
+TEST(AdamW, RefusesScalesThatMakeNoSense) {
+  TwoParameters parameters;
+  EXPECT_THAT(refusal(parameters, {{.parameters = {parameters.matrix}, .lr_scale = -1}}), HasSubstr("scale of -1"));
+  EXPECT_THAT(refusal(parameters, {{.parameters = {}, .weight_decay_scale = std::nan("")}}), HasSubstr("scale of nan"));
 }
 
 TEST(AdamW, RefusesToTrainNothing) { EXPECT_THROW(AdamW({}, OptimizerSettings()), Error); }

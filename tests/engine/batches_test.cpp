@@ -1,5 +1,6 @@
 #include "engine/batches.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <tuple>
@@ -14,14 +15,18 @@ namespace {
 
 using testing::FakeDataset;
 using testing::FakeTokenizer;
+using ::testing::HasSubstr;
+
+const ViewSpec kGlobal{.name = "global", .count = 2, .area = {0.4, 1.0}, .flip = true};
 
 BatchSource source(std::shared_ptr<FakeDataset> dataset = std::make_shared<FakeDataset>(7),
-                   std::vector<ViewSpec> views = {{.name = "global", .count = 2, .area = {0.4, 1.0}, .flip = true}}) {
+                   std::vector<ViewSpec> views = {kGlobal}, int64_t captions = 1) {
   return BatchSource(std::move(dataset), std::make_shared<FakeTokenizer>(), std::move(views),
                      {.batch = 3,
                       .image_size = 8,
                       .context_length = 4,
                       .seed = 5,
+                      .captions = captions,
                       .total_steps = 10,
                       .dataset_name = "fake_data",
                       .tokenizer_name = "fake_words"});
@@ -71,6 +76,84 @@ TEST(BatchSource, LeavesOutViewsThatAreNotNeededYet) {
   const BatchSource batches = source(dataset, {late, always});
   EXPECT_FALSE(batches.batch(4).views.contains("late"));
   EXPECT_TRUE(batches.batch(5).views.contains("late"));
+}
+
+TEST(BatchSource, DrawsSeveralCaptionsCaptionByCaption) {
+  const auto dataset = std::make_shared<FakeDataset>(7);
+  const at::Tensor one = source(dataset).batch(1).tokens;  // [B, T]
+  const at::Tensor three = source(dataset, {kGlobal}, 3).batch(1).tokens;
+  ASSERT_EQ(three.sizes(), (at::IntArrayRef{9, 4}));
+  EXPECT_TRUE(torch::equal(three.narrow(0, 0, 3), one));
+  // A caption of picture b is its letter, once or twice.
+  for (int64_t b = 0; b < 3; ++b)
+    for (int64_t c = 1; c < 3; ++c) EXPECT_TRUE(torch::equal(three[c * 3 + b][0], one[b][0]));
+  EXPECT_FALSE(torch::equal(three.narrow(0, 3, 3), one) && torch::equal(three.narrow(0, 6, 3), one));
+}
+
+TEST(BatchSource, RefusesToDrawNoCaption) {
+  EXPECT_THROW(source(std::make_shared<FakeDataset>(7), {kGlobal}, 0), Error);
+}
+
+TEST(BatchSource, CutsMasksWithTheVeryCropOfTheirView) {
+  const auto dataset = std::make_shared<FakeDataset>(7);
+  dataset->masked = true;  // each pixel's class is its red value
+  ViewSpec view{.name = "global", .count = 2, .size = 4, .area = {0.2, 0.9}, .flip = true, .masks = true};
+  const Batch batch = source(dataset, {view}).batch(2);
+  const at::Tensor masks = batch.masks.at("global");
+  ASSERT_EQ(masks.sizes(), (at::IntArrayRef{6, 4, 4}));
+  // Nearest and bilinear values of a picture that rises by 5 from pixel to pixel along both axes: the nearest pixel
+  // lies within 0.5 of the centre, and the filter's mean, where the edge cuts it off, within 0.3.
+  const at::Tensor red = (batch.views.at("global").select(1, 0) + 1) * 127.5;
+  EXPECT_LT((red - masks.to(torch::kFloat)).abs().max().item<float>(), 8);
+  EXPECT_GT(masks.to(torch::kFloat).std().item<float>(), 6);
+}
+
+TEST(BatchSource, GivesMasksOnlyToViewsThatWantThem) {
+  const auto dataset = std::make_shared<FakeDataset>(7);
+  dataset->masked = true;
+  EXPECT_TRUE(source(dataset, {kGlobal}).batch(0).masks.empty());
+}
+
+TEST(BatchSource, SaysWhichDatasetLacksTheMasksOfAView) {
+  ViewSpec view = kGlobal;
+  view.masks = true;
+  const BatchSource batches = source(std::make_shared<FakeDataset>(7), {view});
+  try {
+    std::ignore = batches.batch(0);
+    FAIL() << "there are no masks";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("view \"global\""));
+    EXPECT_THAT(error.what(), HasSubstr("dataset \"fake_data\""));
+    EXPECT_THAT(error.what(), HasSubstr("masks"));
+  }
+}
+
+TEST(BatchSource, ChangesColoursWithoutChangingCrops) {
+  const auto dataset = std::make_shared<FakeDataset>(7);
+  ViewSpec solarized = kGlobal;
+  solarized.colours.solarize = 1;
+  const at::Tensor plain = source(dataset).batch(1).views.at("global");
+  const at::Tensor changed = source(dataset, {solarized}).batch(1).views.at("global");
+  // Values above one half are inverted: in [-1, 1], those above 0.
+  EXPECT_TRUE(torch::allclose(changed, -plain.abs(), 0, 1e-6));
+}
+
+TEST(BatchSource, DrawsColoursForEachViewAfresh) {
+  const auto dataset = std::make_shared<FakeDataset>(7);
+  const ViewSpec view{.name = "whole", .count = 2, .colours = {.jitter = 1}};
+  const at::Tensor views = source(dataset, {view}).batch(1).views.at("whole");
+  EXPECT_FALSE(torch::equal(views.narrow(0, 0, 3), views.narrow(0, 3, 3)));
+  EXPECT_TRUE(torch::equal(views, source(dataset, {view}).batch(1).views.at("whole")));
+}
+
+TEST(BatchSource, RefusesColoursThatMakeNoSense) {
+  ViewSpec view = kGlobal;
+  view.colours.jitter = 1.5;
+  EXPECT_THROW(source(std::make_shared<FakeDataset>(7), {view}), Error);
+  view.colours = {.hue = 0.6};
+  EXPECT_THROW(source(std::make_shared<FakeDataset>(7), {view}), Error);
+  view.colours = {.blur_sigma = {0.0, 1.0}};
+  EXPECT_THROW(source(std::make_shared<FakeDataset>(7), {view}), Error);
 }
 
 TEST(BatchSource, NamesTheDatasetOfABrokenSample) {

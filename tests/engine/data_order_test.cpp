@@ -6,6 +6,9 @@
 #include <set>
 #include <vector>
 
+#include "engine/random_streams.h"
+#include "silc/random.h"
+
 namespace silc {
 namespace {
 
@@ -50,6 +53,26 @@ TEST(DataOrder, DrawsEachCaption) {
   std::set<int64_t> drawn;
   for (int64_t position = 0; position < 100; ++position) drawn.insert(order.caption_at(position, 3));
   EXPECT_EQ(drawn, (std::set<int64_t>{0, 1, 2}));
+}
+
+TEST(DataOrder, DrawsEachOfSeveralCaptionsByItself) {
+  const DataOrder order(10, 5);
+  int same = 0;
+  for (int64_t position = 0; position < 1000; ++position) {
+    // The first is what a run with a single caption draws.
+    EXPECT_EQ(order.caption_at(position, 4, 0), order.caption_at(position, 4));
+    if (order.caption_at(position, 4, 1) == order.caption_at(position, 4, 0)) ++same;
+  }
+  EXPECT_NEAR(same, 250, 82);  // six standard deviations
+}
+
+// A changed number here changes the captions of every cell: it goes with a new kEngineVersion.
+TEST(DataOrder, DrawsTheFirstCaptionFromItsStreamAndPosition) {
+  const DataOrder order(10, 5);
+  for (int64_t position = 0; position < 20; ++position) {
+    Random random(5, kCaptionStream, static_cast<uint64_t>(position));
+    EXPECT_EQ(order.caption_at(position, 4), random.below(4));
+  }
 }
 
 }  // namespace

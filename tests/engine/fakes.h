@@ -3,6 +3,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -23,6 +24,7 @@ class FakeDataset : public Dataset {
     sample.image = {.width = 10, .height = 8, .rgb = std::vector<uint8_t>(10 * 8 * 3)};
     for (size_t i = 0; i < sample.image.rgb.size(); ++i)
       sample.image.rgb[i] = static_cast<uint8_t>((i * 31 + static_cast<size_t>(index) * 57) % 256);
+    if (masked) make_smooth_with_mask(sample, index);
     const auto letter = static_cast<char>('a' + index % 26);
     sample.captions = {std::string(1, letter), std::string(2, letter)};
     sample.label = index % 3;
@@ -31,8 +33,19 @@ class FakeDataset : public Dataset {
   std::string fingerprint() const override { return "fake"; }
 
   int64_t broken = -1;
+  bool masked = false;  // pictures are smooth, and each pixel's class is its red value
 
  private:
+  static void make_smooth_with_mask(Sample& sample, int64_t index) {
+    for (int64_t y = 0; y < sample.image.height; ++y) {
+      for (int64_t x = 0; x < sample.image.width; ++x) {
+        const auto value = static_cast<uint8_t>(10 * index + 5 * (x + y));
+        std::fill_n(sample.image.rgb.begin() + (y * sample.image.width + x) * 3, 3, value);
+        sample.mask.push_back(value);
+      }
+    }
+  }
+
   int64_t size_;
 };
 
@@ -101,6 +114,9 @@ class FakeObjective : public Objective {
   void after_update(const Progress& /*progress*/) override { average_.mul_(0.9).add_(last_, 0.1); }
   std::vector<double> milestones() const override { return {0.5}; }
 
+  std::vector<ParameterGroup> parameter_groups() const override { return groups; }
+
+  std::vector<ParameterGroup> groups;
   int64_t throws_at = -1;
   int64_t diverges_at = -1;
 

@@ -204,19 +204,47 @@ TEST_F(TrainingTest, KeepsWhatAResumedRunNeedsAndNothingThatVaries) {
   EXPECT_EQ(keys, (std::set<std::string>{"cell", "engine_version", "examples", "flops", "step"}));
 }
 
+// Three updates; gives the parameters of the text tower before, and the step.
+std::pair<std::vector<at::Tensor>, TrainingStep> three_updates(const Assembly& assembly, const ResolvedCell& cell) {
+  std::vector<at::Tensor> before;
+  for (const at::Tensor& parameter : assembly.model->text->parameters()) before.push_back(parameter.detach().clone());
+  TrainingStep step(assembly, cell);
+  const BatchSource source = make_batch_source(cell, assembly, 0);
+  for (int64_t i = 0; i < 3; ++i) step.run(source.batch(i), {.step = i, .fraction = 0.1}, 1e-2);
+  return {std::move(before), std::move(step)};
+}
+
+TEST(TrainingStep, LeavesAFrozenPartAsItIsAndKeepsNoStateForIt) {
+  const ResolvedCell cell = fake_cell();
+  const Assembly assembly = fake_assembly(cell);
+  for (at::Tensor& parameter : assembly.model->text->parameters()) parameter.set_requires_grad(false);
+  const auto [before, step] = three_updates(assembly, cell);
+  const std::vector<at::Tensor> after = assembly.model->text->parameters();
+  for (size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(torch::equal(after[i], before[i]));
+  const auto state = step.state();
+  EXPECT_TRUE(state.contains("model.text.projection"));  // in the checkpoint all the same
+  EXPECT_FALSE(state.contains("optimizer.exp_avg.model.text.projection"));
+  EXPECT_TRUE(state.contains("optimizer.exp_avg.model.image.projection"));
+}
+
+TEST(TrainingStep, TrainsTheObjectivesGroupsWithTheirScales) {
+  const ResolvedCell cell = fake_cell();
+  const Assembly assembly = fake_assembly(cell);
+  dynamic_cast<FakeObjective&>(*assembly.objective).groups = {
+      {.parameters = assembly.model->text->parameters(), .lr_scale = 0}};
+  const at::Tensor image = assembly.model->image->parameters().front().detach().clone();
+  const auto [before, step] = three_updates(assembly, cell);
+  const std::vector<at::Tensor> after = assembly.model->text->parameters();
+  for (size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(torch::equal(after[i], before[i]));
+  EXPECT_FALSE(torch::equal(assembly.model->image->parameters().front(), image));
+}
+
 TEST(TrainingStep, TrainsInBf16) {
   ResolvedCell cell = fake_cell();
   cell.engine.precision = "bf16";
   const Assembly assembly = fake_assembly(cell);
   TrainingStep step(assembly, cell);
-  const BatchSource source(assembly.dataset, assembly.tokenizer, assembly.objective->views(),
-                           {.batch = 4,
-                            .image_size = 8,
-                            .context_length = 4,
-                            .seed = 1,
-                            .total_steps = 0,
-                            .dataset_name = "fake_data",
-                            .tokenizer_name = "fake_words"});
+  const BatchSource source = make_batch_source(cell, assembly, 0);
   double first = 0;
   double last = 0;
   for (int64_t i = 0; i < 30; ++i) {

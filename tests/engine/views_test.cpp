@@ -71,6 +71,37 @@ TEST(CutView, MirrorsWhereAsked) {
   EXPECT_TRUE(torch::equal(cut(image, crop, 8), plain.flip(2)));
 }
 
+at::Tensor cut_mask(const Image& image, const std::vector<uint8_t>& mask, const Crop& crop, int64_t size) {
+  at::Tensor classes = torch::empty({size, size}, torch::kByte);
+  cut_mask(mask, image.width, crop, size, classes.mutable_data_ptr<uint8_t>());
+  return classes;
+}
+
+TEST(CutMask, TakesTheNearestPixelAsAtenDoes) {
+  const Image image = noise(61, 47);
+  std::vector<uint8_t> mask;
+  for (size_t i = 0; i < 61 * 47; ++i) mask.push_back(static_cast<uint8_t>(i * 131 % 251));
+  const at::Tensor whole = torch::tensor(at::ArrayRef<uint8_t>(mask)).reshape({1, 1, 47, 61});
+  for (const auto& [width, height] : {std::pair{61, 47}, {30, 46}, {13, 9}, {1, 1}, {61, 2}}) {
+    const Crop crop{.x = 61 - width, .y = (47 - height) / 2, .width = width, .height = height};
+    const at::Tensor part = whole.narrow(2, crop.y, crop.height).narrow(3, crop.x, crop.width);
+    for (const int64_t size : {1, 8, 33, 64})
+      EXPECT_TRUE(torch::equal(cut_mask(image, mask, crop, size),
+                               at::_upsample_nearest_exact2d(part.contiguous(), {size, size})[0][0]))
+          << width << " x " << height << " to " << size;
+  }
+}
+
+TEST(CutMask, IsMirroredWithItsPicture) {
+  const Image image = noise(20, 20);
+  std::vector<uint8_t> mask;
+  for (size_t i = 0; i < 20 * 20; ++i) mask.push_back(static_cast<uint8_t>(i % 251));
+  Crop crop{.x = 2, .y = 3, .width = 15, .height = 10};
+  const at::Tensor plain = cut_mask(image, mask, crop, 8);
+  crop.flip = true;
+  EXPECT_TRUE(torch::equal(cut_mask(image, mask, crop, 8), plain.flip(1)));
+}
+
 TEST(RandomCrop, StaysInsideAndWithinItsRanges) {
   const ViewSpec view{.name = "local", .area = {0.05, 0.4}, .aspect_ratio = {0.75, 4.0 / 3}};
   for (uint64_t index = 0; index < 2000; ++index) {

@@ -31,6 +31,24 @@ def adamw():
     print("adamw vector:", numbers(vector.detach()))
 
 
+def adamw_groups():
+    """The same with scaled learning rates (0.1 and 2) and weight decay (3)."""
+    matrix = torch.nn.Parameter(torch.linspace(-1, 1, 6).reshape(2, 3))
+    vector = torch.nn.Parameter(torch.linspace(0.5, 1, 3))
+    groups = [{"params": [matrix], "weight_decay": 0.3}, {"params": [vector], "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=1e-2, betas=(0.9, 0.98), eps=1e-6)
+    for step in range(5):
+        optimizer.zero_grad(set_to_none=True)
+        matrix.grad = torch.cos(torch.arange(6.0) + step).reshape(2, 3)
+        if step > 0:
+            vector.grad = torch.sin(torch.arange(3.0) + step)
+        for group, scale in zip(optimizer.param_groups, (0.1, 2)):
+            group["lr"] = scale * 1e-2 / (step + 1)
+        optimizer.step()
+    print("adamw groups matrix:", numbers(matrix.detach()))
+    print("adamw groups vector:", numbers(vector.detach()))
+
+
 def count(function):
     with FlopCounterMode(display=False) as counter:
         function()
@@ -86,6 +104,7 @@ def clip():
 
 
 adamw()
+adamw_groups()
 flops()
 resize()
 clip()

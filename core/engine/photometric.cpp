@@ -1,0 +1,198 @@
+#include "engine/photometric.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+namespace silc {
+namespace {
+
+// The weights of ITU-R 601-2, as torchvision has them.
+constexpr float kRed = 0.2989F;
+constexpr float kGreen = 0.587F;
+constexpr float kBlue = 0.114F;
+
+float unit(float value) { return std::min(std::max(value, 0.0F), 1.0F); }
+
+// The three planes of a crop, in [0, 1].
+struct Planes {
+  float* red;
+  float* green;
+  float* blue;
+  int64_t count;  // pixels
+
+  [[nodiscard]] float grey(int64_t i) const { return kRed * red[i] + kGreen * green[i] + kBlue * blue[i]; }
+};
+
+void scale(const Planes& planes, float factor) {
+  for (float* plane : {planes.red, planes.green, planes.blue})
+    for (int64_t i = 0; i < planes.count; ++i) plane[i] = unit(factor * plane[i]);
+}
+
+void adjust_contrast(const Planes& planes, float factor) {
+  double sum = 0;
+  for (int64_t i = 0; i < planes.count; ++i) sum += planes.grey(i);
+  const float rest = (1 - factor) * static_cast<float>(sum / static_cast<double>(planes.count));
+  for (float* plane : {planes.red, planes.green, planes.blue})
+    for (int64_t i = 0; i < planes.count; ++i) plane[i] = unit(factor * plane[i] + rest);
+}
+
+void adjust_saturation(const Planes& planes, float factor) {
+  for (int64_t i = 0; i < planes.count; ++i) {
+    const float rest = (1 - factor) * planes.grey(i);
+    planes.red[i] = unit(factor * planes.red[i] + rest);
+    planes.green[i] = unit(factor * planes.green[i] + rest);
+    planes.blue[i] = unit(factor * planes.blue[i] + rest);
+  }
+}
+
+// One colour of (hue, value, chroma = saturation · value): v − c · clamp(min(k, 4 − k), 0, 1), k = (n + 6 h) mod 6,
+// which is torchvision's table of six cases without branches. `sixths`: 6 h in [0, 6).
+float colour(float n, float sixths, float value, float chroma) {
+  float k = n + sixths;
+  k = k >= 6 ? k - 6 : k;
+  return unit(value - chroma * unit(std::min(k, 4 - k)));
+}
+
+void turn_hue(const Planes& planes, float turn) {
+  const float turn_sixths = 6 * turn;  // in [-3, 3]
+  for (int64_t i = 0; i < planes.count; ++i) {
+    const float r = planes.red[i];
+    const float g = planes.green[i];
+    const float b = planes.blue[i];
+    const float value = std::max(r, std::max(g, b));
+    const float chroma = value - std::min(r, std::min(g, b));
+    const float divisor = chroma > 0 ? chroma : 1.0F;
+    const float from_red = (g - b) / divisor;
+    const float from_green = 2 + (b - r) / divisor;
+    const float from_blue = 4 + (r - g) / divisor;
+    float sixths = value == r ? from_red : value == g ? from_green : from_blue;  // in [-1, 5]
+    sixths += turn_sixths;
+    sixths = sixths < 0 ? sixths + 6 : sixths;
+    sixths = sixths >= 6 ? sixths - 6 : sixths;
+    planes.red[i] = colour(5, sixths, value, chroma);
+    planes.green[i] = colour(3, sixths, value, chroma);
+    planes.blue[i] = colour(1, sixths, value, chroma);
+  }
+}
+
+void apply_jitter(const ColourJitter& jitter, const Planes& planes) {
+  for (const ColourJitter::Adjustment adjustment : jitter.order) {
+    switch (adjustment) {
+      case ColourJitter::Adjustment::brightness:
+        if (jitter.brightness != 1) scale(planes, static_cast<float>(jitter.brightness));
+        break;
+      case ColourJitter::Adjustment::contrast:
+        if (jitter.contrast != 1) adjust_contrast(planes, static_cast<float>(jitter.contrast));
+        break;
+      case ColourJitter::Adjustment::saturation:
+        if (jitter.saturation != 1) adjust_saturation(planes, static_cast<float>(jitter.saturation));
+        break;
+      case ColourJitter::Adjustment::hue:
+        if (jitter.hue != 0) turn_hue(planes, static_cast<float>(jitter.hue));
+        break;
+    }
+  }
+}
+
+void make_grey(const Planes& planes) {
+  for (int64_t i = 0; i < planes.count; ++i) {
+    const float grey = planes.grey(i);
+    planes.red[i] = grey;
+    planes.green[i] = grey;
+    planes.blue[i] = grey;
+  }
+}
+
+// [2 · radius + 1], sum 1.
+std::vector<float> gaussian(double sigma, int64_t radius) {
+  std::vector<double> densities;
+  double sum = 0;
+  for (int64_t x = -radius; x <= radius; ++x) {
+    densities.push_back(std::exp(-0.5 * static_cast<double>(x * x) / (sigma * sigma)));
+    sum += densities.back();
+  }
+  std::vector<float> kernel;
+  for (const double density : densities) kernel.push_back(static_cast<float>(density / sum));
+  return kernel;
+}
+
+// The edge itself is not repeated.
+int64_t mirrored(int64_t place, int64_t size) {
+  if (place < 0) return -place;
+  return place < size ? place : 2 * size - 2 - place;
+}
+
+void blur_plane(const std::vector<float>& kernel, int64_t size, float* plane) {
+  const auto taps = static_cast<int64_t>(kernel.size());
+  const int64_t radius = taps / 2;
+  std::vector<float> padded(static_cast<size_t>(size + 2 * radius));
+  std::vector<float> rows(static_cast<size_t>(size * size));  // after the blur along x
+  for (int64_t y = 0; y < size; ++y) {
+    for (int64_t x = 0; x < size + 2 * radius; ++x)
+      padded[static_cast<size_t>(x)] = plane[y * size + mirrored(x - radius, size)];
+    float* row = rows.data() + y * size;
+    for (int64_t k = 0; k < taps; ++k) {
+      const float weight = kernel[static_cast<size_t>(k)];
+      const float* source = padded.data() + k;
+      for (int64_t x = 0; x < size; ++x) row[x] += weight * source[x];
+    }
+  }
+  for (int64_t y = 0; y < size; ++y) {
+    float* into = plane + y * size;
+    std::fill(into, into + size, 0.0F);
+    for (int64_t k = 0; k < taps; ++k) {
+      const float weight = kernel[static_cast<size_t>(k)];
+      const float* source = rows.data() + mirrored(y + k - radius, size) * size;
+      for (int64_t x = 0; x < size; ++x) into[x] += weight * source[x];
+    }
+  }
+}
+
+void blur(const Planes& planes, int64_t size, double sigma) {
+  const int64_t radius = std::min(static_cast<int64_t>(std::ceil(3 * sigma)), size - 1);
+  const std::vector<float> kernel = gaussian(sigma, radius);
+  for (float* plane : {planes.red, planes.green, planes.blue}) blur_plane(kernel, size, plane);
+}
+
+void solarize(const Planes& planes) {
+  for (float* plane : {planes.red, planes.green, planes.blue})
+    for (int64_t i = 0; i < planes.count; ++i) plane[i] = plane[i] >= 0.5F ? 1 - plane[i] : plane[i];
+}
+
+ColourJitter draw_jitter(const Photometric& colours, Random& random) {
+  ColourJitter jitter;
+  for (uint32_t i = 3; i > 0; --i) std::swap(jitter.order.at(i), jitter.order.at(random.below(i + 1)));
+  const auto factor = [&](double range) { return random.uniform(std::max(0.0, 1 - range), 1 + range); };
+  jitter.brightness = factor(colours.brightness);
+  jitter.contrast = factor(colours.contrast);
+  jitter.saturation = factor(colours.saturation);
+  jitter.hue = random.uniform(-colours.hue, colours.hue);
+  return jitter;
+}
+
+}  // namespace
+
+ColourChange draw_colours(const Photometric& colours, Random& random) {
+  ColourChange change;
+  if (random.uniform() < colours.jitter) change.jitter = draw_jitter(colours, random);
+  change.greyscale = random.uniform() < colours.greyscale;
+  if (random.uniform() < colours.blur) change.blur = random.uniform(colours.blur_sigma[0], colours.blur_sigma[1]);
+  change.solarize = random.uniform() < colours.solarize;
+  return change;
+}
+
+void apply_colours(const ColourChange& change, int64_t size, float* pixels) {
+  if (!change.jitter && !change.greyscale && !change.blur && !change.solarize) return;
+  const int64_t count = size * size;
+  const Planes planes{.red = pixels, .green = pixels + count, .blue = pixels + 2 * count, .count = count};
+  for (int64_t i = 0; i < 3 * count; ++i) pixels[i] = unit(0.5F * pixels[i] + 0.5F);
+  if (change.jitter) apply_jitter(*change.jitter, planes);
+  if (change.greyscale) make_grey(planes);
+  if (change.blur) blur(planes, size, *change.blur);
+  if (change.solarize) solarize(planes);
+  for (int64_t i = 0; i < 3 * count; ++i) pixels[i] = 2 * pixels[i] - 1;
+}
+
+}  // namespace silc
