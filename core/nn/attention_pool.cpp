@@ -4,16 +4,18 @@
 
 namespace silc {
 
-AttentionPool::AttentionPool(int64_t width, int64_t heads, double mlp_ratio)
-    : heads_(heads),
-      latent_(register_parameter("latent", at::empty({1, 1, width}))),
-      q_(register_module("q", torch::nn::Linear(width, width))),
-      kv_(register_module("kv", torch::nn::Linear(width, 2 * width))),
-      proj_(register_module("proj", torch::nn::Linear(width, width))),
-      norm_(register_module("norm", torch::nn::LayerNorm(torch::nn::LayerNormOptions({width})))),
-      mlp_(register_module("mlp", std::make_shared<Mlp>(width, std::llround(static_cast<double>(width) * mlp_ratio)))) {
+AttentionPool::AttentionPool(const TransformerShape& shape)
+    : heads_(shape.heads),
+      latent_(register_parameter("latent", at::empty({1, 1, shape.width}))),
+      q_(register_module("q", torch::nn::Linear(shape.width, shape.width))),
+      kv_(register_module("kv", torch::nn::Linear(shape.width, 2 * shape.width))),
+      proj_(register_module("proj", torch::nn::Linear(shape.width, shape.width))),
+      norm_(register_module("norm", layer_norm(shape.width, shape.norm_eps))),
+      mlp_(register_module(
+          "mlp", std::make_shared<Mlp>(shape.width, std::llround(static_cast<double>(shape.width) * shape.mlp_ratio),
+                                       shape.mlp == MlpKind::swiglu ? MlpKind::gelu : shape.mlp))) {
   const torch::NoGradGuard no_grad;
-  latent_.normal_(0, 1 / std::sqrt(static_cast<double>(width)));
+  latent_.normal_(0, 1 / std::sqrt(static_cast<double>(shape.width)));
 }
 
 at::Tensor AttentionPool::forward(const at::Tensor& tokens) {

@@ -9,7 +9,8 @@ namespace silc {
 // then a residual MLP. Names of parameters as in timm's AttentionPoolLatent.
 class SILC_EXPORT AttentionPool : public torch::nn::Module {
  public:
-  AttentionPool(int64_t width, int64_t heads, double mlp_ratio);
+  // Of the shape's width, heads, MLP and norm_eps; the MLP is never gated.
+  explicit AttentionPool(const TransformerShape& shape);
 
   at::Tensor forward(const at::Tensor& tokens);  // [B, N, D] → [B, D]
 

@@ -19,10 +19,19 @@ constexpr auto kMask = choice_option("mask", "causal", "causal|bidirectional",
 constexpr auto kPooling = choice_option("pooling", "eot", "eot|mean|last",
                                         "eot: the end token, which has the greatest id (CLIP); mean: over all tokens "
                                         "but padding; last: the last position (SigLIP)");
+constexpr auto kMlp = choice_option("mlp", "gelu", "gelu|gelu_tanh|quick_gelu|swiglu",
+                                    "activation of the MLP: gelu_tanh as in SigLIP, quick_gelu as in OpenAI's CLIP; "
+                                    "swiglu: gated");
+constexpr auto kNormEps =
+    number_option("norm_eps", 1e-5, 1e-12, 0.1, "added to the variance in norms: 1e-5 in CLIP, 1e-6 in SigLIP");
 
 TransformerShape shape_of(const Options& options) {
-  return {
-      .width = options[kWidth], .layers = options[kLayers], .heads = options[kHeads], .mlp_ratio = options[kMlpRatio]};
+  return {.width = options[kWidth],
+          .layers = options[kLayers],
+          .heads = options[kHeads],
+          .mlp_ratio = options[kMlpRatio],
+          .mlp = parse_mlp(options[kMlp]),
+          .norm_eps = options[kNormEps]};
 }
 
 class TextTransformer : public TextBackbone {
@@ -38,7 +47,7 @@ class TextTransformer : public TextBackbone {
     positional_embedding_ = register_parameter(
         "positional_embedding", torch::nn::init::normal_(at::empty({context.context_length, shape_.width}), 0, 0.01));
     transformer_ = register_module("transformer", std::make_shared<Transformer>(shape_));
-    ln_final_ = register_module("ln_final", torch::nn::LayerNorm(torch::nn::LayerNormOptions({shape_.width})));
+    ln_final_ = register_module("ln_final", layer_norm(shape_.width, shape_.norm_eps));
   }
 
   at::Tensor forward(const at::Tensor& tokens) override {
@@ -79,6 +88,7 @@ class TextTransformer : public TextBackbone {
 }  // namespace
 }  // namespace silc
 
-using silc::kHeads, silc::kLayers, silc::kMask, silc::kMlpRatio, silc::kPooling, silc::kWidth;
+using silc::kHeads, silc::kLayers, silc::kMask, silc::kMlp, silc::kMlpRatio, silc::kNormEps, silc::kPooling,
+    silc::kWidth;
 SILC_TEXT_BACKBONE(text_transformer, silc::TextTransformer, 1, "transformer of CLIP's or SigLIP's text tower", kWidth,
-                   kLayers, kHeads, kMlpRatio, kMask, kPooling);
+                   kLayers, kHeads, kMlpRatio, kMask, kPooling, kMlp, kNormEps);

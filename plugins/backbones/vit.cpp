@@ -4,9 +4,10 @@
 
 #include <bit>
 #include <cmath>
-#include <map>
+#include <optional>
 
 #include "nn/attention_pool.h"
+#include "nn/patch_grid.h"
 #include "nn/precision.h"
 #include "nn/transformer.h"
 #include "silc/backbone.h"
@@ -28,13 +29,41 @@ constexpr auto kPooling = choice_option("pooling", "cls", "cls|mean|map",
                                         "cls: class token (CLIP); mean: of the patch tokens, without a class token; "
                                         "map: attention pooling with an MLP (SigLIP)");
 constexpr auto kPreNorm = boolean_option("pre_norm", true, "a norm before the first block, as CLIP's ln_pre");
+constexpr auto kPositions =
+    choice_option("positions", "learned", "learned|rotary|both",
+                  "position embeddings: learned ones added to the tokens (ViT); rotary: queries "
+                  "and keys turned by row and column; both (EVA-02)");
+constexpr auto kRotaryGrid = integer_option("rotary_grid", 0, 0, 4096,
+                                            "side of the grid whose patches are one rotary step apart, to which other "
+                                            "grids are stretched; 0: image_size / patch");
+constexpr auto kRegisters = integer_option("registers", 0, 0, 256,
+                                           "tokens beside the patches that nothing reads at the end, as in DINOv2 with "
+                                           "registers (Darcet 2024)");
+constexpr auto kMlp = choice_option("mlp", "gelu", "gelu|gelu_tanh|quick_gelu|swiglu",
+                                    "activation of the MLP: gelu_tanh as in SigLIP, quick_gelu as in OpenAI's CLIP; "
+                                    "swiglu: gated, as in EVA-02");
+constexpr auto kLayerScale = number_option("layer_scale", 0, 0, 10,
+                                           "initial value of learned gains on what each block adds (LayerScale); 0: "
+                                           "without them");
+constexpr auto kQkNorm = boolean_option("qk_norm", false, "norms of each head's queries and keys");
+constexpr auto kSubNorm = choice_option("sub_norm", "none", "none|mlp|all",
+                                        "mlp: a norm before the last layer of the MLP (EVA-02); all: and one before "
+                                        "attention's last layer (EVA-02-CLIP)");
+constexpr auto kNormEps = number_option("norm_eps", 1e-5, 1e-12, 0.1,
+                                        "added to the variance in norms: 1e-5 in CLIP, 1e-6 in SigLIP, DINOv2, EVA-02");
 
 TransformerShape shape_of(const Options& options) {
-  return {
-      .width = options[kWidth], .layers = options[kLayers], .heads = options[kHeads], .mlp_ratio = options[kMlpRatio]};
+  return {.width = options[kWidth],
+          .layers = options[kLayers],
+          .heads = options[kHeads],
+          .mlp_ratio = options[kMlpRatio],
+          .mlp = parse_mlp(options[kMlp]),
+          .layer_scale = options[kLayerScale],
+          .qk_norm = options[kQkNorm],
+          .attention_norm = options[kSubNorm] == "all",
+          .mlp_norm = options[kSubNorm] != "none",
+          .norm_eps = options[kNormEps]};
 }
-
-torch::nn::LayerNorm layer_norm(int64_t width) { return torch::nn::LayerNorm(torch::nn::LayerNormOptions({width})); }
 
 // Early convolutions (Xiao 2021, appendix A): log2(patch) convolutions with stride 2 whose channels double up to the
 // width, then 1×1. GroupNorm in place of batch norm keeps pictures, and views, independent of each other.
@@ -65,51 +94,51 @@ torch::nn::Sequential conv_stem(int64_t width, int64_t patch) {
   return stem;
 }
 
-// Parameters have open_clip's names where open_clip has them.
+// Tokens are the class token, the registers and the patches, in this order. Parameters have open_clip's names where
+// open_clip has them.
 class Vit : public ImageBackbone {
  public:
   explicit Vit(const ImageBackboneContext& context)
-      : shape_(shape_of(context.options)), patch_(context.options[kPatch]), pooling_(context.options[kPooling]) {
+      : shape_(shape_of(context.options)),
+        patch_(context.options[kPatch]),
+        pooling_(context.options[kPooling]),
+        side_(patches_along(context.image_size, patch_, "vit")),
+        interpolation_(side_) {
     check_shape(shape_, "vit");
-    check_size(context.image_size);
-    grid_ = context.image_size / patch_;
+    const auto& options = context.options;
     const double std = 1 / std::sqrt(static_cast<double>(shape_.width));
-    if (context.options[kStem] == "conv") {
+    if (options[kStem] == "conv") {
       stem_ = register_module("stem", conv_stem(shape_.width, patch_));
     } else {
       conv1_ = register_module(
           "conv1", torch::nn::Conv2d(torch::nn::Conv2dOptions(3, shape_.width, patch_).stride(patch_).bias(false)));
     }
-    const bool class_token = pooling_ == "cls";
-    if (class_token)
+    const int64_t class_tokens = pooling_ == "cls" ? 1 : 0;
+    if (class_tokens > 0)
       class_embedding_ =
           register_parameter("class_embedding", torch::nn::init::normal_(at::empty({shape_.width}), 0, std));
-    positional_embedding_ = register_parameter(
-        "positional_embedding",
-        torch::nn::init::normal_(at::empty({grid_ * grid_ + (class_token ? 1 : 0), shape_.width}), 0, std));
-    if (context.options[kPreNorm]) ln_pre_ = register_module("ln_pre", layer_norm(shape_.width));
+    if (options[kPositions] != "rotary")
+      positional_embedding_ =
+          register_parameter("positional_embedding",
+                             torch::nn::init::normal_(at::empty({side_ * side_ + class_tokens, shape_.width}), 0, std));
+    if (options[kRegisters] > 0)
+      register_tokens_ = register_parameter(
+          "register_tokens", torch::nn::init::normal_(at::empty({options[kRegisters], shape_.width}), 0, std));
+    prefix_ = class_tokens + options[kRegisters];
+    if (options[kPositions] != "learned") rotary_ = rotary_grid(options[kRotaryGrid]);
+    if (options[kPreNorm]) ln_pre_ = register_module("ln_pre", layer_norm(shape_.width, shape_.norm_eps));
     transformer_ = register_module("transformer", std::make_shared<Transformer>(shape_));
-    ln_post_ = register_module("ln_post", layer_norm(shape_.width));
-    if (pooling_ == "map")
-      attn_pool_ =
-          register_module("attn_pool", std::make_shared<AttentionPool>(shape_.width, shape_.heads, shape_.mlp_ratio));
+    ln_post_ = register_module("ln_post", layer_norm(shape_.width, shape_.norm_eps));
+    if (pooling_ == "map") attn_pool_ = register_module("attn_pool", std::make_shared<AttentionPool>(shape_));
   }
 
-  ImageFeatures forward(const at::Tensor& images) override {
-    check_size(images.size(2));
-    check_size(images.size(3));
-    const auto height = images.size(2) / patch_, width = images.size(3) / patch_;
-    auto x = stem_ ? convolved(images) : projected(images, height, width);  // [B, N, D]
-    x = x + patch_positions(height, width).to(x.scalar_type());
-    if (class_embedding_.defined()) {
-      const auto token = (class_embedding_ + positional_embedding_[0]).to(x.scalar_type());
-      x = at::cat({token.expand({x.size(0), 1, -1}), x}, 1);  // [B, 1 + N, D]
-    }
-    if (ln_pre_) x = ln_pre_->forward(x);
-    x = ln_post_->forward(transformer_->forward(x, /*causal=*/false));
-    if (pooling_ == "cls") return {x.select(1, 0), x.slice(1, 1), height, width};
-    if (pooling_ == "map") return {attn_pool_->forward(x), x, height, width};
-    return {x.mean(1), x, height, width};
+  ImageFeatures forward(const at::Tensor& images) override { return encode(embed(images)); }
+
+  ImageFeatures forward_masked(const at::Tensor& images, const at::Tensor& mask,
+                               const at::Tensor& mask_token) override {
+    auto patches = embed(images);
+    patches.tokens = mask_patches(patches.tokens, mask, mask_token);
+    return encode(patches);
   }
 
   at::Tensor localize(const ImageFeatures& features) override {
@@ -119,66 +148,91 @@ class Vit : public ImageBackbone {
   [[nodiscard]] int64_t width() const override { return shape_.width; }
 
  private:
-  void check_size(int64_t pixels) const {
-    if (pixels % patch_ != 0 || pixels == 0)
+  struct Patches {
+    at::Tensor tokens;  // [B, N, D]
+    int64_t height;
+    int64_t width;
+  };
+
+  [[nodiscard]] std::optional<RotaryGrid> rotary_grid(int64_t reference) const {
+    const auto head = shape_.width / shape_.heads;
+    if (head % 4 != 0)
       throw Error(
-          fmt::format("backbone \"vit\": a view of {0} pixels cannot be cut into patches of {1}; choose image_size "
-                      "and the objective's view sizes as multiples of {1}",
-                      pixels, patch_));
+          fmt::format("backbone \"vit\": rotary positions need width / heads to be a multiple of 4; it is {} / {} = {}",
+                      shape_.width, shape_.heads, head));
+    return RotaryGrid(head, reference == 0 ? side_ : reference, prefix_);
+  }
+
+  Patches embed(const at::Tensor& images) {
+    const auto height = patches_along(images.size(2), patch_, "vit");
+    const auto width = patches_along(images.size(3), patch_, "vit");
+    return {.tokens = stem_ ? convolved(images) : project_patches(images, conv1_->weight),
+            .height = height,
+            .width = width};
+  }
+
+  ImageFeatures encode(const Patches& patches) {
+    const auto height = patches.height, width = patches.width;
+    auto x = patches.tokens;  // [B, N, D]
+    if (positional_embedding_.defined()) x = x + patch_positions(height, width).to(x.scalar_type());
+    if (prefix_ > 0) {
+      const auto before = prefix_tokens().to(x.scalar_type());
+      x = at::cat({before.expand({x.size(0), -1, -1}), x}, 1);  // [B, P + N, D]
+    }
+    if (ln_pre_) x = ln_pre_->forward(x);
+    const auto rotary = rotary_ ? rotary_->angles(height, width, x.device()) : Rotary{};
+    x = ln_post_->forward(transformer_->forward(x, /*causal=*/false, rotary));
+    const auto tokens = x.slice(1, prefix_);
+    if (pooling_ == "cls") return {x.select(1, 0), tokens, height, width};
+    if (pooling_ == "map") return {attn_pool_->forward(tokens), tokens, height, width};
+    return {tokens.mean(1), tokens, height, width};
   }
 
   at::Tensor convolved(const at::Tensor& images) {
     return stem_->forward(images.contiguous(at::MemoryFormat::ChannelsLast)).flatten(2).transpose(1, 2);
   }
 
-  // The convolution with stride and kernel of one patch as the matrix product that it is.
-  at::Tensor projected(const at::Tensor& images, int64_t height, int64_t width) {
-    const auto patches = images.to(compute_type(images))
-                             .view({-1, 3, height, patch_, width, patch_})
-                             .permute({0, 2, 4, 1, 3, 5})
-                             .reshape({images.size(0), height * width, -1});  // [B, N, 3·P·P]
-    return at::linear(patches, conv1_->weight.flatten(1));
-  }
-
-  // Position embeddings of another grid than the trained one are interpolated, bicubic as in DINO (Caron 2021) and with
-  // antialiasing as in open_clip's and timm's resampling. Interpolation is linear, so it is kept as a
-  // matrix for each size: its gradient is then a product too, the same to the bit on every run and device.
   at::Tensor patch_positions(int64_t height, int64_t width) {
     const auto trained = positional_embedding_.slice(0, class_embedding_.defined() ? 1 : 0);  // [N, D]
-    if (height == grid_ && width == grid_) return trained;
-    auto& matrix = interpolation_[{height, width}];
-    if (!matrix.defined() || matrix.device() != trained.device()) {
-      const torch::NoGradGuard no_grad;
-      matrix = at::_upsample_bicubic2d_aa(at::eye(grid_ * grid_).view({1, -1, grid_, grid_}), {height, width},
-                                          /*align_corners=*/false)
-                   .flatten(2)
-                   .squeeze(0)
-                   .t()
-                   .to(trained.options());  // [N', N]
+    return interpolation_.resample(trained, height, width);
+  }
+
+  // [1, P, D]. Registers have no position.
+  at::Tensor prefix_tokens() {
+    std::vector<at::Tensor> tokens;
+    if (class_embedding_.defined()) {
+      const auto token =
+          positional_embedding_.defined() ? class_embedding_ + positional_embedding_[0] : class_embedding_;
+      tokens.push_back(token.unsqueeze(0));
     }
-    const NoAutocast guard;
-    return at::matmul(matrix, trained);  // [N', D]
+    if (register_tokens_.defined()) tokens.push_back(register_tokens_);
+    return (tokens.size() == 1 ? tokens[0] : at::cat(tokens)).unsqueeze(0);
   }
 
   TransformerShape shape_;
   int64_t patch_;
   std::string pooling_;
-  int64_t grid_ = 0;  // side of the trained grid of patches
+  int64_t side_;        // of the trained grid of patches
+  int64_t prefix_ = 0;  // P, tokens before the patches
+  GridInterpolation interpolation_;
+  std::optional<RotaryGrid> rotary_;
   torch::nn::Sequential stem_{nullptr};
   torch::nn::Conv2d conv1_{nullptr};  // [D, 3, P, P]
   at::Tensor class_embedding_;        // [D]
   at::Tensor positional_embedding_;   // [N, D], with the class token [1 + N, D]
+  at::Tensor register_tokens_;        // [R, D]
   torch::nn::LayerNorm ln_pre_{nullptr};
   std::shared_ptr<Transformer> transformer_;
   torch::nn::LayerNorm ln_post_{nullptr};
   std::shared_ptr<AttentionPool> attn_pool_;
-  std::map<std::pair<int64_t, int64_t>, at::Tensor> interpolation_;  // by height and width of the grid
 };
 
 }  // namespace
 }  // namespace silc
 
-using silc::kHeads, silc::kLayers, silc::kMlpRatio, silc::kPatch, silc::kPooling, silc::kPreNorm, silc::kStem,
-    silc::kWidth;
+using silc::kHeads, silc::kLayers, silc::kLayerScale, silc::kMlp, silc::kMlpRatio, silc::kNormEps, silc::kPatch,
+    silc::kPooling, silc::kPositions, silc::kPreNorm, silc::kQkNorm, silc::kRegisters, silc::kRotaryGrid, silc::kStem,
+    silc::kSubNorm, silc::kWidth;
 SILC_IMAGE_BACKBONE(vit, silc::Vit, 1, "vision transformer with patch or convolutional stem", kWidth, kLayers, kHeads,
-                    kMlpRatio, kPatch, kStem, kPooling, kPreNorm);
+                    kMlpRatio, kPatch, kStem, kPooling, kPreNorm, kPositions, kRotaryGrid, kRegisters, kMlp,
+                    kLayerScale, kQkNorm, kSubNorm, kNormEps);

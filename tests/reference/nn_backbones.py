@@ -9,32 +9,12 @@ import timm.models.vision_transformer
 import torch
 import torch.nn.functional as F
 from open_clip.transformer import TextTransformer, VisionTransformer
+from nn_common import record
 from torch import nn
 
 torch.manual_seed(2)
 
 WIDTH, LAYERS, HEADS, PATCH, SIZE = 8, 2, 2, 4, 16
-
-
-def record(tensors, prefix, module, rename, inputs, outputs):
-    """Weights, outputs and the gradients of a sum of the outputs with fixed random weights."""
-    value = 0
-    for name, output in outputs.items():
-        weight = torch.randn_like(output)
-        tensors[f"{prefix}.out.{name}"] = output
-        tensors[f"{prefix}.seed.{name}"] = weight
-        value = value + (output * weight).sum()
-    module.zero_grad()
-    value.backward()
-    for name, parameter in module.named_parameters():
-        new = rename(name)
-        if new is None or parameter.grad is None:
-            continue
-        shape = [-1, parameter.shape[-1]] if new == "positional_embedding" else parameter.shape
-        tensors[f"{prefix}.weight.{new}"] = parameter.reshape(shape)
-        tensors[f"{prefix}.grad.{new}"] = parameter.grad.reshape(shape)
-    for name, tensor in inputs.items():
-        tensors[f"{prefix}.in.{name}"] = tensor
 
 
 def clip_image(tensors):

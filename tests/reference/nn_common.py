@@ -47,6 +47,27 @@ def perturb(module):
             parameter.add_(0.05 * torch.randn_like(parameter))
 
 
+def record(tensors, prefix, module, rename, inputs, outputs):
+    """Weights, outputs and the gradients of a sum of the outputs with fixed random weights."""
+    value = 0
+    for name, output in outputs.items():
+        weight = torch.randn_like(output)
+        tensors[f"{prefix}.out.{name}"] = output
+        tensors[f"{prefix}.seed.{name}"] = weight
+        value = value + (output * weight).sum()
+    module.zero_grad()
+    value.backward()
+    for name, parameter in module.named_parameters():
+        new = rename(name)
+        if new is None or parameter.grad is None:
+            continue
+        shape = [-1, parameter.shape[-1]] if new == "positional_embedding" else parameter.shape
+        tensors[f"{prefix}.weight.{new}"] = parameter.reshape(shape)
+        tensors[f"{prefix}.grad.{new}"] = parameter.grad.reshape(shape)
+    for name, tensor in inputs.items():
+        tensors[f"{prefix}.in.{name}"] = tensor
+
+
 def save(name, tensors):
     DATA.mkdir(exist_ok=True)
     tensors = {key: value.detach().clone().contiguous() for key, value in tensors.items()}
