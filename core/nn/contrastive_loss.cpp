@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "nn/contrastive_tiles.h"
 #include "nn/precision.h"
 #include "silc/error.h"
 
@@ -9,6 +10,8 @@ namespace silc {
 
 at::Tensor clip_loss(const at::Tensor& image, const at::Tensor& text, const at::Tensor& scale) {
   const NoAutocast guard;
+  if (image.size(0) > kContrastiveTile)
+    return tiled_clip_loss(full_precision(image), full_precision(text), scale, kContrastiveTile);
   const auto logits = at::matmul(full_precision(image) * scale, full_precision(text).t());  // [B, B]
   // CE(S, diagonal) of row i is logsumexp(S_i) − S_ii, and both directions share S_ii.
   const auto image_to_text = at::logsumexp(logits, {1});  // [B]
@@ -19,6 +22,8 @@ at::Tensor clip_loss(const at::Tensor& image, const at::Tensor& text, const at::
 at::Tensor sigmoid_loss(const at::Tensor& image, const at::Tensor& text, const at::Tensor& scale,
                         const at::Tensor& bias) {
   const NoAutocast guard;
+  if (image.size(0) > kContrastiveTile)
+    return tiled_sigmoid_loss(full_precision(image), full_precision(text), scale, bias, kContrastiveTile);
   const auto logits = at::matmul(full_precision(image) * scale, full_precision(text).t()) + bias;  // [B, B]
   // −log σ(S) = softplus(−S) = softplus(S) − S: softplus(S) everywhere, and S taken off on the diagonal.
   const auto batch = static_cast<double>(image.size(0));
@@ -46,16 +51,16 @@ void ClipLoss::clamp() {
   logit_scale_.clamp_max_(std::log(100.0));
 }
 
-SigmoidLoss::SigmoidLoss()
-    : ContrastiveLoss(10), logit_bias_(register_parameter("logit_bias", at::scalar_tensor(-10.0))) {}
+SigmoidLoss::SigmoidLoss(double initial_bias)
+    : ContrastiveLoss(10), logit_bias_(register_parameter("logit_bias", at::scalar_tensor(initial_bias))) {}
 
 at::Tensor SigmoidLoss::forward(const at::Tensor& image, const at::Tensor& text) {
   return sigmoid_loss(image, text, logit_scale_.exp(), logit_bias_);
 }
 
-std::shared_ptr<ContrastiveLoss> make_contrastive_loss(const std::string& name) {
+std::shared_ptr<ContrastiveLoss> make_contrastive_loss(const std::string& name, double initial_bias) {
   if (name == "clip") return std::make_shared<ClipLoss>();
-  if (name == "siglip") return std::make_shared<SigmoidLoss>();
+  if (name == "siglip") return std::make_shared<SigmoidLoss>(initial_bias);
   throw Error("there is no contrastive loss \"" + name + "\"; choose \"clip\" or \"siglip\"");
 }
 

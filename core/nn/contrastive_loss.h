@@ -1,4 +1,5 @@
-// Losses between matched image and text embeddings. All compute in full precision, also under autocast.
+// Losses between matched image and text embeddings. All compute in full precision, also under autocast, and in memory
+// that grows with B, not with B²: above a tile's size in tiles (nn/contrastive_tiles.h).
 #pragma once
 
 #include <torch/nn/module.h>
@@ -49,17 +50,17 @@ class SILC_EXPORT ClipLoss : public ContrastiveLoss {
   void clamp() override;
 };
 
-// logit_scale starts at log 10, logit_bias at −10 (Zhai 2023, section 3.2).
+// logit_scale starts at log 10 (Zhai 2023, section 3.2).
 class SILC_EXPORT SigmoidLoss : public ContrastiveLoss {
  public:
-  SigmoidLoss();
+  explicit SigmoidLoss(double initial_bias = -10);
   at::Tensor forward(const at::Tensor& image, const at::Tensor& text) override;
 
  private:
   at::Tensor logit_bias_;  // scalar
 };
 
-// `name`: "clip" or "siglip".
-SILC_EXPORT std::shared_ptr<ContrastiveLoss> make_contrastive_loss(const std::string& name);
+// `name`: "clip" or "siglip"; the bias is SigLIP's alone.
+SILC_EXPORT std::shared_ptr<ContrastiveLoss> make_contrastive_loss(const std::string& name, double initial_bias = -10);
 
 }  // namespace silc

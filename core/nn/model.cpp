@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "nn/precision.h"
+#include "nn/recompute.h"
 
 namespace silc {
 
@@ -14,17 +15,50 @@ at::Tensor new_projection(int64_t width, int64_t embed_dim) {
   return torch::nn::init::normal_(at::empty({width, embed_dim}), 0, 1 / std::sqrt(static_cast<double>(width)));
 }
 
+// `forward` of an image backbone in chunks of the inputs' rows.
+template <class Forward>
+ImageFeatures features_in_chunks(const Forward& forward, const Tensors& inputs, const Tensors& parameters,
+                                 int64_t chunk) {
+  // Shared with the backward pass, which outlives this call.
+  const auto grid = std::make_shared<ImageFeatures>();
+  const auto outputs = recompute_in_chunks(
+      [forward, grid](const Tensors& rows) {
+        const ImageFeatures features = forward(rows);
+        grid->grid_height = features.grid_height;
+        grid->grid_width = features.grid_width;
+        return Tensors{features.pooled, features.patches};
+      },
+      inputs, parameters, chunk);
+  return {outputs[0], outputs[1], grid->grid_height, grid->grid_width};
+}
+
 }  // namespace
 
 ImageTower::ImageTower(std::shared_ptr<ImageBackbone> backbone, int64_t embed_dim)
     : backbone_(register_module("backbone", std::move(backbone))),
       projection_(register_parameter("projection", new_projection(backbone_->width(), embed_dim))) {}
 
-ImageFeatures ImageTower::forward(const at::Tensor& images) { return backbone_->forward(images); }
+ImageFeatures ImageTower::forward(const at::Tensor& images) {
+  if (!in_chunks(images)) return backbone_->forward(images);
+  return features_in_chunks([backbone = backbone_](const Tensors& rows) { return backbone->forward(rows[0]); },
+                            {images}, backbone_->parameters(), chunk_);
+}
+
+at::Tensor ImageTower::pool(const at::Tensor& images) {
+  if (!in_chunks(images)) return backbone_->forward(images).pooled;
+  return recompute_in_chunks(
+      [backbone = backbone_](const Tensors& rows) { return Tensors{backbone->forward(rows[0]).pooled}; }, {images},
+      backbone_->parameters(), chunk_)[0];
+}
 
 ImageFeatures ImageTower::forward_masked(const at::Tensor& images, const at::Tensor& mask,
                                          const at::Tensor& mask_token) {
-  return backbone_->forward_masked(images, mask, mask_token);
+  if (!in_chunks(images)) return backbone_->forward_masked(images, mask, mask_token);
+  auto parameters = backbone_->parameters();
+  parameters.push_back(mask_token);
+  return features_in_chunks([backbone = backbone_, mask_token](
+                                const Tensors& rows) { return backbone->forward_masked(rows[0], rows[1], mask_token); },
+                            {images, mask}, parameters, chunk_);
 }
 
 at::Tensor ImageTower::embed(const at::Tensor& features) const {
@@ -52,7 +86,12 @@ TextTower::TextTower(std::shared_ptr<TextBackbone> backbone, int64_t embed_dim)
     : backbone_(register_module("backbone", std::move(backbone))),
       projection_(register_parameter("projection", new_projection(backbone_->width(), embed_dim))) {}
 
-at::Tensor TextTower::forward(const at::Tensor& tokens) { return backbone_->forward(tokens); }
+at::Tensor TextTower::forward(const at::Tensor& tokens) {
+  if (chunk_ == 0 || tokens.size(0) <= chunk_) return backbone_->forward(tokens);
+  return recompute_in_chunks(
+      [backbone = backbone_](const Tensors& rows) { return Tensors{backbone->forward(rows[0])}; }, {tokens},
+      backbone_->parameters(), chunk_)[0];
+}
 
 at::Tensor TextTower::embed(const at::Tensor& tokens) { return embed_features(forward(tokens)); }
 

@@ -21,7 +21,7 @@ std::vector<at::Tensor> pooled_features(ImageTower& tower, std::span<const at::T
       images.push_back(sets[i]);
       lengths.push_back(sets[i].size(0));
     }
-    const auto pooled = tower.forward(images.size() == 1 ? images[0] : at::cat(images)).pooled;
+    const auto pooled = tower.pool(images.size() == 1 ? images[0] : at::cat(images));
     const auto parts = pooled.split_with_sizes(lengths);
     for (std::size_t i = 0; i < members.size(); ++i) features[members[i]] = parts[i];
   }

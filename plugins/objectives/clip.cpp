@@ -20,8 +20,8 @@ class Clip : public Objective {
   }
 
   StepResult step(const Batch& batch, const Progress& /*progress*/) override {
-    const auto image = model_->image->embed(model_->image->forward(batch.views.at("image")).pooled);  // [B, E]
-    const auto text = model_->text->embed(batch.tokens);                                              // [B, E]
+    const auto image = model_->image->embed(model_->image->pool(batch.views.at("image")));  // [B, E]
+    const auto text = model_->text->embed(batch.tokens);                                    // [B, E]
     return {.terms = {{"contrastive", loss_->forward(image, text)}}, .metrics = {{"logit_scale", loss_->scale()}}};
   }
 

@@ -7,12 +7,16 @@ namespace {
 
 constexpr auto kArea = pair_option("area", 0.9, 1.0, 0.01, 1.0, "part of the picture's area that the view shows");
 constexpr auto kFlip = boolean_option("flip", false, "mirror the view half of the time");
+constexpr auto kInitialBias = number_option(
+    "initial_bias", -10.0, -100, 100,
+    "logit_bias at the start; -10 suits batches of thousands, -log(batch - 1) makes the first loss that of "
+    "guessing with the right prior");
 
 class Siglip : public Objective {
  public:
   explicit Siglip(const ObjectiveContext& context)
       : area_(context.options[kArea]), flip_(context.options[kFlip]), model_(context.model) {
-    loss_ = register_module("loss", std::make_shared<SigmoidLoss>());
+    loss_ = register_module("loss", std::make_shared<SigmoidLoss>(context.options[kInitialBias]));
   }
 
   [[nodiscard]] std::vector<ViewSpec> views() const override {
@@ -20,8 +24,8 @@ class Siglip : public Objective {
   }
 
   StepResult step(const Batch& batch, const Progress& /*progress*/) override {
-    const auto image = model_->image->embed(model_->image->forward(batch.views.at("image")).pooled);  // [B, E]
-    const auto text = model_->text->embed(batch.tokens);                                              // [B, E]
+    const auto image = model_->image->embed(model_->image->pool(batch.views.at("image")));  // [B, E]
+    const auto text = model_->text->embed(batch.tokens);                                    // [B, E]
     return {.terms = {{"contrastive", loss_->forward(image, text)}}, .metrics = {{"logit_scale", loss_->scale()}}};
   }
 
@@ -37,4 +41,5 @@ class Siglip : public Objective {
 }  // namespace
 }  // namespace silc
 
-SILC_OBJECTIVE(siglip, silc::Siglip, 1, "SigLIP's sigmoid contrastive loss", silc::kArea, silc::kFlip);
+SILC_OBJECTIVE(siglip, silc::Siglip, 1, "SigLIP's sigmoid contrastive loss", silc::kArea, silc::kFlip,
+               silc::kInitialBias);

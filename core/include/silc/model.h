@@ -32,6 +32,9 @@ class SILC_EXPORT ImageTower : public torch::nn::Module {
   // images: [B, 3, H, W] → pooled [B, D], patches [B, N, D].
   ImageFeatures forward(const at::Tensor& images);
 
+  // The pooled features of forward() alone: [B, D]. In chunks, patches are then in memory for one chunk only.
+  at::Tensor pool(const at::Tensor& images);
+
   // ImageBackbone::forward_masked.
   ImageFeatures forward_masked(const at::Tensor& images, const at::Tensor& mask, const at::Tensor& mask_token);
 
@@ -54,13 +57,20 @@ class SILC_EXPORT ImageTower : public torch::nn::Module {
   // Null where there is none.
   [[nodiscard]] const std::shared_ptr<PatchHead>& patch_head() const { return patch_head_; }
 
+  // Pictures that go through the backbone at a time; 0: all of them. The features are the same. In training a chunk is
+  // computed once more in the backward pass, so that its activations alone are in memory (GradCache, nn/recompute.h).
+  void set_chunk(int64_t pictures) { chunk_ = pictures; }
+
   [[nodiscard]] int64_t width() const;  // D
   [[nodiscard]] int64_t embed_dim() const;
 
  private:
+  [[nodiscard]] bool in_chunks(const at::Tensor& rows) const { return chunk_ > 0 && rows.size(0) > chunk_; }
+
   std::shared_ptr<ImageBackbone> backbone_;
   at::Tensor projection_;  // [D, E]
   std::shared_ptr<PatchHead> patch_head_;
+  int64_t chunk_ = 0;
 };
 
 class SILC_EXPORT TextTower : public torch::nn::Module {
@@ -76,12 +86,16 @@ class SILC_EXPORT TextTower : public torch::nn::Module {
   // features: [..., D], as forward() gives them → [..., E], L2-normalised.
   [[nodiscard]] at::Tensor embed_features(const at::Tensor& features) const;
 
+  // As ImageTower::set_chunk, for texts.
+  void set_chunk(int64_t texts) { chunk_ = texts; }
+
   [[nodiscard]] int64_t width() const;  // D
   [[nodiscard]] int64_t embed_dim() const;
 
  private:
   std::shared_ptr<TextBackbone> backbone_;
   at::Tensor projection_;  // [D, E]
+  int64_t chunk_ = 0;
 };
 
 // What is trained and evaluated. The loss's own parameters (logit_scale, heads, prototypes) belong
