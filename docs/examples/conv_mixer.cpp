@@ -4,7 +4,11 @@
 // across the picture by a depthwise convolution (which is added to what comes in), then across channels by a 1×1
 // convolution. There are no position embeddings, so that views of any size go through. The paper's batch norm is a
 // group norm here: a picture's features do not depend on the others of its batch.
-#include <torch/torch.h>
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/container/modulelist.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/normalization.h>
 
 #include <string>
 
