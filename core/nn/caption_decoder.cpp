@@ -1,0 +1,161 @@
+#include "nn/caption_decoder.h"
+
+#include <fmt/format.h>
+#include <torch/nn/init.h>
+
+#include <cmath>
+
+#include "nn/precision.h"
+#include "silc/error.h"
+
+namespace silc {
+
+namespace {
+
+// A layer norm with gains and no biases.
+class GainNorm : public torch::nn::Module {
+ public:
+  explicit GainNorm(int64_t width) : gain_(register_parameter("weight", at::ones({width}))) {}
+  at::Tensor forward(const at::Tensor& x) { return at::layer_norm(x, gain_.sizes(), gain_); }
+
+ private:
+  at::Tensor gain_;
+};
+
+torch::nn::Linear linear_without_bias(int64_t in, int64_t out) {
+  return torch::nn::Linear(torch::nn::LinearOptions(in, out).bias(false));
+}
+
+// As flax's attention, up to its cutting of the normal distribution's tails.
+torch::nn::Linear lecun_linear(int64_t in, int64_t out) {
+  auto linear = linear_without_bias(in, out);
+  torch::nn::init::normal_(linear->weight, 0, 1 / std::sqrt(static_cast<double>(in)));
+  return linear;
+}
+
+torch::nn::Linear xavier_linear(int64_t in, int64_t out) {
+  auto linear = linear_without_bias(in, out);
+  torch::nn::init::xavier_uniform_(linear->weight);
+  return linear;
+}
+
+// Attention from one sequence to another, or to itself.
+class Attention : public torch::nn::Module {
+ public:
+  Attention(int64_t width, int64_t memory_width, int64_t heads)
+      : heads_(heads),
+        query_(register_module("query", lecun_linear(width, width))),
+        key_(register_module("key", lecun_linear(memory_width, width))),
+        value_(register_module("value", lecun_linear(memory_width, width))),
+        out_(register_module("out", lecun_linear(width, width))) {}
+
+  // x: [B, T, width], memory: [B, N, memory_width], mask: [B, 1, T, N] bool, true where attention may go; undefined:
+  // everywhere.
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& memory, const at::Tensor& mask) {
+    const auto split = [&](const at::Tensor& y) {
+      return y.view({y.size(0), y.size(1), heads_, -1}).transpose(1, 2);  // [B, H, T, width/H]
+    };
+    const std::optional<at::Tensor> where = mask.defined() ? std::optional(mask) : std::nullopt;
+    const auto mixed = at::scaled_dot_product_attention(split(query_->forward(x)), split(key_->forward(memory)),
+                                                        split(value_->forward(memory)), where);
+    return out_->forward(mixed.transpose(1, 2).reshape(x.sizes()));
+  }
+
+ private:
+  int64_t heads_;
+  torch::nn::Linear query_{nullptr}, key_{nullptr}, value_{nullptr}, out_{nullptr};
+};
+
+class DecoderBlock : public torch::nn::Module {
+ public:
+  explicit DecoderBlock(const CaptionDecoderShape& shape)
+      : norm_1_(register_module("norm_1", std::make_shared<GainNorm>(shape.width))),
+        self_(register_module("self_attention", std::make_shared<Attention>(shape.width, shape.width, shape.heads))),
+        norm_2_(register_module("norm_2", std::make_shared<GainNorm>(shape.width))),
+        cross_(register_module("cross_attention",
+                               std::make_shared<Attention>(shape.width, shape.image_width, shape.heads))),
+        norm_3_(register_module("norm_3", std::make_shared<GainNorm>(shape.width))) {
+    const auto hidden = std::llround(static_cast<double>(shape.width) * shape.mlp_ratio);
+    fc_1_ = register_module("fc_1", xavier_linear(shape.width, hidden));
+    fc_2_ = register_module("fc_2", xavier_linear(hidden, shape.width));
+  }
+
+  at::Tensor forward(at::Tensor x, const at::Tensor& patches, const at::Tensor& mask) {
+    const auto own = norm_1_->forward(x);
+    x = x + self_->forward(own, own, mask);
+    x = x + cross_->forward(norm_2_->forward(x), patches, {});
+    return x + fc_2_->forward(at::gelu(fc_1_->forward(norm_3_->forward(x)), "tanh"));
+  }
+
+ private:
+  std::shared_ptr<GainNorm> norm_1_;
+  std::shared_ptr<Attention> self_;
+  std::shared_ptr<GainNorm> norm_2_;
+  std::shared_ptr<Attention> cross_;
+  std::shared_ptr<GainNorm> norm_3_;
+  torch::nn::Linear fc_1_{nullptr}, fc_2_{nullptr};
+};
+
+// −log softmax(logits)_target, [M].
+at::Tensor token_losses(const at::Tensor& logits, const at::Tensor& targets) {
+  const NoAutocast guard;
+  return at::cross_entropy_loss(full_precision(logits), targets, {}, at::Reduction::None);
+}
+
+}  // namespace
+
+CaptionDecoder::CaptionDecoder(const CaptionDecoderShape& shape) : shape_(shape) {
+  if (shape.width % shape.heads != 0)
+    throw Error(fmt::format("the caption decoder's width {} is not a multiple of its heads {}; choose a width that is",
+                            shape.width, shape.heads));
+  token_embedding_ =
+      register_module("token_embedding", torch::nn::Embedding(shape.vocabulary_size, shape.width));  // std 1
+  if (shape.parallel > 0)
+    mask_token_ = register_parameter("mask_token", torch::nn::init::normal_(at::empty({shape.width}), 0, 1));
+  positional_embedding_ = register_parameter(
+      "positional_embedding", torch::nn::init::normal_(at::empty({shape.context_length - 1, shape.width}), 0,
+                                                       1 / std::sqrt(static_cast<double>(shape.width))));
+  register_module("blocks", blocks_);
+  for (int64_t i = 0; i < shape.layers; ++i) blocks_->push_back(std::make_shared<DecoderBlock>(shape));
+  norm_ = register_module("norm", torch::nn::LayerNorm(torch::nn::LayerNormOptions({shape.width})));
+  head_ = register_module("head", torch::nn::Linear(shape.width, shape.vocabulary_size));
+  torch::nn::init::zeros_(head_->weight);
+  torch::nn::init::zeros_(head_->bias);
+}
+
+at::Tensor CaptionDecoder::forward(const at::Tensor& patches, const at::Tensor& tokens, Random random) {
+  const auto parallel = at::empty({tokens.size(0)}, at::kBool);
+  auto* choice = parallel.mutable_data_ptr<bool>();
+  for (int64_t b = 0; b < tokens.size(0); ++b) choice[b] = random.uniform() < shape_.parallel;
+  return loss(patches, tokens, parallel.to(tokens.device()));
+}
+
+// Only what is not padding meets the vocabulary, by far the widest of the decoder's layers.
+at::Tensor CaptionDecoder::loss(const at::Tensor& patches, const at::Tensor& tokens, const at::Tensor& parallel) {
+  const auto targets = tokens.slice(1, 1);                                 // [B, T − 1]
+  const auto real = targets.ne(shape_.padding_id);                         // [B, T − 1]
+  const auto weights = real / real.sum(1, /*keepdim=*/true).clamp_min(1);  // [B, T − 1], a caption's add up to 1
+  const auto places = real.flatten().nonzero().squeeze(1);                 // [M]
+  const auto pick = [&](const at::Tensor& x) { return x.flatten(0, 1).index_select(0, places); };
+  const auto x = pick(decode(patches, tokens.slice(1, 0, -1), parallel));  // [M, width]
+  const auto losses = token_losses(head_->forward(norm_->forward(x)), pick(targets));
+  return (losses * pick(weights)).sum() / static_cast<double>(tokens.size(0));
+}
+
+at::Tensor CaptionDecoder::logits(const at::Tensor& patches, const at::Tensor& tokens, const at::Tensor& parallel) {
+  return head_->forward(norm_->forward(decode(patches, tokens.slice(1, 0, -1), parallel)));
+}
+
+at::Tensor CaptionDecoder::decode(const at::Tensor& patches, const at::Tensor& inputs, const at::Tensor& parallel) {
+  const auto length = inputs.size(1);
+  auto x = token_embedding_->forward(inputs);  // [B, T − 1, width]
+  if (mask_token_.defined()) x = at::where(parallel.view({-1, 1, 1}), mask_token_, x);
+  x = x + positional_embedding_.slice(0, 0, length);
+  x = x.to(compute_type(x));
+  const auto before = at::ones({length, length}, inputs.options().dtype(at::kBool)).tril();
+  const auto mask = before.logical_or(parallel.view({-1, 1, 1})).unsqueeze(1);  // [B, 1, T − 1, T − 1]
+  for (const auto& block : *blocks_) x = block->as<DecoderBlock>()->forward(x, patches, mask);
+  return x;
+}
+
+}  // namespace silc

@@ -1,0 +1,63 @@
+// A text decoder that looks at a picture's patch tokens: the captioning loss of Cap, CapPa and CoCa.
+#pragma once
+
+#include <torch/nn/modules/container/modulelist.h>
+#include <torch/nn/modules/embedding.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/modules/normalization.h>
+
+#include <cstdint>
+
+#include "silc/export.h"
+#include "silc/random.h"
+
+namespace silc {
+
+struct CaptionDecoderShape {
+  int64_t vocabulary_size = 0;
+  int64_t context_length = 0;  // T
+  int64_t padding_id = 0;
+  int64_t image_width = 0;  // D, of the patch tokens
+  int64_t width = 0;        // of the decoder
+  int64_t layers = 6;
+  int64_t heads = 0;
+  double mlp_ratio = 4;
+  double parallel = 0;  // fraction of captions that are predicted in parallel
+};
+
+// The decoder of CapPa (Tschannen 2023; big_vision, models/proj/cappa/cappa.py): pre-norm blocks of self-attention,
+// cross-attention to the patch tokens and an MLP, without biases; learned positions; a last norm and a linear layer to
+// the vocabulary, both with bias, the latter starting from zero. A caption is predicted either token by token, each
+// from those before it (Cap), or in parallel: all inputs are one learned mask token and see each other, so that every
+// token must be read from the picture (CapPa, section 3).
+//
+// Captions begin with a start token; what is predicted is tokens[:, 1:], the end token included and padding left out.
+class SILC_EXPORT CaptionDecoder : public torch::nn::Module {
+ public:
+  // Throws silc::Error where `heads` does not divide `width`.
+  explicit CaptionDecoder(const CaptionDecoderShape& shape);
+
+  // The mean over captions of the mean over a caption's tokens of −log p(token). patches: [B, N, D], tokens: [B, T].
+  // `random` decides which captions are predicted in parallel: give the step's, Progress::random().
+  at::Tensor forward(const at::Tensor& patches, const at::Tensor& tokens, Random random);
+
+  // The same for a choice of one's own: parallel, [B] bool.
+  at::Tensor loss(const at::Tensor& patches, const at::Tensor& tokens, const at::Tensor& parallel);
+
+  // Scores of the vocabulary for tokens[:, 1:] → [B, T − 1, V].
+  at::Tensor logits(const at::Tensor& patches, const at::Tensor& tokens, const at::Tensor& parallel);
+
+ private:
+  // The decoder's last tokens, before the norm: [B, T − 1, width].
+  at::Tensor decode(const at::Tensor& patches, const at::Tensor& inputs, const at::Tensor& parallel);
+
+  CaptionDecoderShape shape_;
+  torch::nn::Embedding token_embedding_{nullptr};
+  at::Tensor mask_token_;            // [width]; undefined where no caption is predicted in parallel
+  at::Tensor positional_embedding_;  // [T − 1, width]
+  torch::nn::ModuleList blocks_;
+  torch::nn::LayerNorm norm_{nullptr};
+  torch::nn::Linear head_{nullptr};
+};
+
+}  // namespace silc
