@@ -4,10 +4,13 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
 
+#include "engine/assembly.h"
+#include "engine/conformance/conformance.h"
 #include "engine/environment.h"
 #include "engine/fingerprint.h"
 #include "engine/measure.h"
@@ -41,6 +44,28 @@ void limit_spinning(char** argv) {
   execv("/proc/self/exe", argv);  // returns only if it fails: then on with spinning threads
 }
 
+struct CheckRequest {
+  std::filesystem::path library;
+  std::string kind;
+  std::string name;
+  std::string options = "{}";
+  int64_t threads = 0;
+};
+
+int check(const CheckRequest& request) {
+  const std::vector<silc::PluginInfo> plugins = silc::read_plugins(request.library);
+  const auto plugin = std::find_if(plugins.begin(), plugins.end(), [&](const silc::PluginInfo& each) {
+    return each.name == request.name && silc::kind_name(each.kind) == request.kind;
+  });
+  if (plugin == plugins.end())
+    throw silc::Error(request.library.string() + " holds no " + request.kind + " \"" + request.name + "\"");
+  const auto options = nlohmann::json::parse(request.options, nullptr, /*allow_exceptions=*/false);
+  if (!options.is_object()) throw silc::Error("--options takes a JSON object, not " + request.options);
+  silc::prepare_torch(request.threads, at::kCPU);
+  silc::conformance::check_plugin(*plugin, options, print);
+  return 0;
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Trains and evaluates one cell; started by silc.", "silc-engine");
   app.set_version_flag("--version", SILC_VERSION);
@@ -62,18 +87,26 @@ int run(int argc, char** argv) {
   measure_command->add_option("--threads", threads, "threads of LibTorch")->check(CLI::NonNegativeNumber);
   CLI::App* fingerprint_command = add("fingerprint", "fingerprints of the data sources on standard input");
   CLI::App* about_command = add("about", "versions and devices");
+  CheckRequest checked;
+  CLI::App* check_command = app.add_subcommand("check", "check that a plugin keeps the promises of its interface");
+  check_command->add_option("--library", checked.library, "its library")->required();
+  check_command->add_option("--kind", checked.kind, "objective, image backbone, …")->required();
+  check_command->add_option("--name", checked.name, "its name")->required();
+  check_command->add_option("--options", checked.options, "values of options, a JSON object");
+  check_command->add_option("--threads", checked.threads, "threads of LibTorch")->check(CLI::NonNegativeNumber);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
 
-  if (run_command->parsed() || measure_command->parsed()) limit_spinning(argv);
+  if (run_command->parsed() || measure_command->parsed() || check_command->parsed()) limit_spinning(argv);
   if (run_command->parsed()) return silc::run_cell({.folder = folder, .threads = threads, .plugin_path = plugin_path});
   if (measure_command->parsed()) print(silc::measure({.cell = cell, .threads = threads, .plugin_path = plugin_path}));
   if (fingerprint_command->parsed())
     print(silc::fingerprints(parse_input(), silc::Catalogue::scan(silc::plugin_folders(plugin_path))));
   if (about_command->parsed()) print(silc::describe_engine());
+  if (check_command->parsed()) return check(checked);
   return 0;
 }
 

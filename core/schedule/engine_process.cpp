@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "files/run_folder.h"
@@ -127,12 +129,14 @@ std::optional<ProcessEnd> wait_for(pid_t pid, int flags) {
   return end;
 }
 
-std::string content_of(const Descriptor& file) {
+// From `offset` on. Its position stays where it is: it is shared with the process that writes.
+std::string content_of(const Descriptor& file, size_t offset = 0) {
   std::string content;
   char buffer[1 << 16];
-  lseek(file.get(), 0, SEEK_SET);
-  for (ssize_t got = 0; (got = read(file.get(), buffer, sizeof(buffer))) > 0;)
+  for (ssize_t got = 0; (got = pread(file.get(), buffer, sizeof(buffer), static_cast<off_t>(offset))) > 0;) {
     content.append(buffer, static_cast<size_t>(got));
+    offset += static_cast<size_t>(got);
+  }
   return content;
 }
 
@@ -200,11 +204,12 @@ void EngineProcess::send(int signal) const {
   if (pid_ > 0) kill(pid_, signal);
 }
 
-nlohmann::json ask_engine(const Engine& engine, const std::vector<std::string>& arguments, std::string_view input) {
+EngineAnswer run_engine(const Engine& engine, const std::vector<std::string>& arguments, std::string_view input,
+                        const std::function<void(std::string_view)>& follow, double patience) {
   // Files in memory and not pipes: neither side can block the other.
   const Descriptor question(memory_file("input"));
-  const Descriptor answer(memory_file("output"));
-  const Descriptor complaint(memory_file("errors"));
+  const Descriptor output(memory_file("output"));
+  const Descriptor errors(memory_file("errors"));
   for (std::string_view rest = input; !rest.empty();) {
     const ssize_t written = write(question.get(), rest.data(), rest.size());
     if (written <= 0) throw_system_error("writing to memory");
@@ -215,13 +220,38 @@ nlohmann::json ask_engine(const Engine& engine, const std::vector<std::string>& 
   Spawn spawn;
   spawn.arguments = command_line(engine, arguments);
   spawn.input = question.get();
-  spawn.output = answer.get();
-  spawn.errors = complaint.get();
-  const ProcessEnd end = *wait_for(start(spawn), 0);
+  spawn.output = output.get();
+  spawn.errors = errors.get();
+  const pid_t child = start(spawn);
+  EngineAnswer answer;
+  if (follow || patience > 0) {
+    constexpr double kLook = 0.05;  // seconds
+    double quiet = 0;
+    std::optional<ProcessEnd> end;
+    while (!end) {
+      end = wait_for(child, WNOHANG);
+      const size_t before = answer.output.size();
+      answer.output += content_of(output, before);
+      if (follow && answer.output.size() > before) follow(std::string_view(answer.output).substr(before));
+      if (end) break;
+      quiet = answer.output.size() > before ? 0 : quiet + kLook;
+      if (patience > 0 && quiet >= patience && !std::exchange(answer.gave_up, true)) kill(child, SIGKILL);
+      std::this_thread::sleep_for(std::chrono::duration<double>(kLook));
+    }
+    answer.end = *end;
+  } else {
+    answer.end = *wait_for(child, 0);
+    answer.output = content_of(output);
+  }
+  answer.errors = content_of(errors);
+  return answer;
+}
 
+nlohmann::json ask_engine(const Engine& engine, const std::vector<std::string>& arguments, std::string_view input) {
+  const EngineAnswer answer = run_engine(engine, arguments, input);
   const std::string what = "silc-engine " + (arguments.empty() ? std::string() : arguments.front());
-  if (end.signal != 0 || end.exit_code != 0) {
-    std::string words = content_of(complaint);
+  if (const ProcessEnd& end = answer.end; end.signal != 0 || end.exit_code != 0) {
+    std::string words = answer.errors;
     while (!words.empty() && words.back() == '\n') words.pop_back();
     if (words.rfind("silc-engine: ", 0) == 0) words.erase(0, std::strlen("silc-engine: "));
     if (end.signal != 0)
@@ -230,7 +260,7 @@ nlohmann::json ask_engine(const Engine& engine, const std::vector<std::string>& 
       words = fmt::format("{} exited with code {}", what, end.exit_code);
     throw Error(words);
   }
-  auto parsed = nlohmann::json::parse(content_of(answer), nullptr, false);
+  auto parsed = nlohmann::json::parse(answer.output, nullptr, false);
   if (parsed.is_discarded())
     throw Error(what + " (" + engine.program.string() + ") printed something that is not JSON; is it of this version?");
   return parsed;

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -48,6 +49,18 @@ class EngineProcess {
  private:
   pid_t pid_ = -1;
 };
+
+struct EngineAnswer {
+  ProcessEnd end;
+  std::string output;  // on stdout
+  std::string errors;  // on stderr
+  bool gave_up = false;
+};
+
+// Runs the engine to its end with `arguments` and `input` on its standard input, without judging how it ends. `follow`
+// gets its output as it comes, in pieces. `patience`: seconds without output after which it is killed; 0: none.
+EngineAnswer run_engine(const Engine& engine, const std::vector<std::string>& arguments, std::string_view input = {},
+                        const std::function<void(std::string_view)>& follow = {}, double patience = 0);
 
 // Runs the engine to its end with `arguments` (and the plugin paths) and `input` on its standard input, and parses what
 // it prints as JSON. Throws silc::Error with the engine's own words if it fails.

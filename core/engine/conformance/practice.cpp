@@ -1,0 +1,193 @@
+#include "engine/conformance/practice.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "engine/failure.h"
+#include "nn/transformer.h"
+#include "plugin/loader.h"
+#include "silc/random.h"
+
+namespace silc::conformance {
+namespace {
+
+constexpr int64_t kWidth = 48;  // of a picture
+constexpr int64_t kHeight = 40;
+constexpr int64_t kIgnoredRows = 2;
+constexpr int64_t kPatch = 8;
+constexpr int64_t kChannels = 16;  // width of the towers
+constexpr int64_t kEmbedDim = 12;
+constexpr uint64_t kSeed = 1;
+
+const std::vector<std::string> kThings = {"apple", "boat", "cloud", "drum", "engine", "flower", "glove"};
+
+int64_t thing_of(int64_t index, bool left) {
+  const auto count = static_cast<int64_t>(kThings.size());
+  return left ? index % count : (index + 1 + index / count % (count - 1)) % count;
+}
+
+TransformerShape block_shape() {
+  TransformerShape shape;
+  shape.width = kChannels;
+  shape.layers = 1;
+  shape.heads = 2;
+  shape.mlp_ratio = 2;
+  return shape;
+}
+
+class PracticeImageBackbone : public ImageBackbone {
+ public:
+  PracticeImageBackbone() {
+    patches_ = register_module("patches", torch::nn::Linear(3 * kPatch * kPatch, kChannels));
+    constexpr int64_t kGrid = kPracticeImageSize / kPatch;
+    positions_ = register_parameter("positions", 0.1 * at::randn({kGrid, kGrid, kChannels}));
+    block_ = register_module("block", std::make_shared<Transformer>(block_shape()));
+    norm_ = register_module("norm", torch::nn::LayerNorm(torch::nn::LayerNormOptions({kChannels})));
+  }
+
+  ImageFeatures forward(const at::Tensor& images) override { return encode(images, {}, {}); }
+
+  ImageFeatures forward_masked(const at::Tensor& images, const at::Tensor& mask,
+                               const at::Tensor& mask_token) override {
+    return encode(images, mask, mask_token);
+  }
+
+  [[nodiscard]] int64_t width() const override { return kChannels; }
+
+ private:
+  ImageFeatures encode(const at::Tensor& images, const at::Tensor& mask, const at::Tensor& mask_token) {
+    const int64_t height = images.size(2) / kPatch;
+    const int64_t width = images.size(3) / kPatch;
+    const at::Tensor pixels = images.view({-1, 3, height, kPatch, width, kPatch})
+                                  .permute({0, 2, 4, 1, 3, 5})
+                                  .reshape({images.size(0), height * width, -1});  // [B, N, 3·P·P]
+    at::Tensor x = patches_->forward(pixels);                                      // [B, N, D]
+    if (mask.defined()) x = at::where(mask.unsqueeze(2), mask_token.to(x.scalar_type()), x);
+    x = x + positions_.slice(0, 0, height).slice(1, 0, width).reshape({1, height * width, kChannels});
+    x = norm_->forward(block_->forward(x, /*causal=*/false));
+    return {.pooled = x.mean(1), .patches = x, .grid_height = height, .grid_width = width};
+  }
+
+  torch::nn::Linear patches_{nullptr};
+  at::Tensor positions_;  // [h, w, D]
+  std::shared_ptr<Transformer> block_;
+  torch::nn::LayerNorm norm_{nullptr};
+};
+
+class PracticeTextBackbone : public TextBackbone {
+ public:
+  PracticeTextBackbone() {
+    words_ = register_module("words", torch::nn::Embedding(PracticeTokenizer().vocabulary_size(), kChannels));
+    positions_ = register_parameter("positions", 0.1 * at::randn({kPracticeContext, kChannels}));
+    block_ = register_module("block", std::make_shared<Transformer>(block_shape()));
+    norm_ = register_module("norm", torch::nn::LayerNorm(torch::nn::LayerNormOptions({kChannels})));
+  }
+
+  at::Tensor forward(const at::Tensor& tokens) override {
+    const at::Tensor x = words_->forward(tokens) + positions_.slice(0, 0, tokens.size(1));  // [B, T, D]
+    const at::Tensor end = tokens.argmax(1) + at::arange(0, tokens.numel(), tokens.size(1), tokens.options());
+    return norm_->forward(block_->forward(x, /*causal=*/true)).flatten(0, 1).index_select(0, end);
+  }
+
+  [[nodiscard]] int64_t width() const override { return kChannels; }
+
+ private:
+  torch::nn::Embedding words_{nullptr};
+  at::Tensor positions_;  // [T, D]
+  std::shared_ptr<Transformer> block_;
+  torch::nn::LayerNorm norm_{nullptr};
+};
+
+}  // namespace
+
+Sample PracticeDataset::sample(int64_t index) const {
+  if (index < 0 || index >= size_) throw std::out_of_range("there is no sample " + std::to_string(index));
+  Sample sample;
+  sample.label = thing_of(index, true);
+  const int64_t right = thing_of(index, false);
+  sample.image = {.width = kWidth, .height = kHeight, .rgb = std::vector<uint8_t>(kWidth * kHeight * 3)};
+  sample.mask.resize(kWidth * kHeight);
+  Random random(kSeed, 0, static_cast<uint64_t>(index));
+  for (int64_t y = 0; y < kHeight; ++y)
+    for (int64_t x = 0; x < kWidth; ++x) {
+      const int64_t thing = x < kWidth / 2 ? sample.label : right;
+      const auto at = static_cast<std::size_t>(y * kWidth + x);
+      sample.mask[at] = y < kIgnoredRows ? kIgnoreLabel : static_cast<uint8_t>(thing);
+      for (std::size_t c = 0; c < 3; ++c)
+        sample.image.rgb[at * 3 + c] = static_cast<uint8_t>(
+            (thing * 37 + static_cast<int64_t>(c) * 61 * (thing % 3) + y) % 192 + random.below(64));
+    }
+  sample.boxes = {{0, 0, kWidth / 2, kHeight, sample.label}, {kWidth / 2, 0, kWidth, kHeight, right}};
+  const std::string& first = kThings[static_cast<std::size_t>(sample.label)];
+  const std::string& second = kThings[static_cast<std::size_t>(right)];
+  const std::string number = std::to_string(index);
+  sample.captions = {"picture " + number + ": a " + first + " beside a " + second,
+                     "a " + first + " and a " + second + ", number " + number,
+                     number + " shows a " + second + " to the right of a " + first};
+  return sample;
+}
+
+std::vector<std::string> PracticeDataset::classes() const { return kThings; }
+
+std::vector<int64_t> PracticeTokenizer::encode(std::string_view text, int64_t length) const {
+  const int64_t end = vocabulary_size() - 1;
+  std::vector<int64_t> ids = {1};
+  std::istringstream words{std::string(text)};
+  for (std::string word; words >> word && static_cast<int64_t>(ids.size()) < length - 1;) {
+    uint64_t hash = 0;
+    for (const char c : word) hash = hash * 131 + static_cast<unsigned char>(c);
+    ids.push_back(2 + static_cast<int64_t>(hash % static_cast<uint64_t>(end - 2)));
+  }
+  ids.push_back(end);
+  ids.resize(static_cast<std::size_t>(length), 0);
+  return ids;
+}
+
+std::shared_ptr<ImageTower> practice_image_tower() {
+  return std::make_shared<ImageTower>(std::make_shared<PracticeImageBackbone>(), kEmbedDim);
+}
+
+std::shared_ptr<DualEncoder> practice_model() {
+  auto image = practice_image_tower();
+  auto text = std::make_shared<TextTower>(std::make_shared<PracticeTextBackbone>(), kEmbedDim);
+  return std::make_shared<DualEncoder>(std::move(image), std::move(text));
+}
+
+ResolvedCell practice_cell(const PluginInfo& objective, const Options& options, int64_t batch) {
+  constexpr double kUpdates = 1000;
+  ResolvedCell cell;
+  cell.experiment = "check";
+  cell.row = objective.name;
+  cell.seed = kSeed;
+  cell.budget = {.unit = BudgetUnit::examples, .amount = kUpdates * static_cast<double>(batch)};
+  cell.train.dataset.name = "practice";
+  cell.text.tokenizer.name = "practice";
+  cell.text.context_length = kPracticeContext;
+  cell.image.image_size = kPracticeImageSize;
+  cell.embed_dim = kEmbedDim;
+  cell.objective = {
+      .kind = PluginKind::objective, .name = objective.name, .version = objective.version, .options = options};
+  cell.optimizer.batch = batch;
+  return cell;
+}
+
+Assembly practice_assembly(const ResolvedCell& cell, const PluginInfo& plugin) {
+  torch::manual_seed(static_cast<uint64_t>(cell.seed));
+  Assembly assembly;
+  assembly.dataset = std::make_shared<PracticeDataset>(64);
+  assembly.tokenizer = std::make_shared<PracticeTokenizer>();
+  assembly.model = practice_model();
+  const ObjectiveContext context{.options = cell.objective.options,
+                                 .model = assembly.model,
+                                 .make_image_tower = practice_image_tower,
+                                 .image_size = cell.image.image_size,
+                                 .context_length = cell.text.context_length,
+                                 .vocabulary_size = assembly.tokenizer->vocabulary_size(),
+                                 .padding_id = assembly.tokenizer->padding_id()};
+  assembly.objective = make_objective(plugin, context);
+  return assembly;
+}
+
+}  // namespace silc::conformance
