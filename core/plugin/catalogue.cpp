@@ -48,26 +48,32 @@ std::string_view stamp_text(const char (&field)[N]) {
   return {field, strnlen(field, N)};
 }
 
+// "silc plugin build focal_clip": `silc plugin build` leaves a library in the folder "build" of its source's.
+std::string rebuild_command(const fs::path& library) {
+  std::error_code ignored;
+  const fs::path build = library.parent_path();
+  const fs::path source = build.filename() == "build" ? build.parent_path() : fs::path();
+  if (!source.empty() && fs::exists(source / "CMakeLists.txt", ignored))
+    return fmt::format("silc plugin build {}", source.string());
+  return "silc plugin build DIR, DIR being the folder of its source";
+}
+
 void check_stamp(const fs::path& library, const PluginStamp& stamp) {
   constexpr PluginStamp kOurs = current_stamp();
-  const std::string name = library.string();
+  const auto refuse = [&](const std::string& built, const std::string& ours, std::string_view means = "") {
+    throw Error(fmt::format("{} was built {}, this silc {}: rebuild it{} with {}", library.string(), built, ours, means,
+                            rebuild_command(library)));
+  };
   if (stamp.abi != kOurs.abi)
-    throw Error(
-        fmt::format("{} was built with silc plugin ABI {}, this silc has {}: rebuild it with this silc's headers", name,
-                    stamp.abi, kOurs.abi));
+    refuse(fmt::format("with silc plugin ABI {}", stamp.abi), fmt::format("has {}", kOurs.abi));
   if (stamp_text(stamp.torch) != stamp_text(kOurs.torch))
-    throw Error(fmt::format("{} was built against LibTorch {}, this silc uses {}: rebuild it with LibTorch {}", name,
-                            stamp_text(stamp.torch), stamp_text(kOurs.torch), stamp_text(kOurs.torch)));
+    refuse(fmt::format("against LibTorch {}", stamp_text(stamp.torch)),
+           fmt::format("uses {}", stamp_text(kOurs.torch)));
   if (stamp.cxx11_abi != kOurs.cxx11_abi)
-    throw Error(
-        fmt::format("{} was built with _GLIBCXX_USE_CXX11_ABI={}, this silc with {}: rebuild it with "
-                    "-D_GLIBCXX_USE_CXX11_ABI={}",
-                    name, stamp.cxx11_abi, kOurs.cxx11_abi, kOurs.cxx11_abi));
+    refuse(fmt::format("with _GLIBCXX_USE_CXX11_ABI={}", stamp.cxx11_abi), fmt::format("with {}", kOurs.cxx11_abi));
   if (stamp_text(stamp.compiler) != stamp_text(kOurs.compiler))
-    throw Error(
-        fmt::format("{} was built with compiler ABI \"{}\", this silc with \"{}\": rebuild it with the compiler "
-                    "that built silc",
-                    name, stamp_text(stamp.compiler), stamp_text(kOurs.compiler)));
+    refuse(fmt::format("with compiler ABI \"{}\"", stamp_text(stamp.compiler)),
+           fmt::format("with \"{}\"", stamp_text(kOurs.compiler)), " by silc's compiler (CXX)");
 }
 
 void check_default(const fs::path& library, const OptionRecord& option) {

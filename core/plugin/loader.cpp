@@ -1,6 +1,7 @@
 #include "plugin/loader.h"
 
 #include <c10/util/Exception.h>
+#include <dlfcn.h>
 
 #include <algorithm>
 #include <boost/dll/shared_library.hpp>
@@ -35,9 +36,12 @@ boost::dll::shared_library& loaded_library(const PluginInfo& plugin) {
   std::error_code error;
   boost::dll::shared_library library;
   library.load(path, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local, error);
-  if (error)
-    throw Error(plugin.library.string() + " cannot be loaded: " + error.message() +
+  if (error) {
+    // Boost's error code does not say which symbol or library is missing.
+    const char* reason = dlerror();
+    throw Error(plugin.library.string() + " cannot be loaded: " + (reason == nullptr ? error.message() : reason) +
                 "; rebuild it, or install the libraries that it needs (ldd shows which)");
+  }
   return libraries.emplace(path, std::move(library)).first->second;
 }
 

@@ -16,6 +16,7 @@ namespace silc {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::EndsWith;
 using testing::HasSubstr;
 
 fs::path library_folder(const std::string& name) { return fs::path(SILC_BINARY_DIR) / "tests/libraries" / name; }
@@ -136,21 +137,28 @@ TEST_F(CatalogueTest, RefusesALibraryWithoutPlugins) {
 }
 
 TEST_F(CatalogueTest, RefusesAnotherAbi) {
-  EXPECT_EQ(refusal(library("other_abi")), library("other_abi").string() +
-                                               " was built with silc plugin ABI 999, this "
-                                               "silc has " +
-                                               std::to_string(SILC_ABI_VERSION) +
-                                               ": rebuild it with this silc's headers");
+  EXPECT_EQ(refusal(library("other_abi")),
+            library("other_abi").string() + " was built with silc plugin ABI 999, this silc has " +
+                std::to_string(SILC_ABI_VERSION) +
+                ": rebuild it with silc plugin build DIR, DIR being the folder of its source");
 }
 
 TEST_F(CatalogueTest, RefusesAnotherLibTorch) {
   EXPECT_EQ(refusal(library("other_torch")), library("other_torch").string() +
                                                  " was built against LibTorch 1.9, this silc uses " TORCH_VERSION
-                                                 ": rebuild it with LibTorch " TORCH_VERSION);
+                                                 ": rebuild it with silc plugin build DIR, DIR being the folder of its "
+                                                 "source");
 }
 
 TEST_F(CatalogueTest, RefusesAnotherCompilerAbi) {
-  EXPECT_THAT(refusal(library("other_compiler")), HasSubstr("rebuild it with the compiler that built silc"));
+  EXPECT_THAT(refusal(library("other_compiler")), HasSubstr("rebuild it by silc's compiler (CXX) with silc plugin"));
+}
+
+TEST_F(CatalogueTest, NamesTheCommandThatRebuildsALibraryWhereItKnowsTheSource) {
+  const std::filesystem::path source = write("CMakeLists.txt", "").parent_path();
+  std::filesystem::create_directories(source / "build");
+  std::filesystem::copy_file(library("other_torch"), source / "build/mine.so");
+  EXPECT_THAT(refusal(source / "build/mine.so"), EndsWith(": rebuild it with silc plugin build " + source.string()));
 }
 
 TEST_F(CatalogueTest, ATruncatedLibraryIsRefused) {
