@@ -55,6 +55,13 @@ TEST_F(Events, NameTheFileAndThePlaceOfAWholeLineThatIsDamaged) {
 TEST(Attempts, HaveFailedUnlessSomebodyAskedThemToStop) {
   EXPECT_EQ(failure_of_attempt({{"signal", 9}}), "killed by signal 9 (SIGKILL): out of memory?");
   EXPECT_EQ(failure_of_attempt({{"signal", 11}}), "killed by signal 11 (SIGSEGV)");
+  EXPECT_EQ(failure_of_attempt({{"signal", 11}, {"plugin", "objective \"silc\""}}),
+            "killed by signal 11 (SIGSEGV) in objective \"silc\"");
+  EXPECT_EQ(failure_of_attempt({{"signal", 11}, {"plugin", "objective \"silc\""}, {"stack_overflow", true}}),
+            "killed by signal 11 (SIGSEGV) in objective \"silc\": its stack overflowed; endless recursion?");
+  EXPECT_EQ(failure_of_attempt({{"exit_code", 0}, {"plugin", "objective \"silc\""}}),
+            "the engine ended without finishing the cell in objective \"silc\", which must not end the process (exit)");
+  EXPECT_EQ(failure_of_attempt({{"signal", 15}, {"stopped", "stopped by silc: it hung"}}), "stopped by silc: it hung");
   EXPECT_EQ(failure_of_attempt({{"exit_code", 2}}), "the engine exited with code 2");
   EXPECT_EQ(failure_of_attempt({{"exit_code", 0}}), "the engine ended without finishing the cell");
   EXPECT_EQ(failure_of_attempt({{"signal", 9}, {"interrupted", true}}), "");

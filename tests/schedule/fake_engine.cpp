@@ -9,9 +9,11 @@
 //   kill      dies of SIGKILL
 //   hang      trains until it is asked to stop, then exits with 130
 //   stubborn  trains and does not listen
+// $FAKE_ENGINE_PLUGIN: the plugin that it says it is in ('objective "clip"') until it ends well.
 // $FAKE_ENGINE_DATA=missing: no data can be read. $FAKE_ENGINE_MEASURE=fail: measuring fails.
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -21,6 +23,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+
+#include "files/activity.h"
 
 namespace {
 
@@ -106,6 +110,11 @@ int run(const std::filesystem::path& folder, const std::string& threads) {
   std::cout << "threads " << threads << std::endl;
   std::signal(
       SIGTERM, behaviour == "stubborn" ? SIG_IGN : +[](int) { stop_requested = 1; });
+  if (const std::string plugin = variable("FAKE_ENGINE_PLUGIN"); !plugin.empty()) {
+    silc::ActivityPage& page = silc::map_activity(folder / "activity");
+    std::copy(plugin.begin(), plugin.end(), page.threads[0].text.begin());
+    page.threads[0].length = static_cast<uint32_t>(plugin.size());
+  }
   Events events(folder);
   events.write({{"event", "started"}, {"pid", getpid()}, {"step", 0}, {"total_steps", 4}});
   if (behaviour == "finish") {
@@ -169,6 +178,36 @@ int about() {
   return 0;
 }
 
+// A check that passes, one that fails, and then as $FAKE_ENGINE_CHECK says: "segv", "exit", "hang", or the end.
+int check(const std::string& kind, const std::string& name) {
+  const auto say = [](const Json& line) { std::cout << line.dump() << std::endl; };
+  say({{"plugin", name}, {"kind", kind}, {"version", 1}, {"library", "x.so"}, {"options", {{"width", 64}}}});
+  say({{"begin", "declaration"}});
+  say({{"check", "declaration"},
+       {"verdict", "passed"},
+       {"message", ""},
+       {"figures", {{"options", 2}}},
+       {"rule", "options.h: help says what an option is for"}});
+  say({{"begin", "gradients"}});
+  const std::string behaviour = variable("FAKE_ENGINE_CHECK");
+  if (behaviour == "segv") std::raise(SIGSEGV);
+  if (behaviour == "exit") return 3;
+  while (behaviour == "hang") std::this_thread::sleep_for(std::chrono::seconds(1));
+  const bool sound = behaviour == "sound";
+  say({{"check", "gradients"},
+       {"verdict", sound ? "passed" : "failed"},
+       {"message", sound ? "" : "along a random direction the loss changes by 2 and the gradient says 1"},
+       {"figures", {{"relative_error", sound ? 1e-9 : 0.5}}},
+       {"rule", "in double precision, against finite differences"}});
+  say({{"check", "teacher"},
+       {"verdict", "not applicable"},
+       {"message", "it keeps no teacher"},
+       {"figures", Json::object()},
+       {"rule", "objective.h"}});
+  say({{"done", true}});
+  return 0;
+}
+
 std::string value_of(int argc, char** argv, const std::string& flag) {
   for (int i = 2; i + 1 < argc; ++i)
     if (argv[i] == flag) return argv[i + 1];
@@ -183,5 +222,6 @@ int main(int argc, char** argv) {
   if (command == "fingerprint") return fingerprint();
   if (command == "measure") return measure();
   if (command == "about") return about();
+  if (command == "check") return check(value_of(argc, argv, "--kind"), value_of(argc, argv, "--name"));
   return 2;
 }

@@ -111,6 +111,39 @@ TEST_F(ScheduleTest, AKilledEngineMayHaveRunOutOfMemory) {
   EXPECT_THAT(run(tasks({"CLIP"}))[0].message, StartsWith("killed by signal 9 (SIGKILL): out of memory?"));
 }
 
+TEST_F(ScheduleTest, ACrashNamesThePluginThatTheEngineWasIn) {
+  const ScopedVariable behaviour("FAKE_ENGINE", "=segv");
+  const ScopedVariable plugin("FAKE_ENGINE_PLUGIN", "objective \"clip\"");
+  const auto cells = tasks({"CLIP"});
+  EXPECT_EQ(run(cells)[0].message, "killed by signal 11 (SIGSEGV) in objective \"clip\"");
+  EXPECT_EQ(inspect(cells[0].folder).message, "killed by signal 11 (SIGSEGV) in objective \"clip\"");
+  EXPECT_FALSE(std::filesystem::exists(cells[0].folder.activity()));
+}
+
+TEST_F(ScheduleTest, AnEngineThatHangsIsStoppedAndItsCellHasFailed) {
+  const ScopedVariable behaviour("FAKE_ENGINE", "deaf=stubborn;slow=hang");
+  auto cells = tasks({"deaf", "slow", "CLIP"});
+  for (CellTask& cell : cells) cell.cell.engine.hang_seconds = 1;
+  const auto outcomes = run(cells, 2);
+  for (const size_t hung : {0U, 1U}) {
+    EXPECT_EQ(outcomes[hung].end, CellEnd::failed);
+    EXPECT_THAT(outcomes[hung].message, StartsWith("stopped by silc: no sign of life for 1 s"));
+    EXPECT_EQ(inspect(cells[hung].folder).state, FolderState::failed);
+  }
+  EXPECT_EQ(outcomes[2].end, CellEnd::finished);
+}
+
+TEST_F(ScheduleTest, AnEngineBeyondItsMemoryIsEndedAndItsCellHasFailed) {
+  const ScopedVariable behaviour("FAKE_ENGINE", "big=stubborn");
+  auto cells = tasks({"big", "CLIP"});
+  cells[0].cell.engine.memory_limit = 1e-6;
+  const auto outcomes = run(cells);
+  EXPECT_EQ(outcomes[0].end, CellEnd::failed);
+  EXPECT_THAT(outcomes[0].message, AllOf(StartsWith("stopped by silc: it took"), HasSubstr("engine.memory_limit")));
+  EXPECT_EQ(events_of(cells[0].folder.attempts()).back()["signal"], SIGKILL);
+  EXPECT_EQ(outcomes[1].end, CellEnd::finished);
+}
+
 TEST_F(ScheduleTest, AnEngineThatDiesWithoutAnEventIsQuotedFromItsLog) {
   const ScopedVariable behaviour("FAKE_ENGINE", "=odd");
   EXPECT_EQ(run(tasks({"CLIP"}))[0].message, "the engine exited with code 3: the moon is in the wrong quarter");
