@@ -49,6 +49,7 @@ void add_experiment_flags(CLI::App& command, ExperimentRequest& request) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command.add_option("--rows", request.rows, "only these rows (default: all)")
       ->option_text("A,B")
+      ->type_name("rows")
       ->delimiter(',')
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);

@@ -57,6 +57,7 @@ std::vector<Item> arguments(const CLI::App& app) {
 std::vector<Item> commands(const CLI::App& app) {
   std::vector<Item> items;
   for (const CLI::App* command : app.get_subcommands(nullptr)) {
+    if (command->get_group().empty()) continue;  // not for people
     const std::string description = command->get_description();
     items.push_back({command->get_name(), description.substr(0, description.find('\n'))});
   }

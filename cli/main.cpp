@@ -76,7 +76,8 @@ std::string explain_extra(const CLI::App& app, const CLI::App& command) {
     return "there is no flag " + extra + (meant.empty() ? "" : "; did you mean " + meant + "?");
   }
   std::vector<std::string> commands;
-  for (const CLI::App* each : command.get_subcommands(nullptr)) commands.push_back(each->get_name());
+  for (const CLI::App* each : command.get_subcommands(nullptr))
+    if (!each->get_group().empty()) commands.push_back(each->get_name());
   if (commands.empty()) return "one argument too many: " + extra;
   return "there is no command \"" + extra + "\"" + suggestion(extra, commands);
 }
@@ -124,6 +125,7 @@ int run_program(int argc, char** argv) {
   add_plugin(app, session);
   add_registry(app, session);
   add_doctor(app, session);
+  add_completion(app, session);
 
   try {
     app.parse(argc, argv);

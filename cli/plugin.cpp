@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "cli/plugin_commands.h"
 #include "cli/plugin_reference.h"
 #include "cli/session.h"
 #include "cli/text.h"
@@ -17,13 +18,6 @@ namespace silc {
 namespace {
 
 constexpr size_t kWidth = 96;
-
-// "image-backbone": as it is written on a command line.
-std::string kind_word(PluginKind kind) {
-  std::string word(kind_name(kind));
-  std::replace(word.begin(), word.end(), ' ', '-');
-  return word;
-}
 
 nlohmann::ordered_json to_json(const PluginInfo& plugin) {
   auto options = nlohmann::ordered_json::array();
@@ -136,10 +130,17 @@ int show(const Session& session, const ShowOptions& options) {
 
 }  // namespace
 
+std::string kind_word(PluginKind kind) {
+  std::string word(kind_name(kind));
+  std::replace(word.begin(), word.end(), ' ', '-');
+  return word;
+}
+
 void add_plugin(CLI::App& app, Session& session) {
-  CLI::App* group = app.add_subcommand("plugin", "what can be loaded, and the options that it takes");
+  CLI::App* group =
+      app.add_subcommand("plugin", "what can be loaded, and the options that it takes; plugins of your own");
   group->require_subcommand(1);
-  group->footer("silc plugin list\nsilc plugin show silc");
+  group->footer("silc plugin list\nsilc plugin show silc\nsilc plugin new objective focal_clip");
 
   CLI::App* listing =
       group->add_subcommand("list",
@@ -155,11 +156,15 @@ void add_plugin(CLI::App& app, Session& session) {
       "or KIND/NAME where plugins of different kinds share it.");
   showing->footer("silc plugin show silc\nsilc plugin show image-backbone/vit\nsilc plugin show --all --markdown");
   const auto options = std::make_shared<ShowOptions>();
-  showing->add_option("name", options->name, "the plugin")->option_text("[NAME]");
+  showing->add_option("name", options->name, "the plugin")->option_text("[NAME]")->type_name("plugin");
   showing->add_flag("--all", options->all, "every plugin instead of one");
   showing->add_flag("--markdown", options->markdown,
                     "as Markdown; with --all the whole reference, as it stands in docs/reference/plugins.md");
   showing->callback([options, &session] { session.command = [options, &session] { return show(session, *options); }; });
+
+  add_plugin_new(*group, session);
+  add_plugin_build(*group, session);
+  add_plugin_check(*group, session);
 }
 
 }  // namespace silc

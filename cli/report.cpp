@@ -116,7 +116,8 @@ void add_report(CLI::App& app, Session& session) {
   command
       ->add_option("--format", options->format,
                    "terminal, markdown, csv, latex or json (default: terminal; json with --json)")
-      ->option_text("FORMAT");
+      ->option_text("FORMAT")
+      ->type_name("terminal|markdown|csv|latex|json");
   command->add_option("--output", options->output, "writes the tables to this file (default: standard output)")
       ->option_text("FILE");
   command

@@ -60,5 +60,6 @@ void add_show(CLI::App& app, Session& session);
 void add_plugin(CLI::App& app, Session& session);
 void add_registry(CLI::App& app, Session& session);
 void add_doctor(CLI::App& app, Session& session);
+void add_completion(CLI::App& app, Session& session);
 
 }  // namespace silc

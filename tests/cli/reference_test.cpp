@@ -1,21 +1,16 @@
 // docs/reference/plugins.md says what the plugins declare.
 #include <gtest/gtest.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <string>
 
+#include "tests/cli/shell.h"
+
 namespace {
 
-std::string output_of(const std::string& command) {
-  FILE* pipe = popen(command.c_str(), "r");
-  std::string text;
-  char buffer[4096];
-  for (size_t got = 0; (got = fread(buffer, 1, sizeof(buffer), pipe)) > 0;) text.append(buffer, got);
-  return pclose(pipe) == 0 ? text : "(failed) " + text;
-}
+using silc::testing::output_of;
 
 TEST(Reference, ListsThePluginsAsTheyAre) {
   unsetenv("SILC_PLUGIN_PATH");

@@ -1,0 +1,11 @@
+# cmake -D FOLDER=cli/templates -D OUTPUT=FILE.cpp -P embed.cmake: the templates as a C++ source.
+file(GLOB_RECURSE _files RELATIVE ${FOLDER} ${FOLDER}/*.in ${FOLDER}/*.txt)
+list(SORT _files)
+set(_source "#include \"cli/templates.h\"\n\nnamespace silc {\n\nstd::span<const TemplateFile> template_files() {\n")
+string(APPEND _source "  static constexpr TemplateFile kFiles[] = {\n")
+foreach(_file IN LISTS _files)
+  file(READ ${FOLDER}/${_file} _text)
+  string(APPEND _source "      {\"${_file}\", R\"silc(${_text})silc\"},\n")
+endforeach()
+string(APPEND _source "  };\n  return kFiles;\n}\n\n}  // namespace silc\n")
+file(WRITE ${OUTPUT} "${_source}")

@@ -1,0 +1,25 @@
+# What plugins are built against: public headers and the CMake package. The build tree gets a package as well, so that
+# plugins can be built against it as against an installation.
+include(CMakePackageConfigHelpers)
+
+install(DIRECTORY core/include/silc DESTINATION include FILES_MATCHING PATTERN "*.h")
+# Apart from include/silc, because these are included as "nn/teacher.h", here as there.
+install(DIRECTORY core/nn DESTINATION include/silc-nn FILES_MATCHING PATTERN "*.h" PATTERN precompiled.h EXCLUDE)
+install(DIRECTORY experiments DESTINATION share/silc FILES_MATCHING PATTERN "*.toml")
+
+# All that is installed: what ./dev install builds.
+get_property(_plugins GLOBAL PROPERTY SILC_PLUGINS)
+add_custom_target(installed DEPENDS silc silc-engine silc_nn completion ${_plugins})
+
+# _silc_package(FOLDER INCLUDE...): the package's files; INCLUDE as seen from silcConfig.cmake.
+function(_silc_package folder)
+  set(SILC_PACKAGE_INCLUDE ${ARGN})
+  configure_file(core/cmake/silcConfig.cmake.in ${folder}/silcConfig.cmake @ONLY)
+  configure_file(core/cmake/LibTorch.cmake ${folder}/LibTorch.cmake COPYONLY)
+  write_basic_package_version_file(${folder}/silcConfigVersion.cmake VERSION ${PROJECT_VERSION}
+                                   COMPATIBILITY SameMinorVersion)
+endfunction()
+
+_silc_package(${PROJECT_BINARY_DIR}/lib/cmake/silc ${PROJECT_SOURCE_DIR}/core/include ${PROJECT_SOURCE_DIR}/core)
+_silc_package(${PROJECT_BINARY_DIR}/package "\${SILC_PREFIX}/include" "\${SILC_PREFIX}/include/silc-nn")
+install(DIRECTORY ${PROJECT_BINARY_DIR}/package/ DESTINATION lib/cmake/silc)
