@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "engine/batches.h"
 #include "engine/checkpoint.h"
@@ -280,25 +281,30 @@ class ObjectiveChecks {
  private:
   [[nodiscard]] ResolvedCell cell() const { return practice_cell(subject_.plugin, subject_.options); }
 
-  // kStepsOfPart steps at the beginning of each part, as far as it has so many.
+  // Of each part kStepsOfPart steps at its beginning, one in its middle and its last one: what is frozen or weighted
+  // with 0 for a while is not for ever.
   void plan_steps(std::vector<double> milestones) {
     const int64_t total = *known_steps(cell());
     steps_.clear();
     parts_.clear();
     milestones.insert(milestones.begin(), 0);
-    for (std::size_t i = 0; i < milestones.size(); ++i) {
-      const double from = milestones[i];
-      const double to = i + 1 < milestones.size() ? milestones[i + 1] : 1;
-      auto step = static_cast<int64_t>(std::ceil(from * static_cast<double>(total)));
-      while (static_cast<double>(step) / static_cast<double>(total) < from) ++step;
-      bool first = true;
-      for (int64_t k = 0; k < kStepsOfPart && static_cast<double>(step) / static_cast<double>(total) < to;
-           ++k, ++step) {
-        if (first) parts_.push_back(step);
-        first = false;
-        steps_.push_back(step);
-      }
+    milestones.push_back(1);
+    for (std::size_t i = 0; i + 1 < milestones.size(); ++i) {
+      const int64_t begin = first_step_from(milestones[i], total), end = first_step_from(milestones[i + 1], total);
+      std::set<int64_t> steps;
+      for (int64_t k = 0; k < kStepsOfPart; ++k) steps.insert(begin + k);
+      steps.insert({(begin + end) / 2, end - 1});
+      std::erase_if(steps, [&](int64_t step) { return step < begin || step >= end; });
+      if (!steps.empty()) parts_.push_back(begin);
+      steps_.insert(steps_.end(), steps.begin(), steps.end());
     }
+  }
+
+  // The first step whose fraction of training is `fraction` or more.
+  static int64_t first_step_from(double fraction, int64_t total) {
+    auto step = static_cast<int64_t>(fraction * static_cast<double>(total));
+    while (static_cast<double>(step) / static_cast<double>(total) < fraction) ++step;
+    return step;
   }
 
   // "from step 300 of 1000 on: ", where there are several parts.
