@@ -56,12 +56,16 @@ class FakeEncoder : public Encoder {
     for (const std::string& text : asked) found.push_back(texts.at(text));
     return at::stack(found);
   }
+  at::Tensor similarities(std::span<const Sample> samples, const at::Tensor& /*texts*/) override {
+    return own_similarities.defined() ? own_similarities.index_select(0, rows(samples)) : at::Tensor();
+  }
 
   at::Tensor images;   // [n, E]
   at::Tensor patches;  // [n, N, E]
   int64_t grid_height = 0;
   int64_t grid_width = 0;
   std::map<std::string, at::Tensor> texts;  // [E]
+  at::Tensor own_similarities;              // [n, classes]; undefined: none
 
  private:
   static at::Tensor rows(std::span<const Sample> samples) {
@@ -297,6 +301,12 @@ TEST(ZeroShotClassification, GivesEqualScoresToTheLowerClass) {
   World world = tied_world(4);
   EXPECT_EQ(value(classify(world), "acc1"), 0.5);
   EXPECT_TRUE(classify(world).samples.at("prediction").eq(0).all().item<bool>());
+}
+
+TEST(ZeroShotClassification, TakesAnEncodersOwnSimilaritiesInPlaceOfCosines) {
+  World world = tied_world(4);
+  world.encoder.own_similarities = at::eye(2).repeat({2, 1});  // each picture's label
+  EXPECT_EQ(value(classify(world), "acc1"), 1);
 }
 
 TEST(ZeroShotClassification, LeavesAcc5OutWhereAllClassesWouldCount) {
