@@ -20,20 +20,48 @@ DistillationHead::DistillationHead(const DistillationHeadShape& shape) {
     linear->bias.zero_();
     mlp_->push_back(linear);
   }
-  const double bound = 1 / std::sqrt(static_cast<double>(shape.bottleneck));
-  prototypes_ =
-      register_parameter("prototypes", at::empty({shape.prototypes, shape.bottleneck}).uniform_(-bound, bound));
+  last_layer_ = make_last_layer("", shape.bottleneck, shape.prototypes, shape.norm_last_layer);
+  if (shape.patch_prototypes > 0)
+    patch_last_layer_ = make_last_layer("patch_", shape.bottleneck, shape.patch_prototypes, shape.norm_last_layer);
 }
 
-at::Tensor DistillationHead::forward(const at::Tensor& features) {
+DistillationHead::LastLayer DistillationHead::make_last_layer(const std::string& prefix, int64_t bottleneck,
+                                                              int64_t prototypes, bool norm) {
+  const double bound = 1 / std::sqrt(static_cast<double>(bottleneck));
+  LastLayer layer;
+  layer.prototypes =
+      register_parameter(prefix + "prototypes", at::empty({prototypes, bottleneck}).uniform_(-bound, bound));
+  if (!norm) layer.gains = register_parameter(prefix + "gains", at::ones({prototypes, 1}));
+  return layer;
+}
+
+at::Tensor DistillationHead::bottleneck(const at::Tensor& features) {
   auto x = features;
   for (std::size_t i = 0; i < mlp_->size(); ++i) {
     if (i > 0) x = at::gelu(x);
     x = mlp_[i]->as<torch::nn::LinearImpl>()->forward(x);
   }
-  const auto bottleneck = l2_normalize(x);  // [B, bottleneck]
+  return l2_normalize(x);
+}
+
+at::Tensor DistillationHead::scores(const at::Tensor& bottleneck) const { return product(bottleneck, last_layer_); }
+
+at::Tensor DistillationHead::patch_scores(const at::Tensor& bottleneck) const {
+  return product(bottleneck, patch_last_layer_.prototypes.defined() ? patch_last_layer_ : last_layer_);
+}
+
+at::Tensor DistillationHead::product(const at::Tensor& bottleneck, const LastLayer& layer) {
   const NoAutocast guard;
-  return at::linear(bottleneck, l2_normalize(prototypes_));  // [B, K]
+  const auto directions = l2_normalize(layer.prototypes);  // [K, bottleneck]
+  return at::linear(bottleneck, layer.gains.defined() ? directions * layer.gains : directions);
+}
+
+at::Tensor DistillationHead::forward(const at::Tensor& features) { return scores(bottleneck(features)); }
+
+void DistillationHead::freeze_last_layer() {
+  for (auto* parameter :
+       {&last_layer_.prototypes, &last_layer_.gains, &patch_last_layer_.prototypes, &patch_last_layer_.gains})
+    if (parameter->defined()) parameter->mutable_grad().reset();
 }
 
 }  // namespace silc

@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 
+#include "nn/teacher_targets.h"
 #include "silc/export.h"
 
 namespace silc {
@@ -20,13 +21,15 @@ struct SelfDistillationResult {
 };
 
 // Mean over pairs (teacher view g, student view v) and pictures of − Σ_k q_gk log p_vk, with
-// q = softmax((t − c) / τ_t) and p = softmax(s / τ_s) (Caron 2021, section 3.1), c the centre before this step.
+// q = softmax((t − c) / τ_t) and p = softmax(s / τ_s) (Caron 2021, section 3.1), c the centre before this step; with
+// Sinkhorn-Knopp, q are the assignments of all teacher views together, and there is no centre.
 //
 // The cross-entropy is linear in q, so all teachers that a student view is paired with are summed first and each
 // student view meets one target: the same value and gradient for one product instead of one per pair.
 class SILC_EXPORT SelfDistillationLoss : public torch::nn::Module {
  public:
-  SelfDistillationLoss(int64_t prototypes, double student_temperature, double center_momentum);
+  SelfDistillationLoss(int64_t prototypes, double student_temperature, double center_momentum,
+                       Centering centering = Centering::moving_average);
 
   // teacher: [G·B, K] scores of the global views, without a gradient. student_local: [V·B, K]. student_global: [G·B,
   // K], paired with every teacher view but its own; undefined: the student sees local views only. Views lie one after
@@ -39,6 +42,7 @@ class SILC_EXPORT SelfDistillationLoss : public torch::nn::Module {
  private:
   double student_temperature_;
   double center_momentum_;
+  Centering centering_;
   at::Tensor center_;  // [K]
 };
 

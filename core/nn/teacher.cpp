@@ -12,7 +12,6 @@ Teacher::Teacher(const std::shared_ptr<ImageTower>& student_tower, std::shared_p
     head_ = register_module("head", std::move(head));
     follow(*student_head, *head_);
   }
-  update(0);
 }
 
 void Teacher::follow(const torch::nn::Module& student, torch::nn::Module& teacher) {
@@ -27,6 +26,7 @@ void Teacher::follow(const torch::nn::Module& student, torch::nn::Module& teache
     (averaged ? averaged_ : copied_).push_back(to[i]);
     (averaged ? averaged_from_ : copied_from_).push_back(from[i]);
   }
+  update(0);
 }
 
 void Teacher::update(double momentum) {
@@ -41,7 +41,12 @@ void Teacher::update(double momentum) {
 
 at::Tensor Teacher::forward(const at::Tensor& images) {
   const torch::NoGradGuard no_grad;
-  return head_->forward(tower_->forward(images).pooled);
+  return head_->forward(tower_->pool(images));
+}
+
+ImageFeatures Teacher::features(const at::Tensor& images) {
+  const torch::NoGradGuard no_grad;
+  return tower_->forward(images);
 }
 
 }  // namespace silc

@@ -1,11 +1,12 @@
 // SILC (Naeem 2023, arXiv:2310.13355): contrastive learning on global views, and self-distillation from the global
 // views of an EMA teacher to local views of the student. The rows of the paper's ablation are options of it:
 // distillation = "none" is "+ additional views", "ema" is "+ EMA", "self" is all of it.
-#include <algorithm>
 #include <cmath>
 
 #include "nn/contrastive_loss.h"
 #include "nn/distillation_head.h"
+#include "nn/multi_crop.h"
+#include "nn/schedules.h"
 #include "nn/self_distillation_loss.h"
 #include "nn/teacher.h"
 #include "nn/views.h"
@@ -15,6 +16,8 @@ namespace silc {
 namespace {
 
 constexpr auto kContrastive = choice_option("contrastive", "clip", "clip|siglip", "contrastive part; siglip: SILC-S");
+constexpr auto kInitialBias =
+    number_option("initial_bias", -10.0, -100, 100, "logit_bias at the start, where the contrastive part is siglip");
 constexpr auto kDistillation = choice_option("distillation", "self", "none|ema|self",
                                              "none: additional views only; ema: an EMA teacher is kept beside them and "
                                              "evaluated; self: the student is distilled from it");
@@ -58,21 +61,15 @@ constexpr auto kStudentViews = choice_option("student_views", "local", "local|al
                                              "views that the student distils: local ones (SILC), or all but the "
                                              "teacher's own (DINO)");
 
-int64_t local_size(const Options& options, int64_t image_size) {
-  constexpr int64_t kMultiple = 16;
-  if (options[kLocalSize] > 0) return options[kLocalSize];
-  const double size = static_cast<double>(image_size) * 96 / 224;
-  return std::max<int64_t>(kMultiple, std::llround(size / kMultiple) * kMultiple);
-}
-
 class Silc : public Objective {
  public:
   explicit Silc(const ObjectiveContext& context)
       : options_(context.options),
         self_(options_[kDistillation] == "self"),
-        local_size_(local_size(options_, context.image_size)),
+        local_size_(local_crop_size(options_[kLocalSize], context.image_size)),
         model_(context.model) {
-    contrastive_ = register_module("contrastive", make_contrastive_loss(options_[kContrastive]));
+    contrastive_ =
+        register_module("contrastive", make_contrastive_loss(options_[kContrastive], options_[kInitialBias]));
     if (self_) {
       if (options_[kLocalViews] == 0 && (options_[kStudentViews] == "local" || options_[kGlobalViews] == 1))
         throw Error(
@@ -132,8 +129,7 @@ class Silc : public Objective {
   }
 
   void after_backward(const Progress& progress) override {
-    if (self_ && progress.fraction < options_[kStart] + options_[kFreezeLastLayer])
-      head_->prototypes().mutable_grad().reset();
+    if (self_ && progress.fraction < options_[kStart] + options_[kFreezeLastLayer]) head_->freeze_last_layer();
   }
 
   void after_update(const Progress& progress) override {
@@ -166,10 +162,8 @@ class Silc : public Objective {
     return {scores.slice(0, 0, local), scores.slice(0, local)};
   }
 
-  // Grows from 0 to 1 over the fraction of training `duration`, from start on; 1 where that is 0.
   [[nodiscard]] double since_start(const Progress& progress, const Option<double>& duration) const {
-    if (options_[duration] == 0) return 1;
-    return std::clamp((progress.fraction - options_[kStart]) / options_[duration], 0.0, 1.0);
+    return ramp(progress.fraction, options_[kStart], options_[duration]);
   }
 
   [[nodiscard]] double teacher_temperature(const Progress& progress) const {
@@ -191,7 +185,7 @@ class Silc : public Objective {
 }  // namespace silc
 
 SILC_OBJECTIVE(silc, silc::Silc, 1, "SILC: contrastive learning with local-to-global self-distillation",
-               silc::kContrastive, silc::kDistillation, silc::kWeight, silc::kStart, silc::kRamp,
+               silc::kContrastive, silc::kInitialBias, silc::kDistillation, silc::kWeight, silc::kStart, silc::kRamp,
                silc::kTeacherMomentum, silc::kStudentTemperature, silc::kTeacherTemperature,
                silc::kTeacherTemperatureStart, silc::kTeacherTemperatureWarmup, silc::kCenterMomentum,
                silc::kPrototypes, silc::kHeadLayers, silc::kHidden, silc::kBottleneck, silc::kFreezeLastLayer,

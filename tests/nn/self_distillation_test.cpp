@@ -98,7 +98,7 @@ TEST(DistillationHead, ScoresAreCosinesWhateverTheLengthOfAPrototype) {
   const auto scores = head.forward(features).detach();
   {
     const torch::NoGradGuard no_grad;
-    head.prototypes().mul_(3);
+    head.named_parameters()["prototypes"].mul_(3);
   }
   EXPECT_TRUE(near(head.forward(features), scores, 1e-6));
   EXPECT_LE(scores.abs().max().item<double>(), 1 + 1e-6);

@@ -1,0 +1,44 @@
+// Which patches masked prediction hides from the student.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "silc/objective.h"
+
+namespace silc {
+
+struct PatchGrid {
+  int64_t height = 0;
+  int64_t width = 0;
+};
+
+// Masks are [S, N] bool on the CPU, true where a patch is hidden, N = height × width row by row. They are a function of
+// Progress alone, sample by sample, so that a step taken again hides the same patches.
+
+// Rectangles until `counts[s]` patches of sample s are hidden, or ten tries in a row found no room (BEiT, Bao 2022,
+// algorithm 1): area uniform from `min_area` to what is missing, aspect ratio log-uniform in [0.3, 1/0.3]. iBOT's code
+// has min_area (min(height, width) / 3)² (loader.py), DINOv2's 4 (masking.py).
+SILC_EXPORT at::Tensor block_masks(const PatchGrid& grid, std::span<const int64_t> counts, int64_t min_area,
+                                   const Progress& progress);
+
+// `ratio` of each sample's patches, any of them (MAE, He 2022).
+SILC_EXPORT at::Tensor random_masks(int64_t samples, int64_t patches, double ratio, const Progress& progress);
+
+// How many patches to hide in each of `samples`, each sample for itself: none with probability 1 − `probability`, else
+// a part of `patches` that is uniform in `ratio` (iBOT, Zhou 2022, appendix E).
+SILC_EXPORT std::vector<int64_t> independent_mask_counts(int64_t samples, int64_t patches, double probability,
+                                                         const Pair& ratio, const Progress& progress);
+
+// The same spread evenly over the batch, as in DINOv2's collate.py: exactly ⌊samples · probability⌋ are masked, one in
+// each of as many equal parts of `ratio`, in random order.
+SILC_EXPORT std::vector<int64_t> stratified_mask_counts(int64_t samples, int64_t patches, double probability,
+                                                        const Pair& ratio, const Progress& progress);
+
+// The hidden patches' tokens: patches [S, N, D] → [M, D], sample by sample. The mask may be on another device.
+SILC_EXPORT at::Tensor masked_patches(const at::Tensor& patches, const at::Tensor& mask);
+
+}  // namespace silc

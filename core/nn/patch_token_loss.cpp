@@ -1,0 +1,56 @@
+#include "nn/patch_token_loss.h"
+
+#include <torch/torch.h>
+
+#include "nn/precision.h"
+#include "nn/soft_cross_entropy.h"
+
+namespace silc {
+
+namespace {
+
+// [S, N] → [M], 1 / (S · masked patches of the sample), for each masked patch.
+at::Tensor patch_weights(const at::Tensor& mask) {
+  const auto masked = mask.sum(1, /*keepdim=*/true).clamp_min(1);  // [S, 1]
+  return (1 / (masked.to(at::kDouble) * mask.size(0))).expand_as(mask).masked_select(mask);
+}
+
+}  // namespace
+
+PatchTokenLoss::PatchTokenLoss(int64_t prototypes, double student_temperature, double center_momentum,
+                               Centering centering)
+    : student_temperature_(student_temperature),
+      center_momentum_(center_momentum),
+      centering_(centering),
+      center_(register_buffer("center", at::zeros({prototypes}))) {}
+
+SelfDistillationResult PatchTokenLoss::forward(const at::Tensor& student, const at::Tensor& teacher,
+                                               const at::Tensor& mask, double teacher_temperature,
+                                               const at::Tensor& mean) {
+  const NoAutocast guard;
+  const bool moves = centering_ == Centering::moving_average;
+  const auto move_center = [&](const at::Tensor& to) {
+    if (moves) center_.lerp_(full_precision(to.detach()), 1 - center_momentum_);
+  };
+  if (teacher.size(0) == 0) {
+    if (mean.defined()) move_center(mean);
+    return {full_precision(student).sum(), {}};
+  }
+
+  const auto scores = full_precision(teacher.detach());                                      // [M, K]
+  const auto log_q = log_teacher_targets(centering_, scores, center_, teacher_temperature);  // [M, K]
+  const auto q = log_q.exp();                                                                // [M, K]
+  const auto weights = patch_weights(mask).to(q.options()).unsqueeze(1);                     // [M, 1]
+  const auto targets = q * weights;                                                          // [M, K]
+  const auto loss = soft_cross_entropy(full_precision(student), targets, weights, student_temperature_);
+  move_center(mean.defined() ? mean : scores.mean(0));
+
+  const auto total = weights.sum();
+  const auto entropy = -at::dot(targets.view(-1), log_q.view(-1)) / total;
+  return {loss,
+          {{"patch_teacher_entropy", entropy},
+           {"patch_teacher_student_kl", loss.detach() / total - entropy},
+           {"patch_prototypes_in_use", count_preferred(q)}}};
+}
+
+}  // namespace silc
