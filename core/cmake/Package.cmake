@@ -11,6 +11,11 @@ install(DIRECTORY experiments DESTINATION share/silc FILES_MATCHING PATTERN "*.t
 get_property(_plugins GLOBAL PROPERTY SILC_PLUGINS)
 add_custom_target(installed DEPENDS silc silc-engine silc_nn completion ${_plugins})
 
+# Its parts find each other by their relative places, and LibTorch where silc was built with it.
+foreach(_target silc-engine silc_nn ${_plugins})
+  set_property(TARGET ${_target} APPEND PROPERTY INSTALL_RPATH ${SILC_TORCH_ROOT}/lib)
+endforeach()
+
 # _silc_package(FOLDER INCLUDE...): the package's files; INCLUDE as seen from silcConfig.cmake.
 function(_silc_package folder)
   set(SILC_PACKAGE_INCLUDE ${ARGN})
