@@ -10,7 +10,8 @@ namespace silc {
 
 namespace {
 
-constexpr double kLongestGap = 2;  // seconds between two looks
+constexpr double kLongestGap = 2;     // seconds between two looks
+constexpr double kStartSeconds = 60;  // that an engine may take to come to its first plugin
 
 std::string place(const EngineSigns& signs) { return signs.plugin.empty() ? "" : " in " + signs.plugin; }
 
@@ -27,9 +28,10 @@ Verdict Watchdog::look(const EngineSigns& signs, double now) {
                     "allows; a smaller optimizer.batch or model needs less",
                     1e-9 * static_cast<double>(signs.memory), place(signs), 1e-9 * static_cast<double>(limits_.memory)),
         true};
-  if (limits_.hang_seconds > 0 && quiet_ >= limits_.hang_seconds)
+  const double patience = signs.heartbeats == 0 ? std::max(limits_.hang_seconds, kStartSeconds) : limits_.hang_seconds;
+  if (limits_.hang_seconds > 0 && quiet_ >= patience)
     return {fmt::format("stopped by silc: no sign of life for {:.4g} s{}; engine.hang_seconds says how long to wait",
-                        limits_.hang_seconds, place(signs)),
+                        patience, place(signs)),
             false};
   return {};
 }

@@ -114,6 +114,7 @@ int run(const std::filesystem::path& folder, const std::string& threads) {
     silc::ActivityPage& page = silc::map_activity(folder / "activity");
     std::copy(plugin.begin(), plugin.end(), page.threads[0].text.begin());
     page.threads[0].length = static_cast<uint32_t>(plugin.size());
+    page.heartbeats = 1;
   }
   Events events(folder);
   events.write({{"event", "started"}, {"pid", getpid()}, {"step", 0}, {"total_steps", 4}});

@@ -122,12 +122,13 @@ TEST_F(ScheduleTest, ACrashNamesThePluginThatTheEngineWasIn) {
 
 TEST_F(ScheduleTest, AnEngineThatHangsIsStoppedAndItsCellHasFailed) {
   const ScopedVariable behaviour("FAKE_ENGINE", "deaf=stubborn;slow=hang");
+  const ScopedVariable plugin("FAKE_ENGINE_PLUGIN", "objective \"clip\"");
   auto cells = tasks({"deaf", "slow", "CLIP"});
   for (CellTask& cell : cells) cell.cell.engine.hang_seconds = 1;
   const auto outcomes = run(cells, 2);
   for (const size_t hung : {0U, 1U}) {
     EXPECT_EQ(outcomes[hung].end, CellEnd::failed);
-    EXPECT_THAT(outcomes[hung].message, StartsWith("stopped by silc: no sign of life for 1 s"));
+    EXPECT_THAT(outcomes[hung].message, StartsWith("stopped by silc: no sign of life for 1 s in objective \"clip\""));
     EXPECT_EQ(inspect(cells[hung].folder).state, FolderState::failed);
   }
   EXPECT_EQ(outcomes[2].end, CellEnd::finished);

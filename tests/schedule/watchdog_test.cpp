@@ -45,6 +45,13 @@ TEST(Watchdog, DoesNotCountTheTimeInWhichSilcItselfWasStopped) {
   EXPECT_EQ(dog.look(signs, 5000).reason, "");
 }
 
+TEST(Watchdog, GivesAnEngineAMinuteToStart) {
+  Watchdog dog(kLimits);
+  const EngineSigns signs{.heartbeats = 0, .events = 0, .memory = 0, .plugin = ""};
+  EXPECT_EQ(look_on(dog, signs, 1, 60), "");
+  EXPECT_NE(look_on(dog, signs, 61, 61), "");
+}
+
 TEST(Watchdog, WaitsForEverIfToldSo) {
   Watchdog dog({.hang_seconds = 0, .memory = 0});
   EXPECT_EQ(look_on(dog, {.heartbeats = 7, .events = 3, .memory = 1LL << 50, .plugin = ""}, 1, 100'000), "");
