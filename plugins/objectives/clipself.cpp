@@ -1,0 +1,85 @@
+// CLIPSelf (Wu 2024, arXiv:2310.01403): the patch tokens of a region, pooled, learn to be what the model itself, as it
+// was at the start, says of the region cut out as a picture of its own. It is for a second phase, or for a model that
+// starts from a checkpoint. Regions are cells of random grids (the paper's image patches; its region proposals need a
+// detector). As the authors' code (wusize/CLIPSelf: training/clipself.py, training/data.py) with these differences: all
+// of the image backbone learns, where they keep what lies before and after the blocks; patch tokens are those that
+// evaluation reads, where they skip attention in the last block; and regions are cut from the student's view, which is
+// square, so that a teacher with fine detail needs a large `view_size` (theirs: 1024 for the student, 224 for the
+// teacher).
+#include "nn/freeze.h"
+#include "nn/grid_cells.h"
+#include "nn/precision.h"
+#include "nn/teacher.h"
+#include "silc/objective.h"
+
+namespace silc {
+namespace {
+
+constexpr auto kMaxSplit = integer_option("max_split", 6, 1, 64, "grids have 1 to so many rows and columns");
+constexpr auto kMaxCells = integer_option("max_cells", 20, 1, 4096, "cells of a picture's grid that are used at most");
+constexpr auto kViewSize = integer_option("view_size", 0, 0, 8192,
+                                          "side of the student's view in pixels; 0: image_size. Regions are cut from "
+                                          "it and shown to the teacher at image_size");
+constexpr auto kProjection = choice_option("projection", "frozen", "frozen|trained",
+                                           "the image tower's projection to the joint space; frozen as in CLIPSelf");
+constexpr auto kArea = pair_option("area", 1.0, 1.0, 0.01, 1.0, "part of the picture's area that the view shows");
+constexpr auto kFlip = boolean_option("flip", false, "mirror the view half of the time");
+
+class ClipSelf : public Objective {
+ public:
+  explicit ClipSelf(const ObjectiveContext& context)
+      : options_(context.options), image_size_(context.image_size), model_(context.model) {
+    if (view_size() < options_[kMaxSplit])
+      throw Error("objective \"clipself\": a view of " + std::to_string(view_size()) +
+                  " pixels cannot be split into max_split = " + std::to_string(options_[kMaxSplit]) +
+                  " cells; lower max_split");
+    freeze(*model_->text);
+    if (options_[kProjection] == "frozen") model_->image->projection().set_requires_grad(false);
+    teacher_ = register_module("teacher", std::make_shared<Teacher>(model_->image, context.make_image_tower()));
+  }
+
+  [[nodiscard]] std::vector<ViewSpec> views() const override {
+    return {{.name = "image", .size = options_[kViewSize], .area = options_[kArea], .flip = options_[kFlip]}};
+  }
+
+  // The model as it was at the start.
+  [[nodiscard]] std::shared_ptr<ImageTower> teacher() const override { return teacher_->tower(); }
+
+  // L = mean over regions of 1 − cos(student's pooled patches, teacher's embedding of the region).
+  StepResult step(const Batch& batch, const Progress& progress) override {
+    const auto& images = batch.views.at("image");  // [B, 3, S, S]
+    const auto features = model_->image->forward(images);
+    const auto patches = model_->image->embed_patches(features);  // [B, N, E], as evaluation reads them
+    std::vector<at::Tensor> cuts, pooled;
+    for (int64_t b = 0; b < batch.size; ++b) {
+      const auto cells =
+          draw_cells(progress.random(static_cast<uint64_t>(b)), options_[kMaxSplit], options_[kMaxCells]);
+      cuts.push_back(cut_regions(images[b], cells, image_size_));  // [K, 3, s, s]
+      const auto pooling = roi_align_matrix(cells, features.grid_height, features.grid_width).to(patches.options());
+      const NoAutocast guard;
+      pooled.push_back(at::matmul(pooling, patches[b]));  // [K, E]
+    }
+    const auto students = l2_normalize(at::cat(pooled));      // [ΣK, E]
+    const auto teachers = teacher_embeddings(at::cat(cuts));  // [ΣK, E]
+    const auto cosine = (students * teachers).sum(-1).mean();
+    return {.terms = {{"region", 1 - cosine}}, .metrics = {}};
+  }
+
+ private:
+  [[nodiscard]] int64_t view_size() const { return options_[kViewSize] > 0 ? options_[kViewSize] : image_size_; }
+
+  at::Tensor teacher_embeddings(const at::Tensor& cuts) {
+    return teacher_->tower()->embed(teacher_->tower()->forward(cuts).pooled);
+  }
+
+  Options options_;
+  int64_t image_size_;
+  std::shared_ptr<DualEncoder> model_;
+  std::shared_ptr<Teacher> teacher_;
+};
+
+}  // namespace
+}  // namespace silc
+
+SILC_OBJECTIVE(clipself, silc::ClipSelf, 1, "CLIPSelf: patches of a region learn the model's own view of it cut out",
+               silc::kMaxSplit, silc::kMaxCells, silc::kViewSize, silc::kProjection, silc::kArea, silc::kFlip);
