@@ -16,8 +16,8 @@ struct Constant {
   NoAutocast full;
 };
 
-bool usable(const at::Tensor& cached, const c10::Device& device) {
-  return cached.defined() && cached.device() == device;
+bool usable(const at::Tensor& cached, const c10::Device& device, at::ScalarType type) {
+  return cached.defined() && cached.device() == device && cached.scalar_type() == type;
 }
 
 }  // namespace
@@ -41,7 +41,7 @@ at::Tensor project_patches(const at::Tensor& images, const at::Tensor& weight, c
 at::Tensor GridInterpolation::resample(const at::Tensor& trained, int64_t height, int64_t width) {
   if (height == side_ && width == side_) return trained;
   auto& matrix = matrices_[{height, width}];
-  if (!usable(matrix, trained.device())) {
+  if (!usable(matrix, trained.device(), trained.scalar_type())) {
     const Constant constant;
     matrix = at::_upsample_bicubic2d_aa(at::eye(side_ * side_).view({1, -1, side_, side_}), {height, width},
                                         /*align_corners=*/false)
@@ -63,7 +63,7 @@ at::Tensor rotate(const at::Tensor& x, const Rotary& rotary) {
 const Rotary& RotaryGrid::angles(int64_t height, int64_t width, const c10::Device& device) {
   constexpr double kBase = 10000;
   auto& table = tables_[{height, width}];
-  if (usable(table.sine, device)) return table;
+  if (usable(table.sine, device, at::kFloat)) return table;
   const Constant constant;
   const auto bands = head_width_ / 4;
   const auto frequencies = at::pow(kBase, -(at::arange(bands, at::kFloat) / bands));  // [D/4H]
