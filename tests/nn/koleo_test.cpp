@@ -1,5 +1,8 @@
 #include "nn/koleo.h"
 
+#include <cmath>
+#include <numbers>
+
 #include "tests/nn/fixture.h"
 
 namespace silc {

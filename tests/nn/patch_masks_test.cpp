@@ -1,8 +1,6 @@
 #include "nn/patch_masks.h"
 
-#include <gmock/gmock.h>
-
-#include <numeric>
+#include <algorithm>
 
 #include "tests/nn/fixture.h"
 
