@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "cli/experiment_plan.h"
+#include "cli/published.h"
 #include "cli/session.h"
 #include "silc/error.h"
 #include "spec/experiment.h"
@@ -21,6 +22,7 @@ struct ReportOptions {
   std::filesystem::path output;
   std::string table;
   std::vector<std::string> metrics;
+  bool published = false;
 };
 
 bool is_file_name(const std::string& experiment) {
@@ -90,6 +92,8 @@ int report(const Session& session, const ReportOptions& options) {
   const std::vector<std::string> last = {""};
   for (const std::string& experiment : options.experiments.empty() ? last : options.experiments)
     for (Table& table : tables_of(session, registry, options, experiment)) tables.push_back(std::move(table));
+  if (options.published)
+    for (Table& table : published_tables(tables)) tables.push_back(std::move(table));
 
   const bool color = options.output.empty() && session.color(STDOUT_FILENO);
   const std::string text = format_tables(tables, format, color);
@@ -130,6 +134,8 @@ void add_report(CLI::App& app, Session& session) {
       ->option_text("NAME")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command->add_flag("--published", options->published,
+                    "also the numbers that others published for these metrics, in tables of their own");
   command->callback(
       [options, &session] { session.command = [options, &session] { return report(session, *options); }; });
 }

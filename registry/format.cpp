@@ -36,7 +36,7 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 std::size_t row_n(const TableRow& row) {
   std::size_t n = 0;
-  for (const Entry& entry : row.entries) n = std::max(n, entry.values.size());
+  for (const TableEntry& entry : row.entries) n = std::max(n, entry.values.size());
   return n;
 }
 
@@ -48,7 +48,8 @@ std::string count_text(const TableRow& row) {
   return fmt::format("{} of {}", n, planned);
 }
 
-std::string entry_text(const std::string& column, const Entry& entry, std::size_t row_seeds, bool with_difference) {
+std::string entry_text(const std::string& column, const TableEntry& entry, std::size_t row_seeds,
+                       bool with_difference) {
   if (entry.values.empty()) return entry.failed > 0 && row_seeds == 0 ? "failed" : "–";
   std::string text = format_value(column, entry.mean, entry.spread);
   const std::string difference =
@@ -71,7 +72,7 @@ Grid make_grid(const Table& table, const GridStyle& style) {
   Grid grid(1);
   grid[0].push_back({"row"});
   for (std::string& header : column_headers(table.columns)) grid[0].push_back({std::move(header)});
-  grid[0].push_back({"n"});
+  if (!table.published) grid[0].push_back({"n"});
   if (style.weights) grid[0].push_back({"weights"});
   for (const TableRow& row : table.rows) {
     std::vector<Cell>& cells = grid.emplace_back();
@@ -79,7 +80,7 @@ Grid make_grid(const Table& table, const GridStyle& style) {
     for (std::size_t i = 0; i < table.columns.size(); ++i)
       cells.push_back(
           {entry_text(table.columns[i], row.entries[i], row_n(row), style.differences), row.entries[i].best});
-    cells.push_back({count_text(row)});
+    if (!table.published) cells.push_back({count_text(row)});
     if (style.weights) cells.push_back({row.weights.empty() ? "–" : row.weights});
   }
   return grid;
@@ -89,6 +90,7 @@ std::string_view title_of(const Table& table) { return table.title.empty() ? tab
 
 // "(experiment ablation, table components)", without what the title says already.
 std::string origin_of(const Table& table) {
+  if (table.published) return "(published, not measured here)";
   if (table.name == table.experiment || table.name == title_of(table))
     return fmt::format("(experiment {})", table.experiment);
   return fmt::format("(experiment {}, table {})", table.experiment, table.name);
@@ -185,10 +187,11 @@ Layout lay_out(const Table& table, const GridStyle& style, std::size_t header_wi
 // The first layout that fits: as it is, else with broken headers, else without differences.
 Layout fit(const Table& table) {
   constexpr std::array<std::size_t, 3> kHeaderWidths{kTerminalWidth, 16, 10};
+  const bool weights = !table.published && common_weights(table).empty();
   Layout layout;
   for (const bool differences : {true, false})
     for (const std::size_t header_width : kHeaderWidths) {
-      layout = lay_out(table, {.differences = differences, .weights = common_weights(table).empty()}, header_width);
+      layout = lay_out(table, {.differences = differences, .weights = weights}, header_width);
       if (total_width(layout.widths) <= kTerminalWidth) return layout;
     }
   return layout;
@@ -230,7 +233,7 @@ std::string escape_markdown(std::string text) {
 }
 
 std::string format_markdown(const Table& table) {
-  const Grid grid = make_grid(table, {});
+  const Grid grid = make_grid(table, {.differences = true, .weights = !table.published});
   const std::size_t columns = grid.front().size();
   std::string text =
       fmt::format("### {}\n\n{}\n\n", escape_markdown(std::string(title_of(table))), escape_markdown(origin_of(table)));
@@ -290,7 +293,7 @@ std::string escape_latex(const std::string& text) {
 }
 
 std::string format_latex(const Table& table) {
-  const Grid grid = make_grid(table, {.differences = false});
+  const Grid grid = make_grid(table, {.differences = false, .weights = !table.published});
   const std::size_t columns = grid.front().size();
   std::string layout;
   for (std::size_t c = 0; c < columns; ++c) layout += is_name_column(grid, c) ? 'l' : 'r';
@@ -327,7 +330,7 @@ std::string format_csv(const std::vector<Table>& tables) {
   for (const Table& table : tables)
     for (const TableRow& row : table.rows)
       for (std::size_t i = 0; i < table.columns.size(); ++i) {
-        const Entry& entry = row.entries[i];
+        const TableEntry& entry = row.entries[i];
         const std::optional<double> mean = entry.values.empty() ? std::nullopt : std::optional(entry.mean);
         text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{}\r\n", csv_field(table.experiment),
                             csv_field(table.name), csv_field(row.name), csv_field(row.weights),
@@ -341,7 +344,7 @@ using Json = nlohmann::ordered_json;
 
 Json json_number(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 
-Json json_entry(const std::string& column, const Entry& entry) {
+Json json_entry(const std::string& column, const TableEntry& entry) {
   Json values = Json::array();
   for (std::size_t i = 0; i < entry.values.size(); ++i)
     values.push_back({{"seed", entry.seeds[i]}, {"value", entry.values[i]}});
@@ -373,6 +376,7 @@ std::string format_json(const std::vector<Table>& tables) {
                      {"name", table.name},
                      {"title", table.title},
                      {"baseline", table.baseline},
+                     {"published", table.published},
                      {"columns", table.columns},
                      {"rows", std::move(rows)},
                      {"notes", table.notes}});

@@ -75,15 +75,15 @@ class Results {
     return columns;
   }
 
-  // Entry without comparison.
-  [[nodiscard]] Entry entry(const std::string& column, const std::string& row) const {
-    Entry entry{.values = {},
-                .seeds = {},
-                .planned = count(planned_, row),
-                .failed = count(failed_, row),
-                .spread = {},
-                .difference = {},
-                .p_value = {}};
+  // An entry without comparison.
+  [[nodiscard]] TableEntry entry(const std::string& column, const std::string& row) const {
+    TableEntry entry{.values = {},
+                     .seeds = {},
+                     .planned = count(planned_, row),
+                     .failed = count(failed_, row),
+                     .spread = {},
+                     .difference = {},
+                     .p_value = {}};
     const auto found = columns_.find(column);
     if (found == columns_.end()) return entry;
     for (auto value = found->second.lower_bound({row, std::numeric_limits<int64_t>::min()});
@@ -115,7 +115,7 @@ class Results {
   std::map<std::string, std::string> weights_;
 };
 
-void compare(Entry& entry, const Entry& baseline, bool tested) {
+void compare(TableEntry& entry, const TableEntry& baseline, bool tested) {
   std::vector<double> differences;
   for (std::size_t i = 0; i < entry.seeds.size(); ++i) {
     const auto other = std::ranges::find(baseline.seeds, entry.seeds[i]);
@@ -131,10 +131,10 @@ void compare(Entry& entry, const Entry& baseline, bool tested) {
 
 // The comparisons of one column are one family of hypotheses.
 void mark_significant(std::vector<TableRow>& rows, std::size_t column) {
-  std::vector<Entry*> tested;
+  std::vector<TableEntry*> tested;
   std::vector<double> p_values;
   for (TableRow& row : rows) {
-    Entry& entry = row.entries[column];
+    TableEntry& entry = row.entries[column];
     if (!entry.p_value) continue;
     tested.push_back(&entry);
     p_values.push_back(*entry.p_value);
@@ -144,12 +144,13 @@ void mark_significant(std::vector<TableRow>& rows, std::size_t column) {
 }
 
 void mark_best(std::vector<TableRow>& rows, std::size_t column) {
-  std::vector<Entry*> entries;
+  std::vector<TableEntry*> entries;
   for (TableRow& row : rows)
     if (!row.entries[column].values.empty()) entries.push_back(&row.entries[column]);
   if (entries.size() < 2) return;
-  const double best = (*std::ranges::max_element(entries, {}, [](const Entry* entry) { return entry->mean; }))->mean;
-  for (Entry* entry : entries) entry->best = entry->mean == best;
+  const double best =
+      (*std::ranges::max_element(entries, {}, [](const TableEntry* entry) { return entry->mean; }))->mean;
+  for (TableEntry* entry : entries) entry->best = entry->mean == best;
 }
 
 std::vector<std::string> choose_columns(const PlannedTable& planned, const Results& results,
@@ -170,7 +171,7 @@ void note_statistics(Table& table) {
   std::size_t largest_n = 0;
   std::set<int64_t> pairs;
   for (const TableRow& row : table.rows)
-    for (const Entry& entry : row.entries) {
+    for (const TableEntry& entry : row.entries) {
       largest_n = std::max(largest_n, entry.values.size());
       if (entry.p_value) pairs.insert(entry.pairs);
     }
@@ -193,7 +194,7 @@ void note_statistics(Table& table) {
 void note_gaps(Table& table) {
   for (const TableRow& row : table.rows) {
     std::size_t most = 0;
-    for (const Entry& entry : row.entries) most = std::max(most, entry.values.size());
+    for (const TableEntry& entry : row.entries) most = std::max(most, entry.values.size());
     const int64_t planned = row.entries.empty() ? 0 : row.entries.front().planned;
     const int64_t failed = row.entries.empty() ? 0 : row.entries.front().failed;
     const int64_t missing = planned - failed - static_cast<int64_t>(most);
@@ -204,7 +205,7 @@ void note_gaps(Table& table) {
   for (std::size_t column = 0; column < table.columns.size(); ++column) {
     std::vector<std::string> rows;
     for (const TableRow& row : table.rows) {
-      const bool ran = std::ranges::any_of(row.entries, [](const Entry& entry) { return !entry.values.empty(); });
+      const bool ran = std::ranges::any_of(row.entries, [](const TableEntry& entry) { return !entry.values.empty(); });
       if (ran && row.entries[column].values.empty()) rows.push_back(row.name);
     }
     if (!rows.empty()) table.notes.push_back(fmt::format("{}: no {} was recorded.", list(rows), table.columns[column]));
@@ -234,7 +235,7 @@ Table build_table(const PlannedExperiment& experiment, const PlannedTable& plann
     row.weights = results.weights(name);
     row.baseline = name == planned.baseline;
     for (const std::string& column : table.columns) {
-      Entry& entry = row.entries.emplace_back(results.entry(column, name));
+      TableEntry& entry = row.entries.emplace_back(results.entry(column, name));
       if (!row.baseline && !planned.baseline.empty())
         compare(entry, results.entry(column, planned.baseline), !is_cost(column));
     }

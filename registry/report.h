@@ -10,7 +10,7 @@
 namespace silc {
 
 // One measured quantity of one row: what stands in a cell of the table.
-struct Entry {
+struct TableEntry {
   std::vector<double> values;  // one a seed, in order of seeds; missing seeds left out
   std::vector<int64_t> seeds;  // of the values
   int64_t planned = 0;         // seeds planned
@@ -29,7 +29,7 @@ struct TableRow {
   std::string name;
   std::string weights;  // whose weights its plain columns mean
   bool baseline = false;
-  std::vector<Entry> entries;  // one a column
+  std::vector<TableEntry> entries;  // one a column
 };
 
 struct Table {
@@ -38,7 +38,8 @@ struct Table {
   std::string title;
   std::string baseline;  // a row's name; empty: none
   std::vector<std::string>
-      columns;  // "EVALUATOR/METRIC", "EVALUATOR/DATASET/METRIC", either with "@WEIGHTS"; "cost/NAME"
+      columns;             // "EVALUATOR/METRIC", "EVALUATOR/DATASET/METRIC", either with "@WEIGHTS"; "cost/NAME"
+  bool published = false;  // of numbers that others published, one value an entry, and not measured here
   std::vector<TableRow> rows;
   std::vector<std::string> notes;  // test used, missing and failed cells, whose weights
 };

@@ -115,7 +115,7 @@ TEST_F(Report, CorrectsForTheComparisonsOfAColumn) {
 }
 
 TEST_F(Report, ComparesOverCommonSeeds) {
-  const Entry entry = table().rows[2].entries[0];
+  const TableEntry entry = table().rows[2].entries[0];
   EXPECT_EQ(entry.pairs, 2);
   // (0.54 − 0.573 + 0.63 − 0.586) / 2, without the baseline's third seed.
   EXPECT_NEAR(*entry.difference, 0.0055, 1e-12);
@@ -182,6 +182,20 @@ TEST_F(Report, GivesAnEvaluatorOnTwoDatasetsTwoColumns) {
   const Table table = this->table({.experiment = "ablation", .table = "main", .metrics = {"acc1"}});
   EXPECT_THAT(table.columns, Contains("zero_shot_classification/digits/acc1"));
   EXPECT_EQ(table.rows[0].entries[0].values, std::vector<double>{0.25});
+}
+
+TEST_F(Report, MarksPublishedNumbersAndCountsNoSeedsOfThem) {
+  Table table;
+  table.title = "A paper";
+  table.columns = {"a/b/acc1"};
+  table.published = true;
+  TableEntry entry;
+  entry.values = {0.741};
+  entry.mean = 0.741;
+  table.rows = {{.name = "baseline", .weights = {}, .baseline = false, .entries = {entry}}};
+  EXPECT_EQ(format_tables({table}, TableFormat::terminal, false),
+            "A paper  (published, not measured here)\n\nrow       acc1 %\n────────────────\nbaseline    74.1\n\n");
+  EXPECT_THAT(format_tables({table}, TableFormat::json, false), HasSubstr("\"published\": true"));
 }
 
 TEST_F(Report, KeepsOnlyTheMetricsAskedFor) {
@@ -318,7 +332,7 @@ TEST_F(Report, GivesCsvThatReadsBackAsTheSameNumbers) {
   std::size_t at = 1;
   for (const TableRow& row : table.rows)
     for (std::size_t column = 0; column < table.columns.size(); ++column) {
-      const Entry& entry = row.entries[column];
+      const TableEntry& entry = row.entries[column];
       const std::vector<std::string>& record = records[at++];
       ASSERT_EQ(record.size(), 12);
       EXPECT_EQ(record[0], "ablation");
