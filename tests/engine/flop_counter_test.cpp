@@ -85,6 +85,19 @@ TEST(FlopCounter, CountsTransposedAndGroupedConvolutions) {
             2 * 2 * 8 * 25 * 2 * 9);
 }
 
+TEST(FlopCounter, CountsTheGradientsOfDepthwiseConvolutions) {
+  const auto depthwise = [](bool input_gradient) {
+    return flops_of([&] {
+      torch::conv2d(random({2, 6, 9, 9}, input_gradient), random({6, 1, 7, 7}), {}, 1, 3, 1, 6).sum().backward();
+    });
+  };
+  // FlopCounterMode gives the same for the forward pass and for the gradient by the input; in that by the weight it
+  // takes each filter to meet the channels of all groups, and counts six times as much.
+  constexpr int64_t kForward = 95256;
+  EXPECT_EQ(depthwise(true), 3 * kForward);
+  EXPECT_EQ(depthwise(false), 2 * kForward);
+}
+
 TEST(FlopCounter, CountsNothingForOtherOperators) {
   EXPECT_EQ(flops_of([] { torch::layer_norm(random({4, 8}), {8}).softmax(-1).sum().backward(); }), 0);
 }

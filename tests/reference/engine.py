@@ -79,12 +79,19 @@ def flops():
 
         return sdpa_flop_count(q, k, v) + sdpa_backward_flop_count(q, q, k, v)
 
+    def depthwise():
+        x = torch.randn(2, 6, 9, 9, requires_grad=True)
+        w = torch.randn(6, 1, 7, 7, requires_grad=True)
+        F.conv2d(x, w, padding=3, groups=6).sum().backward()
+
     print("flops linear:", count(lambda: linear(False)))
     print("flops linear, input without gradient:", count(lambda: linear(True)))
     print("flops convolution:", count(lambda: convolution(True)))
     print("flops convolution, input without gradient:", count(lambda: convolution(False)))
     print("flops batched product:", count(batched))
     print("flops attention:", attention())
+    # The gradient by the weight counts here as if there were no groups.
+    print("flops depthwise convolution:", count(depthwise))
 
 
 def resize():
