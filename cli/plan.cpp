@@ -66,7 +66,9 @@ RowPlans rows_of(const ExperimentPlan& plan, const ThreadPlan& threads) {
 // Settings that decide the cost: everything but the seed, and how the cell is executed.
 std::string cost_key(ResolvedCell cell, int64_t threads) {
   cell.seed = 0;
-  return fmt::format("{} {} {} {}", cell_id(cell), cell.engine.device, cell.engine.data_threads, threads);
+  const EngineSettings& engine = cell.engine;
+  return fmt::format("{} {} {} {} {} {}", cell_id(cell), engine.device, engine.chunk, engine.recompute,
+                     engine.data_threads, threads);
 }
 
 void measure(const Session& session, const ExperimentPlan& plan, std::vector<RowPlan>& rows) {

@@ -4,6 +4,8 @@
 #include <cstdlib>
 
 #include "engine/failure.h"
+#include "nn/recompute.h"
+#include "nn/transformer.h"
 #include "plugin/loader.h"
 
 namespace silc {
@@ -35,12 +37,26 @@ std::shared_ptr<Tokenizer> load_tokenizer(const ResolvedCell& cell, const Catalo
   return with_plugin(catalogue, choice, [&](const PluginInfo& plugin) { return make_tokenizer(plugin, context); });
 }
 
+// Applies the settings that trade time for memory.
+template <class Tower>
+std::shared_ptr<Tower> spare_memory(std::shared_ptr<Tower> tower, const PluginChoice& backbone,
+                                    const EngineSettings& engine) {
+  const auto batch_norm = find_batch_norm(*tower);
+  if (engine.chunk > 0 && batch_norm)
+    throw Error(std::string(kind_name(backbone.kind)) + " \"" + backbone.name + "\" normalises over the batch (its " +
+                *batch_norm + "), so that computing it in chunks would change the results; set engine.chunk to 0 or " +
+                "choose a backbone without batch norm");
+  tower->set_chunk(engine.chunk);
+  if (engine.recompute == "blocks") recompute_blocks(*tower);
+  return tower;
+}
+
 std::shared_ptr<ImageTower> build_image_tower(const ResolvedCell& cell, const Catalogue& catalogue) {
   const PluginChoice& choice = cell.image.backbone;
   const ImageBackboneContext context{.options = choice.options, .image_size = cell.image.image_size};
   auto backbone =
       with_plugin(catalogue, choice, [&](const PluginInfo& plugin) { return make_image_backbone(plugin, context); });
-  return std::make_shared<ImageTower>(std::move(backbone), cell.embed_dim);
+  return spare_memory(std::make_shared<ImageTower>(std::move(backbone), cell.embed_dim), choice, cell.engine);
 }
 
 std::shared_ptr<TextTower> build_text_tower(const ResolvedCell& cell, const Catalogue& catalogue,
@@ -52,7 +68,7 @@ std::shared_ptr<TextTower> build_text_tower(const ResolvedCell& cell, const Cata
                                     .padding_id = tokenizer.padding_id()};
   auto backbone =
       with_plugin(catalogue, choice, [&](const PluginInfo& plugin) { return make_text_backbone(plugin, context); });
-  return std::make_shared<TextTower>(std::move(backbone), cell.embed_dim);
+  return spare_memory(std::make_shared<TextTower>(std::move(backbone), cell.embed_dim), choice, cell.engine);
 }
 
 void check_weights(const ResolvedCell& cell, const Objective& objective) {

@@ -174,7 +174,7 @@ BatchSource make_batch_source(const ResolvedCell& cell, const Assembly& assembly
            .context_length = cell.text.context_length,
            .seed = static_cast<uint64_t>(cell.seed),
            .captions = ask([&] { return assembly.objective->captions(); }),
-           .total_steps = total_steps,
+           .total_steps = total_steps * cell.optimizer.accumulate,
            .dataset_name = cell.train.dataset.name,
            .tokenizer_name = cell.text.tokenizer.name}};
 }

@@ -21,7 +21,7 @@ struct BatchSettings {
   int64_t context_length = 0;  // T
   uint64_t seed = 0;
   int64_t captions = 1;      // C, drawn for each picture
-  int64_t total_steps = 0;   // of training; 0: not known beforehand
+  int64_t total_steps = 0;   // of training, one for each batch; 0: not known beforehand
   std::string dataset_name;  // for messages
   std::string tokenizer_name;
 };
@@ -32,7 +32,8 @@ class BatchSource {
   BatchSource(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const Tokenizer> tokenizer,
               std::vector<ViewSpec> views, BatchSettings settings);
 
-  // The batch of update `step` ≥ 0, on the CPU. Called from several threads at once. Views that are not needed yet
+  // The batch number `step` ≥ 0, on the CPU: that of update `step` where an update has one batch, and the next
+  // optimizer.accumulate of them where it has more. Called from several threads at once. Views that are not needed yet
   // (ViewSpec::from) are left out where the number of steps is known. Throws silc::Error naming the dataset for a
   // sample that cannot be read, or that lacks the mask that a view wants.
   [[nodiscard]] Batch batch(int64_t step) const;

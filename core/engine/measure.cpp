@@ -62,7 +62,8 @@ Cost time_step(Part& part, const ResolvedCell& cell, const Assembly& assembly, c
   const double lr = learning_rate(cell.optimizer, fraction, 0);
   const FlopCounter flops;
   const Stopwatch watch;
-  step.run(to_device(source.batch(number), assembly.device), progress, lr);
+  int64_t batch = number * cell.optimizer.accumulate;
+  step.run([&] { return to_device(source.batch(batch++), assembly.device); }, progress, lr);
   part.flops = flops.total();
   return watch.elapsed();
 }

@@ -89,9 +89,15 @@ class Training {
   bool train(const std::function<bool()>& stop) {
     bool done = fraction() >= 1;
     if (done) return false;
-    Prefetcher<Batch> batches(state_.step, total_steps_.value_or(std::numeric_limits<int64_t>::max()),
-                              cell_.engine.data_threads, cell_.engine.data_threads + 1,
-                              [this](int64_t step) { return source_.batch(step); });
+    const int64_t per_update = cell_.optimizer.accumulate;
+    const int64_t end = total_steps_ ? *total_steps_ * per_update : std::numeric_limits<int64_t>::max();
+    Prefetcher<Batch> batches(state_.step * per_update, end, cell_.engine.data_threads, cell_.engine.data_threads + 1,
+                              [this](int64_t number) { return source_.batch(number); });
+    const auto next_batch = [&] {
+      Batch batch = to_device(*batches.next(), device_);
+      state_.examples += batch.size;
+      return batch;
+    };
     const FlopCounter flops;
     const int64_t flops_before = state_.flops;
     Cost saved = watch_.elapsed();
@@ -104,10 +110,8 @@ class Training {
                               .total_steps = total_steps_.value_or(0),
                               .seed = static_cast<uint64_t>(cell_.seed)};
       const double lr = learning_rate(cell_.optimizer, progress.fraction, fraction_of_update());
-      const Batch batch = to_device(*batches.next(), device_);
-      const StepFigures figures = step_.run(batch, progress, lr);
+      const StepFigures figures = step_.run(next_batch, progress, lr);
       ++state_.step;
-      state_.examples += batch.size;
       state_.flops = flops_before + flops.total();
       done = fraction() >= 1;
       if (done || state_.step % cell_.engine.log_every == 0) log(figures, lr);
@@ -203,8 +207,8 @@ class Training {
 
 std::optional<int64_t> known_steps(const ResolvedCell& cell) {
   if (cell.budget.unit != BudgetUnit::examples) return std::nullopt;
-  return std::max<int64_t>(
-      1, static_cast<int64_t>(std::ceil(cell.budget.amount / static_cast<double>(cell.optimizer.batch))));
+  const auto per_update = static_cast<double>(cell.optimizer.batch * cell.optimizer.accumulate);
+  return std::max<int64_t>(1, static_cast<int64_t>(std::ceil(cell.budget.amount / per_update)));
 }
 
 TrainingOutcome train(const ResolvedCell& cell, const Assembly& assembly, const RunFolder& folder, EventLog& events,

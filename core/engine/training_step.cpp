@@ -2,6 +2,7 @@
 
 #include <c10/util/StringUtil.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/failure.h"
@@ -30,21 +31,49 @@ at::Tensor total_loss(const StepResult& result) {
   return total;
 }
 
-// Brings all figures to the host at once: one wait for the device a step.
-StepFigures read_figures(const StepResult& result, const at::Tensor& loss, const at::Tensor& norm) {
-  std::vector<at::Tensor> scalars = {loss.detach(), norm};
-  for (const LossTerm& term : result.terms) scalars.push_back(term.value.detach());
-  for (const auto& [name, value] : result.metrics) scalars.push_back(value.detach());
-  for (at::Tensor& scalar : scalars) scalar = scalar.to(loss.device(), at::kDouble).reshape({});
-  const at::Tensor host = at::stack(scalars).cpu();
-  const double* next = host.const_data_ptr<double>();
-  StepFigures figures;
-  figures.loss = *next++;
-  figures.gradient_norm = *next++;
-  for (const LossTerm& term : result.terms) figures.values.emplace_back("loss/" + term.name, *next++);
-  for (const auto& [name, value] : result.metrics) figures.values.emplace_back(name, *next++);
-  return figures;
-}
+// Scalars to log by name, summed over the batches of an update.
+class Sums {
+ public:
+  void add(const StepResult& result, const at::Tensor& loss) {
+    add("loss", loss);
+    for (const LossTerm& term : result.terms) add("loss/" + term.name, term.value);
+    for (const auto& [name, value] : result.metrics) add(name, value);
+  }
+
+  // Their means, and the gradient's norm, brought to the host at once: one wait for the device a step.
+  [[nodiscard]] StepFigures read(const at::Tensor& norm) const {
+    std::vector<at::Tensor> scalars = {norm.to(at::kDouble).reshape({})};
+    for (const Sum& sum : sums_) scalars.push_back(sum.value.to(norm.device()));
+    const at::Tensor host = at::stack(scalars).cpu();
+    const double* next = host.const_data_ptr<double>();
+    StepFigures figures;
+    figures.gradient_norm = *next++;
+    for (const Sum& sum : sums_) figures.values.emplace_back(sum.name, *next++ / sum.count);
+    figures.loss = figures.values.front().second;
+    figures.values.erase(figures.values.begin());
+    return figures;
+  }
+
+ private:
+  struct Sum {
+    std::string name;
+    at::Tensor value;
+    double count = 0;
+  };
+
+  void add(const std::string& name, const at::Tensor& scalar) {
+    const at::Tensor value = scalar.detach().to(at::kDouble).reshape({});
+    const auto found = std::find_if(sums_.begin(), sums_.end(), [&](const Sum& sum) { return sum.name == name; });
+    if (found == sums_.end()) {
+      sums_.push_back({name, value, 1});
+      return;
+    }
+    found->value = found->value + value;
+    ++found->count;
+  }
+
+  std::vector<Sum> sums_;  // the loss first
+};
 
 void check_finite(const StepFigures& figures, int64_t step) {
   if (std::isfinite(figures.loss) && std::isfinite(figures.gradient_norm)) return;
@@ -63,6 +92,7 @@ TrainingStep::TrainingStep(const Assembly& assembly, const ResolvedCell& cell)
       objective_name_(cell.objective.name),
       device_(assembly.device),
       precision_(parse_precision(cell.engine.precision)),
+      accumulate_(cell.optimizer.accumulate),
       clip_grad_norm_(cell.optimizer.clip_grad_norm),
       seed_(static_cast<uint64_t>(cell.seed)),
       optimizer_(trainable_parameters(*model_, *objective_), cell.optimizer,
@@ -71,22 +101,28 @@ TrainingStep::TrainingStep(const Assembly& assembly, const ResolvedCell& cell)
   objective_->train();
 }
 
-StepFigures TrainingStep::run(const Batch& batch, const Progress& progress, double lr) {
+StepFigures TrainingStep::run(const std::function<Batch()>& next_batch, const Progress& progress, double lr) {
   torch::manual_seed(step_seed(seed_, progress.step));
   const auto in_objective = [&](auto&& work) -> decltype(auto) {
     return in_plugin(PluginKind::objective, objective_name_, work);
   };
-  at::Tensor loss;
-  StepResult result = in_objective([&] {
-    const Autocast autocast(precision_, device_);
-    StepResult computed = objective_->step(batch, progress);
-    loss = total_loss(computed);
-    return computed;
-  });
-  in_objective([&] {
-    loss.backward();
-    objective_->after_backward(progress);
-  });
+  Sums sums;
+  Progress now = progress;
+  for (now.micro_batch = 0; now.micro_batch < accumulate_; ++now.micro_batch) {
+    const Batch batch = next_batch();
+    in_objective([&] {
+      at::Tensor loss;
+      {
+        const Autocast autocast(precision_, device_);
+        const StepResult result = objective_->step(batch, now);
+        loss = total_loss(result);
+        sums.add(result, loss);
+      }
+      if (accumulate_ > 1) loss = loss / static_cast<double>(accumulate_);
+      loss.backward();
+    });
+  }
+  in_objective([&] { objective_->after_backward(progress); });
   const at::Tensor norm = clip_gradient_norm(optimizer_.parameters(), clip_grad_norm_);
   optimizer_.step(lr);
   optimizer_.clear_gradients();
@@ -94,7 +130,7 @@ StepFigures TrainingStep::run(const Batch& batch, const Progress& progress, doub
     const torch::NoGradGuard no_grad;
     objective_->after_update(progress);
   });
-  StepFigures figures = read_figures(result, loss, norm);
+  const StepFigures figures = sums.read(norm);
   check_finite(figures, progress.step);
   return figures;
 }

@@ -1,6 +1,7 @@
 // One update of the model.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,7 +12,7 @@
 
 namespace silc {
 
-// Figures of one update, read from the device together.
+// Figures of one update, read from the device together: means over its batches.
 struct StepFigures {
   double loss = 0;
   double gradient_norm = 0;                            // before clipping
@@ -22,10 +23,11 @@ class TrainingStep {
  public:
   TrainingStep(const Assembly& assembly, const ResolvedCell& cell);
 
-  // Forward, backward, clipping, optimizer, after_update. The random numbers that modules draw depend on the seed and
-  // the step alone. Throws silc::Error naming step, terms and remedy if the loss or the gradient's norm is not finite,
-  // PluginFailure for a fault of the objective.
-  StepFigures run(const Batch& batch, const Progress& progress, double lr);
+  // Forward and backward for each of optimizer.accumulate batches, whose losses are averaged; then clipping, optimizer,
+  // after_update. The random numbers that modules draw depend on the seed and the step alone. Throws silc::Error naming
+  // step, terms and remedy if the loss or the gradient's norm is not finite, PluginFailure for a fault of the
+  // objective.
+  StepFigures run(const std::function<Batch()>& next_batch, const Progress& progress, double lr);
 
   // Everything that later steps depend on, under the names of a checkpoint; copying into it restores a state.
   [[nodiscard]] std::map<std::string, at::Tensor> state() const;
@@ -36,6 +38,7 @@ class TrainingStep {
   std::string objective_name_;
   at::Device device_;
   Precision precision_;
+  int64_t accumulate_;
   double clip_grad_norm_;
   uint64_t seed_;
   AdamW optimizer_;

@@ -83,6 +83,7 @@ Setting optimizer_table(const OptimizerSettings& optimizer) {
   return table({{"name", value(optimizer.name)},
                 {"lr", value(optimizer.lr)},
                 {"batch", value(optimizer.batch)},
+                {"accumulate", value(optimizer.accumulate)},
                 {"weight_decay", value(optimizer.weight_decay)},
                 {"beta1", value(optimizer.beta1)},
                 {"beta2", value(optimizer.beta2)},
@@ -96,6 +97,8 @@ Setting optimizer_table(const OptimizerSettings& optimizer) {
 Setting engine_table(const EngineSettings& engine) {
   return table({{"precision", value(engine.precision)},
                 {"device", value(engine.device)},
+                {"chunk", value(engine.chunk)},
+                {"recompute", value(engine.recompute)},
                 {"threads", value(engine.threads)},
                 {"data_threads", value(engine.data_threads)},
                 {"checkpoint_seconds", value(engine.checkpoint_seconds)},

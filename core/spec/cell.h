@@ -62,7 +62,8 @@ struct TextSettings {
 struct OptimizerSettings {
   std::string name = "adamw";
   double lr = 1e-3;
-  int64_t batch = 128;
+  int64_t batch = 128;     // that the loss sees at once
+  int64_t accumulate = 1;  // batches whose gradients are averaged for an update
   double weight_decay = 0.1;
   double beta1 = 0.9;
   double beta2 = 0.98;
@@ -80,6 +81,8 @@ struct OptimizerSettings {
 struct EngineSettings {
   std::string precision = "fp32";  // or "bf16" (autocast)
   std::string device = "auto";     // "cpu", "cuda", "cuda:1"
+  int64_t chunk = 0;               // pictures, and texts, that a tower computes at a time; 0: the whole batch
+  std::string recompute = "none";  // "blocks": of transformers, in the backward pass
   int64_t threads = 0;             // of LibTorch; 0: divided by silc among the cells that run side by side
   int64_t data_threads = 1;        // that prepare batches; they count in the cost
   double checkpoint_seconds = 60;  // between checkpoints
@@ -119,7 +122,7 @@ struct ResolvedCell {
 };
 
 // First 12 hex digits of a hash (XXH3, 128 bits) over everything that decides the result: all settings but experiment,
-// row name, device, threads, checkpoint and log intervals; plugin versions, data fingerprints and `engine_version`. Of
+// row name and the engine's (of those, precision alone); plugin versions, data fingerprints and `engine_version`. Of
 // a file that an option names, the content counts, not the path.
 std::string cell_id(const ResolvedCell& cell);
 

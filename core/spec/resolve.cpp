@@ -136,6 +136,7 @@ class Resolver {
     reader.read("name", optimizer.name, names);
     reader.read("lr", optimizer.lr, above(0));
     reader.read("batch", optimizer.batch, {1, kLargestSize});
+    reader.read("accumulate", optimizer.accumulate, {1, kLargestSize});
     reader.read("weight_decay", optimizer.weight_decay, at_least(0));
     reader.read("beta1", optimizer.beta1, beta);
     reader.read("beta2", optimizer.beta2, beta);
@@ -149,6 +150,7 @@ class Resolver {
 
   void engine(const Setting* table, EngineSettings& engine) {
     static const std::array<std::string, 2> precisions = {"fp32", "bf16"};
+    static const std::array<std::string, 2> recomputed = {"none", "blocks"};
     TableReader reader(table, "engine", faults_);
     const Setting* precision = reader.take("precision");
     if (precision && precision->is_text() && precision->text() == "fp16")
@@ -160,6 +162,8 @@ class Resolver {
       reader.fault(
           "device",
           fmt::format("must be \"auto\", \"cpu\", \"cuda\" or \"cuda:N\" with a number N, not \"{}\"", engine.device));
+    reader.read("chunk", engine.chunk, {0, kLargestSize});
+    reader.read("recompute", engine.recompute, recomputed);
     reader.read("threads", engine.threads, {0, 4096});
     reader.read("data_threads", engine.data_threads, {1, 4096});
     reader.read("checkpoint_seconds", engine.checkpoint_seconds, at_least(0));
@@ -300,11 +304,15 @@ void check_complete(const Setting& settings, const std::string& subject, const P
 
 void check_examples(const Setting& settings, const ResolvedCell& cell, Faults& faults) {
   if (cell.budget.unit != BudgetUnit::examples || cell.budget.amount <= 0) return;
-  if (cell.budget.amount >= static_cast<double>(cell.optimizer.batch)) return;
+  const int64_t update = cell.optimizer.batch * cell.optimizer.accumulate;
+  if (cell.budget.amount >= static_cast<double>(update)) return;
   const Setting* examples = value_at(value_at(&settings, "budget"), "examples");
   if (examples)
-    faults.add(examples->place, fmt::format("budget.examples ({}) is less than one batch (optimizer.batch = {})",
-                                            cell.budget.amount, cell.optimizer.batch));
+    faults.add(examples->place,
+               fmt::format("budget.examples ({}) is less than one {}", cell.budget.amount,
+                           cell.optimizer.accumulate == 1
+                               ? fmt::format("batch (optimizer.batch = {})", update)
+                               : fmt::format("update (optimizer.batch * optimizer.accumulate = {})", update)));
 }
 
 }  // namespace

@@ -210,7 +210,7 @@ std::pair<std::vector<at::Tensor>, TrainingStep> three_updates(const Assembly& a
   for (const at::Tensor& parameter : assembly.model->text->parameters()) before.push_back(parameter.detach().clone());
   TrainingStep step(assembly, cell);
   const BatchSource source = make_batch_source(cell, assembly, 0);
-  for (int64_t i = 0; i < 3; ++i) step.run(source.batch(i), {.step = i, .fraction = 0.1}, 1e-2);
+  for (int64_t i = 0; i < 3; ++i) step.run([&] { return source.batch(i); }, {.step = i, .fraction = 0.1}, 1e-2);
   return {std::move(before), std::move(step)};
 }
 
@@ -248,7 +248,7 @@ TEST(TrainingStep, TrainsInBf16) {
   double first = 0;
   double last = 0;
   for (int64_t i = 0; i < 30; ++i) {
-    last = step.run(source.batch(0), {.step = i, .fraction = 0.1}, 3e-2).loss;
+    last = step.run([&] { return source.batch(0); }, {.step = i, .fraction = 0.1}, 3e-2).loss;
     if (i == 0) first = last;
   }
   EXPECT_LT(last, 0.7 * first);  // one batch, learnt by heart

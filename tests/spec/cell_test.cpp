@@ -111,7 +111,7 @@ TEST_F(CellTest, WhatDecidesTheResultChangesTheId) {
         "budget.examples=50000", "budget.flops=40000", "data.train.pictures=501", "data.train.split=\"test\"",
         "model.embed_dim=64", "model.image.width=96", "model.image.image_size=32", "model.text.context_length=8",
         "model.text.tokenizer=\"words\"", "objective={name=\"clip\", temperature=0.1}", "engine.precision=\"fp32\"",
-        "evaluation.weights=[\"teacher\", \"student\"]", "experiment.seeds=[9]",
+        "evaluation.weights=[\"teacher\", \"student\"]", "experiment.seeds=[9]", "optimizer.accumulate=2",
         "evaluate=[{evaluator=\"zero_shot_classification\", dataset=\"fashion_scenes\"}]"}) {
     ExperimentRequest request{.sets = {"table=[]", set}};
     EXPECT_NE(id_of(kFull, request), id) << set;
@@ -120,9 +120,10 @@ TEST_F(CellTest, WhatDecidesTheResultChangesTheId) {
 
 TEST_F(CellTest, WhatDoesNotDecideTheResultLeavesTheId) {
   const std::string id = id_of(kFull);
-  for (const char* set : {"experiment.name=\"other\"", "experiment.title=\"other\"", "engine.device=\"cpu\"",
-                          "engine.threads=3", "engine.data_threads=3", "engine.checkpoint_seconds=5",
-                          "engine.log_every=77", "table=[]", "optimizer.lr=0.001"})
+  for (const char* set :
+       {"experiment.name=\"other\"", "experiment.title=\"other\"", "engine.device=\"cpu\"", "engine.threads=3",
+        "engine.data_threads=3", "engine.checkpoint_seconds=5", "engine.log_every=77", "engine.chunk=64",
+        "engine.recompute=\"blocks\"", "table=[]", "optimizer.lr=0.001"})
     EXPECT_EQ(id_of(kFull, {.sets = {set}}), id) << set;
   EXPECT_EQ(id_of(kFull + "# a comment\n"), id);
   EXPECT_EQ(id_of(replaced(kFull, "1e-3, 3e-4", "0.0010, 5e-4")), id);
