@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include "engine/precision.h"
+#include "nn/recompute.h"
 
 namespace silc {
 namespace {
@@ -96,6 +97,16 @@ TEST(FlopCounter, CountsTheGradientsOfDepthwiseConvolutions) {
   constexpr int64_t kForward = 95256;
   EXPECT_EQ(depthwise(true), 3 * kForward);
   EXPECT_EQ(depthwise(false), 2 * kForward);
+}
+
+TEST(FlopCounter, CountsWhatIsComputedAgainInTheBackwardPass) {
+  const auto weight = random({13, 11});
+  const auto forward = [weight](const Tensors& inputs) { return Tensors{torch::linear(inputs[0], weight)}; };
+  // Forward, forward again, and the gradient by the weight.
+  EXPECT_EQ(flops_of([&] {
+              recompute_in_chunks(forward, {random({6, 11}, false)}, {weight}, 2)[0].sum().backward();
+            }),
+            3 * 2 * 6 * 11 * 13);
 }
 
 TEST(FlopCounter, CountsNothingForOtherOperators) {

@@ -239,6 +239,54 @@ TEST(TrainingStep, TrainsTheObjectivesGroupsWithTheirScales) {
   EXPECT_FALSE(torch::equal(assembly.model->image->parameters().front(), image));
 }
 
+TEST_F(TrainingTest, AnUpdateMayTakeSeveralBatches) {
+  cell_.optimizer.accumulate = 3;
+  const TrainingOutcome outcome = attempt(folder("whole"));
+  EXPECT_EQ(outcome.state.step, 4);
+  EXPECT_EQ(outcome.state.examples, 4 * 3 * 4);
+  const RunFolder run = folder("interrupted");
+  attempt(run, 1);
+  attempt(run);
+  EXPECT_EQ(bytes(run), bytes(folder("whole")));
+}
+
+// Its loss is 2 times the mean label of a batch, its gradient that label.
+class LabelObjective : public Objective {
+ public:
+  LabelObjective() { weight_ = register_parameter("weight", at::full({}, 2.0)); }
+  std::vector<ViewSpec> views() const override { return {}; }
+  StepResult step(const Batch& batch, const Progress& progress) override {
+    micro_batches.push_back(progress.micro_batch);
+    return {.terms = {{"label", weight_ * batch.labels.to(at::kFloat).mean()}}, .metrics = {}};
+  }
+  void after_backward(const Progress& /*progress*/) override { ++backward_passes; }
+
+  std::vector<int64_t> micro_batches;
+  int64_t backward_passes = 0;
+
+ private:
+  at::Tensor weight_;
+};
+
+TEST(TrainingStep, AveragesOverTheBatchesOfAnUpdate) {
+  ResolvedCell cell = fake_cell();
+  cell.optimizer.accumulate = 3;
+  Assembly assembly = fake_assembly(cell);
+  const auto objective = std::make_shared<LabelObjective>();
+  assembly.objective = objective;
+  TrainingStep step(assembly, cell);
+  int64_t label = 0;
+  const auto next_batch = [&] {
+    return Batch{.size = 1, .views = {}, .tokens = {}, .labels = at::full({1}, ++label, at::kLong)};
+  };
+  const StepFigures figures = step.run(next_batch, {.step = 0, .fraction = 0.1}, 1e-2);
+  EXPECT_FLOAT_EQ(figures.loss, 2 * 2);
+  EXPECT_FLOAT_EQ(figures.gradient_norm, 2);
+  EXPECT_EQ(figures.values, (std::vector<std::pair<std::string, double>>{{"loss/label", 4}}));
+  EXPECT_EQ(objective->micro_batches, (std::vector<int64_t>{0, 1, 2}));
+  EXPECT_EQ(objective->backward_passes, 1);
+}
+
 TEST(TrainingStep, TrainsInBf16) {
   ResolvedCell cell = fake_cell();
   cell.engine.precision = "bf16";
