@@ -46,12 +46,16 @@ std::shared_ptr<Objective> make(Factory* factory, const std::string& name, const
       factory({.options = options, .model = model, .make_image_tower = make_image_tower, .image_size = kImageSize}));
 }
 
+Changes small_silc() {
+  return {{"prototypes", int64_t{12}},
+          {"hidden", int64_t{8}},
+          {"bottleneck", int64_t{5}},
+          {"local_size", int64_t{4}},
+          {"local_views", int64_t{3}}};
+}
+
 std::shared_ptr<Objective> make_silc(const std::shared_ptr<DualEncoder>& model, const Changes& changes = {}) {
-  Changes all = {{"prototypes", int64_t{12}},
-                 {"hidden", int64_t{8}},
-                 {"bottleneck", int64_t{5}},
-                 {"local_size", int64_t{4}},
-                 {"local_views", int64_t{3}}};
+  Changes all = small_silc();
   for (const auto& [key, value] : changes) all[key] = value;
   return make(silc_objective_silc, "silc", model, all);
 }
@@ -300,6 +304,42 @@ TEST(Silc, ThreeStepsAgreeWithAnIndependentImplementation) {
     EXPECT_TRUE(near(parameter.value(), fixture.at("end." + parameter.key()), kTolerance)) << parameter.key();
   EXPECT_TRUE(near(silc->named_buffers()["distillation.center"], fixture.at("end.distillation.center"), kTolerance));
 }
+
+// The gradients of model and objective, towers computing `chunk` pictures or texts at a time.
+std::map<std::string, at::Tensor> gradients_in_chunks(const std::string& name, int64_t chunk) {
+  const auto model = make_model();
+  const auto make_tower = [chunk] {
+    auto tower = make_image_tower();
+    tower->set_chunk(chunk);
+    return tower;
+  };
+  at::manual_seed(2);
+  const auto options = name == "silc" ? options_of(name, small_silc()) : options_of(name);
+  Factory* factory = name == "clip"     ? silc_objective_clip
+                     : name == "siglip" ? silc_objective_siglip
+                                        : silc_objective_silc;
+  const std::shared_ptr<Objective> objective(
+      factory({.options = options, .model = model, .make_image_tower = make_tower, .image_size = kImageSize}));
+  model->image->set_chunk(chunk);
+  model->text->set_chunk(chunk);
+  total(objective->step(random_batch(), {})).backward();
+  auto all = gradients(*model);
+  for (const auto& parameter : objective->named_parameters())
+    if (parameter.value().requires_grad()) all[name + parameter.key()] = parameter.value().grad();
+  return all;
+}
+
+class InChunks : public ::testing::TestWithParam<std::string> {};
+
+// A batch of 4, 8 global views and 12 local ones.
+TEST_P(InChunks, GradientsAreThoseOfOnePass) {
+  const auto expected = gradients_in_chunks(GetParam(), 0);
+  const auto chunked = gradients_in_chunks(GetParam(), 3);
+  for (const auto& [name, gradient] : expected) EXPECT_TRUE(near(chunked.at(name), gradient, 1e-5)) << name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Objectives, InChunks, ::testing::Values("clip", "siglip", "silc"),
+                         [](const auto& info) { return info.param; });
 
 }  // namespace
 }  // namespace silc
