@@ -3,6 +3,8 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "engine/conformance/conformance.h"
 #include "engine/conformance/text_check.h"
@@ -160,9 +162,11 @@ class DatasetChecks {
 
   Outcome splits() {
     const auto pictures_of = [](const Dataset& dataset) {
-      std::map<std::vector<uint8_t>, int64_t> pictures;
-      for (const int64_t index : spread_over(dataset.size(), kCompared))
-        pictures.emplace(dataset.sample(index).image.rgb, index);
+      std::map<std::string, int64_t> pictures;  // by their bytes
+      for (const int64_t index : spread_over(dataset.size(), kCompared)) {
+        const std::vector<uint8_t> rgb = dataset.sample(index).image.rgb;
+        pictures.emplace(std::string(rgb.begin(), rgb.end()), index);
+      }
       return pictures;
     };
     const auto train = pictures_of(*dataset_);
