@@ -9,7 +9,7 @@ namespace silc {
 struct WatchLimits {
   double hang_seconds = 0;  // without a sign of life; 0: as long as it takes; until the first heartbeat, while
                             // libraries and settings are read, a minute at least
-  int64_t memory = 0;  // bytes; 0: no limit
+  int64_t memory = 0;       // bytes; 0: no limit
 };
 
 // An engine as it is seen from outside.
