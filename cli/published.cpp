@@ -36,8 +36,6 @@ TableRow row_of(const PublishedRow& published, const std::vector<std::string>& c
     TableEntry& entry = row.entries[static_cast<std::size_t>(column - columns.begin())];
     entry.mean = value.percent / kPercent;
     entry.values = {entry.mean};
-    entry.seeds = {0};
-    entry.planned = 1;
   }
   return row;
 }

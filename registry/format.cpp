@@ -346,7 +346,7 @@ Json json_number(const std::optional<double>& value) { return value ? Json(*valu
 
 Json json_entry(const std::string& column, const TableEntry& entry) {
   Json values = Json::array();
-  for (std::size_t i = 0; i < entry.values.size(); ++i)
+  for (std::size_t i = 0; i < entry.seeds.size(); ++i)
     values.push_back({{"seed", entry.seeds[i]}, {"value", entry.values[i]}});
   return {{"column", column},
           {"mean", entry.values.empty() ? Json(nullptr) : Json(entry.mean)},

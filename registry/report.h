@@ -12,7 +12,7 @@ namespace silc {
 // One measured quantity of one row: what stands in a cell of the table.
 struct TableEntry {
   std::vector<double> values;  // one a seed, in order of seeds; missing seeds left out
-  std::vector<int64_t> seeds;  // of the values
+  std::vector<int64_t> seeds;  // of the values; none of published ones
   int64_t planned = 0;         // seeds planned
   int64_t failed = 0;          // seeds failed
   double mean = 0;

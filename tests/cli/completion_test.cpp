@@ -57,6 +57,11 @@ void collect(const std::string& command, std::map<std::string, Help>& all) {
   for (const std::string& below : help.commands) collect(command.empty() ? below : command + " " + below, all);
 }
 
+// Tests run side by side: each has a file of its own.
+std::string script_file(const std::string& suffix) {
+  return ::testing::TempDir() + "/" + ::testing::UnitTest::GetInstance()->current_test_info()->name() + "." + suffix;
+}
+
 std::string script(const std::string& shell) { return output_of("'" + kSilc + "' completion " + shell); }
 
 class Completion : public ::testing::Test {
@@ -65,7 +70,7 @@ class Completion : public ::testing::Test {
 
   // What bash offers behind the words, the last of which is being typed.
   static std::vector<std::string> offers(const std::vector<std::string>& words) {
-    const std::string file = ::testing::TempDir() + "/completion.bash";
+    const std::string file = script_file("bash");
     std::ofstream(file) << script("bash");
     std::string list;
     for (const std::string& word : words) list += " '" + word + "'";
@@ -143,7 +148,7 @@ TEST_F(Completion, IsSilentWhereThereIsNothingToOffer) {
 TEST_F(Completion, IsSoundInEveryShellThatIsInstalled) {
   for (const char* shell : {"bash", "zsh", "fish"}) {
     if (output_of(std::string("command -v ") + shell).rfind("(failed)", 0) == 0) continue;
-    const std::string file = ::testing::TempDir() + "/completion." + shell;
+    const std::string file = script_file(shell);
     std::ofstream(file) << script(shell);
     EXPECT_EQ(output_of(std::string(shell) + " -n " + file + " 2>&1"), "") << shell;
   }
