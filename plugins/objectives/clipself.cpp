@@ -69,7 +69,7 @@ class ClipSelf : public Objective {
   [[nodiscard]] int64_t view_size() const { return options_[kViewSize] > 0 ? options_[kViewSize] : image_size_; }
 
   at::Tensor teacher_embeddings(const at::Tensor& cuts) {
-    return teacher_->tower()->embed(teacher_->tower()->forward(cuts).pooled);
+    return teacher_->tower()->embed(teacher_->tower()->pool(cuts));
   }
 
   Options options_;

@@ -123,7 +123,7 @@ class Dinov2 : public Objective {
     const auto seen = teacher_->features(global);  // of the whole crops
     const auto mask = draw_masks(seen, progress);  // [2·B, N]
     const auto masked = model_->image->forward_masked(global, mask, mask_token_);
-    const auto local = options_[kLocalViews] > 0 ? model_->image->forward(batch.views.at("local")).pooled  // [V·B, D]
+    const auto local = options_[kLocalViews] > 0 ? model_->image->pool(batch.views.at("local"))  // [V·B, D]
                                                  : at::Tensor();
     const auto temperature = teacher_temperature(progress);
 

@@ -174,7 +174,7 @@ class Ibot : public Objective {
   StudentScores student_scores(const Batch& batch, const at::Tensor& global, const at::Tensor& mask) {
     const auto features = model_->image->forward_masked(global, mask, mask_token_);
     std::vector<at::Tensor> tokens = {features.pooled, masked_patches(features.patches, mask)};
-    if (options_[kLocalViews] > 0) tokens.push_back(model_->image->forward(batch.views.at("local")).pooled);
+    if (options_[kLocalViews] > 0) tokens.push_back(model_->image->pool(batch.views.at("local")));
     std::vector<int64_t> lengths;
     for (const auto& set : tokens) lengths.push_back(set.size(0));
     const auto bottlenecks = head_->bottleneck(at::cat(tokens)).split_with_sizes(lengths);

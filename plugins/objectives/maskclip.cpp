@@ -69,9 +69,9 @@ class MaskClip : public Objective {
   [[nodiscard]] std::shared_ptr<ImageTower> teacher() const override { return teacher_->tower(); }
 
   StepResult step(const Batch& batch, const Progress& progress) override {
-    const auto& images = batch.views.at("image");                                    // [B, 3, S, S]
-    const auto image = model_->image->embed(model_->image->forward(images).pooled);  // [B, E]
-    const auto text = model_->text->embed(batch.tokens);                             // [B, E]
+    const auto& images = batch.views.at("image");                          // [B, 3, S, S]
+    const auto image = model_->image->embed(model_->image->pool(images));  // [B, E]
+    const auto text = model_->text->embed(batch.tokens);                   // [B, E]
     const auto contrastive = contrastive_->forward(image, text);
 
     const auto seen = teacher_->features(images).patches;  // [B, N, D]

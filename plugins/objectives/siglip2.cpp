@@ -137,7 +137,7 @@ class Siglip2 : public Objective {
         random_masks(seen.patches.size(0), seen.patches.size(1), options_[kMaskRatio], progress).to(global.device());
     const auto temperature = options_[kTeacherTemperature];
 
-    const auto local = model_->image->forward(batch.views.at("local")).pooled;  // [V·B, D]
+    const auto local = model_->image->pool(batch.views.at("local"));  // [V·B, D]
     auto distilled = distillation_->forward(score(*teacher_->head(), seen.pooled), head_->forward(local), {},
                                             batch.size, temperature);
 

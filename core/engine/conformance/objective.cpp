@@ -64,19 +64,13 @@ class Trainer {
   }
   [[nodiscard]] Batch batch(int64_t step) const { return source_.batch(step); }
   StepFigures run(int64_t step) { return run(step, batch(step)); }
-  StepFigures run(int64_t step, const Batch& batch) { return run(step_, batch, progress(step)); }
+  StepFigures run(int64_t step, const Batch& batch) {
+    return step_.run([&] { return batch; }, progress(step), kLearningRate);
+  }
   [[nodiscard]] NamedTensors state() const { return step_.state(); }
   [[nodiscard]] const Assembly& assembly() const { return assembly_; }
 
  private:
-  template <class Step>
-  static StepFigures run(Step& step, const Batch& batch, const Progress& progress) {
-    if constexpr (requires { step.run(batch, progress, kLearningRate); })
-      return step.run(batch, progress, kLearningRate);
-    else
-      return step.run([&] { return batch; }, progress, kLearningRate);
-  }
-
   ResolvedCell cell_;
   Assembly assembly_;
   BatchSource source_;

@@ -2,17 +2,9 @@
 #include "nn/caption_decoder.h"
 #include "nn/grid_cells.h"
 #include "nn/patch_alignment.h"
-#include "silc/dataset.h"
-#include "silc/objective.h"
-#include "silc/tokenizer.h"
-#include "tests/nn/fixture.h"
-#include "tests/plugins/declared.h"
+#include "tests/plugins/objectives/tiny_training.h"
 
 extern "C" {
-silc::ImageBackbone* silc_image_backbone_vit(const silc::ImageBackboneContext& context);
-silc::TextBackbone* silc_text_backbone_text_transformer(const silc::TextBackboneContext& context);
-silc::Dataset* silc_dataset_shapes(const silc::DatasetContext& context);
-silc::Tokenizer* silc_tokenizer_bytes(const silc::TokenizerContext& context);
 silc::Objective* silc_objective_slip(const silc::ObjectiveContext& context);
 silc::Objective* silc_objective_xclip(const silc::ObjectiveContext& context);
 silc::Objective* silc_objective_pacl(const silc::ObjectiveContext& context);
@@ -24,53 +16,22 @@ silc::Objective* silc_objective_cap(const silc::ObjectiveContext& context);
 namespace silc {
 namespace {
 
+using testing::Changes;
 using testing::Fixture;
 using testing::load_fixture;
+using testing::make_model;
+using testing::ModelShape;
 using testing::near;
-using testing::options_of;
-
-using Changes = std::map<std::string, OptionValue>;
-using Factory = Objective*(const ObjectiveContext&);
+using testing::shapes_batch;
+using testing::total;
 
 constexpr int64_t kBatch = 4;
 constexpr double kRate = 0.05;  // of the gradient descent in tests/reference/nn_image_text.py
 constexpr uint64_t kSeed = 1;
 
-const std::map<std::string, Factory*> kFactories = {
+const std::map<std::string, testing::ObjectiveFactory*> kFactories = {
     {"slip", silc_objective_slip}, {"xclip", silc_objective_xclip},       {"pacl", silc_objective_pacl},
     {"lit", silc_objective_lit},   {"clipself", silc_objective_clipself}, {"cap", silc_objective_cap}};
-
-struct ModelShape {
-  int64_t image_size = 8;
-  int64_t patch = 2;
-  int64_t width = 8;
-  int64_t embed_dim = 6;
-  int64_t vocabulary_size = 20;
-  int64_t context_length = 6;
-  std::string pooling = "cls";
-};
-
-std::shared_ptr<ImageTower> make_image_tower(const ModelShape& shape) {
-  const auto options = options_of("vit", {{"width", shape.width},
-                                          {"layers", int64_t{1}},
-                                          {"heads", int64_t{2}},
-                                          {"patch", shape.patch},
-                                          {"pooling", shape.pooling}});
-  std::shared_ptr<ImageBackbone> backbone(
-      silc_image_backbone_vit({.options = options, .image_size = shape.image_size}));
-  return std::make_shared<ImageTower>(backbone, shape.embed_dim);
-}
-
-std::shared_ptr<DualEncoder> make_model(const ModelShape& shape = {}) {
-  at::manual_seed(0);
-  const auto options =
-      options_of("text_transformer", {{"width", shape.width}, {"layers", int64_t{1}}, {"heads", int64_t{2}}});
-  std::shared_ptr<TextBackbone> text(silc_text_backbone_text_transformer({.options = options,
-                                                                          .vocabulary_size = shape.vocabulary_size,
-                                                                          .context_length = shape.context_length,
-                                                                          .padding_id = 0}));
-  return std::make_shared<DualEncoder>(make_image_tower(shape), std::make_shared<TextTower>(text, shape.embed_dim));
-}
 
 // Small heads, unless `changes` says otherwise.
 std::shared_ptr<Objective> make(const std::string& name, const std::shared_ptr<DualEncoder>& model,
@@ -85,21 +46,7 @@ std::shared_ptr<Objective> make(const std::string& name, const std::shared_ptr<D
         {"mlp_ratio", 2.0}}}};
   Changes all = kSmall.contains(name) ? kSmall.at(name) : Changes{};
   for (const auto& [key, value] : changes) all[key] = value;
-  const auto options = options_of(name, all);
-  return std::shared_ptr<Objective>(
-      kFactories.at(name)({.options = options,
-                           .model = model,
-                           .make_image_tower = [shape] { return make_image_tower(shape); },
-                           .image_size = shape.image_size,
-                           .context_length = shape.context_length,
-                           .vocabulary_size = shape.vocabulary_size,
-                           .padding_id = 0}));
-}
-
-at::Tensor total(const StepResult& result) {
-  auto sum = at::zeros({});
-  for (const auto& term : result.terms) sum = sum + term.weight * term.value;
-  return sum;
+  return testing::make_objective(kFactories.at(name), name, model, all, shape);
 }
 
 Progress progress_of(int64_t step) {
@@ -203,36 +150,6 @@ INSTANTIATE_TEST_SUITE_P(
             "cap",
             {{"parallel", 0.5}, {"weight", 2.0}, {"contrastive", std::string("clip")}, {"contrastive_weight", 0.5}}}),
     [](const auto& info) { return info.param.fixture; });
-
-// Pictures of the dataset "shapes" in the views that `objective` asks for, crops and colours left out, and their
-// captions.
-Batch shapes_batch(const Objective& objective, const ModelShape& shape, int64_t size) {
-  const auto shapes_options = options_of("shapes");
-  const std::unique_ptr<Dataset> dataset(
-      silc_dataset_shapes({.options = shapes_options, .split = "train", .directory = ""}));
-  const Options none;
-  const std::unique_ptr<Tokenizer> tokenizer(
-      silc_tokenizer_bytes({.options = none, .caption_count = 0, .caption = {}}));
-  std::vector<at::Tensor> pictures, captions;
-  for (int64_t i = 0; i < size; ++i) {
-    Sample sample = dataset->sample(i);
-    pictures.push_back(at::from_blob(sample.image.rgb.data(), {sample.image.height, sample.image.width, 3}, at::kByte)
-                               .permute({2, 0, 1})
-                               .to(at::kFloat) /
-                           127.5 -
-                       1);
-    captions.push_back(at::tensor(tokenizer->encode(sample.captions[0], shape.context_length)));
-  }
-  Batch batch = {.size = size, .views = {}, .tokens = at::stack(captions), .labels = {}};
-  for (const ViewSpec& view : objective.views()) {
-    const auto side = view.size > 0 ? view.size : shape.image_size;
-    auto images = at::_upsample_bilinear2d_aa(at::stack(pictures), {side, side}, /*align_corners=*/false);
-    std::vector<at::Tensor> views = {images};
-    for (int64_t v = 1; v < view.count; ++v) views.push_back(images.flip({3}));
-    batch.views[view.name] = at::cat(views);
-  }
-  return batch;
-}
 
 class Learning : public ::testing::TestWithParam<std::pair<std::string, Changes>> {};
 
