@@ -1,6 +1,7 @@
 #include "cli/experiment_plan.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "schedule/fingerprints.h"
@@ -22,7 +23,33 @@ Experiment read_whole(const ExperimentRequest& request, const Catalogue& catalog
   return read_experiment(whole, catalogue);
 }
 
+// Ids of the tasks that are these cells, told by row and seed, and of the phases that they start from.
+std::set<std::string> with_earlier_phases(const std::vector<CellTask>& tasks, const std::vector<ResolvedCell>& cells) {
+  std::set<std::pair<std::string, int64_t>> names;
+  for (const ResolvedCell& cell : cells) names.emplace(cell.row, cell.seed);
+  std::map<std::string, std::string> before;  // id → id of the phase before
+  std::set<std::string> ids;
+  for (const CellTask& task : tasks) {
+    before[task.id] = task.cell.start.cell;
+    if (names.contains({task.cell.row, task.cell.seed})) ids.insert(task.id);
+  }
+  for (const std::string& last : std::set(ids))
+    for (std::string id = before[last]; !id.empty(); id = before[id]) ids.insert(id);
+  return ids;
+}
+
 }  // namespace
+
+std::vector<CellTask> ExperimentPlan::asked_for() const {
+  const auto contains = [](const std::vector<std::string>& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  std::vector<CellTask> asked = chosen;
+  std::erase_if(asked, [&](const CellTask& task) {
+    return contains(experiment.rows, task.cell.row) && !contains(rows, task.cell.row);
+  });
+  return asked;
+}
 
 std::vector<ResolvedCell> ExperimentPlan::chosen_cells() const {
   std::vector<ResolvedCell> cells;
@@ -97,10 +124,10 @@ ExperimentPlan plan_experiment(const Session& session, const ExperimentRequest& 
   fill_fingerprints(plan.engine, plan.experiment.cells);
   plan.tasks = place_cells(plan.experiment.cells, session.runs);
 
-  std::set<std::pair<std::string, int64_t>> names;
-  for (const ResolvedCell& cell : chosen.cells) names.emplace(cell.row, cell.seed);
+  plan.rows = chosen.rows;
+  const std::set<std::string> ids = with_earlier_phases(plan.tasks, chosen.cells);
   for (const CellTask& task : plan.tasks)
-    if (names.contains({task.cell.row, task.cell.seed})) plan.chosen.push_back(task);
+    if (ids.contains(task.id)) plan.chosen.push_back(task);
   return plan;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/App.hpp>
+#include <string>
 #include <vector>
 
 #include "cli/session.h"
@@ -11,11 +12,14 @@
 namespace silc {
 
 struct ExperimentPlan {
-  Experiment experiment;         // the whole of it
-  Engine engine;                 // with which its cells run
-  std::vector<CellTask> tasks;   // all its cells
-  std::vector<CellTask> chosen;  // those that --rows and --seeds leave
+  Experiment experiment;          // the whole of it
+  Engine engine;                  // with which its cells run
+  std::vector<CellTask> tasks;    // all its cells
+  std::vector<CellTask> chosen;   // those that --rows and --seeds leave, and the phases that they start from
+  std::vector<std::string> rows;  // that --rows leaves
 
+  // The chosen ones without the cells of other rows, that are there for being a first phase.
+  [[nodiscard]] std::vector<CellTask> asked_for() const;
   [[nodiscard]] std::vector<ResolvedCell> chosen_cells() const;
   // As the registry knows it.
   [[nodiscard]] PlannedExperiment planned() const;

@@ -104,9 +104,10 @@ std::string table_of(const std::vector<RowPlan>& rows) {
     std::vector<std::string> line = {row.name, std::to_string(row.cells), describe(row.states)};
     if (row.prediction) {
       const Prediction& cell = *row.prediction;
-      for (auto& text : {format_quantity(static_cast<double>(cell.parameters)), std::to_string(cell.steps),
-                         format_quantity(cell.flops), format_bytes(static_cast<double>(cell.peak_memory)),
-                         format_duration(cell.seconds), format_duration(row.seconds_left())})
+      for (auto& text :
+           {format_quantity(static_cast<double>(cell.parameters)), std::to_string(cell.steps),
+            format_quantity(cell.flops), cell.peak_memory ? format_bytes(static_cast<double>(*cell.peak_memory)) : "–",
+            format_duration(cell.seconds), format_duration(row.seconds_left())})
         line.push_back(text);
     } else {
       line.resize(9, "–");
@@ -146,11 +147,14 @@ nlohmann::ordered_json to_json(const ExperimentPlan& plan, const RowPlans& plans
     nlohmann::ordered_json json = {{"row", row.name},        {"cells", row.cells},   {"states", states},
                                    {"threads", row.threads}, {"predicted", nullptr}, {"fault", row.fault}};
     if (row.prediction)
-      json["predicted"] = {{"parameters", row.prediction->parameters},
-                           {"steps", row.prediction->steps},
-                           {"flops", row.prediction->flops},
-                           {"seconds", row.prediction->seconds},
-                           {"peak_memory", row.prediction->peak_memory}};
+      json["predicted"] = {
+          {"parameters", row.prediction->parameters},
+          {"steps", row.prediction->steps},
+          {"flops", row.prediction->flops},
+          {"seconds", row.prediction->seconds},
+          {"peak_memory", row.prediction->peak_memory ? nlohmann::ordered_json(*row.prediction->peak_memory)
+                                                      : nlohmann::ordered_json(nullptr)},
+          {"extrapolated", row.prediction->extrapolated}};
     json_rows.push_back(json);
   }
   return {{"experiment", plan.experiment.name},
@@ -166,6 +170,13 @@ std::string threads_of_cells(const std::vector<RowPlan>& rows) {
       rows.begin(), rows.end(), [](const RowPlan& one, const RowPlan& other) { return one.threads < other.threads; });
   return least->threads == most->threads ? count(most->threads, "thread")
                                          : fmt::format("{} to {} threads", least->threads, most->threads);
+}
+
+std::string extrapolated_rows(const std::vector<RowPlan>& rows) {
+  std::string names;
+  for (const RowPlan& row : rows)
+    if (row.prediction && row.prediction->extrapolated) names += (names.empty() ? "\"" : ", \"") + row.name + "\"";
+  return names;
 }
 
 std::string summary(const RowPlans& plans, const ThreadPlan& threads, bool measured) {
@@ -184,6 +195,12 @@ std::string summary(const RowPlans& plans, const ThreadPlan& threads, bool measu
             "evaluation; what else the machine does makes it longer.",
             threads_of_cells(plans.rows)),
         96, 0);
+  const std::string extrapolated = extrapolated_rows(plans.rows);
+  if (!extrapolated.empty())
+    text += paragraph(fmt::format("Of {}, FLOP and TIME are extrapolated from steps with batches of 2 and 4 pictures, "
+                                  "because one with the whole batch would take too long here; MEMORY is not known.",
+                                  extrapolated),
+                      96, 0);
   return text;
 }
 

@@ -29,16 +29,25 @@ bool is_file_name(const std::string& experiment) {
   return experiment.ends_with(".toml") || experiment.find('/') != std::string::npos;
 }
 
+void take_fingerprints(const ResolvedCell& from, ResolvedCell& cell) {
+  cell.train.fingerprint = from.train.fingerprint;
+  for (std::size_t i = 0; i < std::min(cell.evaluations.size(), from.evaluations.size()); ++i)
+    cell.evaluations[i].data.fingerprint = from.evaluations[i].data.fingerprint;
+}
+
 // A recorded cell with the settings that the file gives it now; data that has changed since is not noticed.
 bool is_up_to_date(const Session& session, const Catalogue& catalogue, ResolvedCell now, const PlannedCell& recorded) {
-  const RunFolder folder{session.runs / recorded.folder};
+  RunFolder folder{session.runs / recorded.folder};
   if (!std::filesystem::exists(folder.cell())) return true;  // has no values either
   try {
-    const ResolvedCell then = read_cell(folder.cell(), catalogue);
-    now.train.fingerprint = then.train.fingerprint;
-    for (std::size_t i = 0; i < std::min(now.evaluations.size(), then.evaluations.size()); ++i)
-      now.evaluations[i].data.fingerprint = then.evaluations[i].data.fingerprint;
-    return cell_id(now) == recorded.id;
+    ResolvedCell then = read_cell(folder.cell(), catalogue);
+    take_fingerprints(then, now);
+    for (auto phase = now.earlier.rbegin(); phase != now.earlier.rend() && !then.start.cell.empty(); ++phase) {
+      folder.path = session.runs / *recorded.folder.begin() / then.start.folder;
+      then = read_cell(folder.cell(), catalogue);
+      take_fingerprints(then, *phase);
+    }
+    return cell_id(phases_of(now).back()) == recorded.id;
   } catch (const Error&) {
     return false;  // of another version of silc or of a plugin
   }

@@ -151,7 +151,7 @@ int run(const RunOptions& options, Session& session) {
   const PlannedExperiment planned = plan.planned();
   warn_of_changes(registry, planned);
   registry.plan(planned);
-  if (options.fresh) remove_earlier_results(session, registry, plan.chosen);
+  if (options.fresh) remove_earlier_results(session, registry, plan.asked_for());
 
   const auto total = static_cast<int64_t>(plan.chosen.size());
   const auto finished = count_finished(plan.chosen);
@@ -188,7 +188,10 @@ void add_run(CLI::App& app, Session& session) {
   const auto options = std::make_shared<RunOptions>();
   add_experiment_flags(*command, options->experiment);
   add_thread_flags(*command, options->threads);
-  command->add_flag("--fresh", options->fresh, "removes what earlier runs of these cells left, and starts over");
+  command->add_flag(
+      "--fresh", options->fresh,
+      "removes what earlier runs of these cells left, and starts over; a row that another one starts from keeps "
+      "what it has unless it is asked for too");
   command->add_flag("--fail-fast", options->fail_fast,
                     "stops everything at the first failure (default: the other cells go on)");
   command->callback([options, &session] { session.command = [options, &session] { return run(*options, session); }; });

@@ -114,6 +114,8 @@ std::string format_contents(const CellContents& contents, const CellRecord& reco
     text += progress.total_steps ? fmt::format("step:   {} of {}\n", progress.step, *progress.total_steps)
                                  : fmt::format("step:   {}\n", progress.step);
   text += "folder: " + contents.folder.path.string() + "\n";
+  if (!record.start.empty())
+    text += "starts: from the phase in " + record.start.generic_string() + "; costs below are of this phase alone\n";
   if (!record.current) text += "no longer part of its experiment\n";
   if (!contents.metrics.is_null()) text += "\n" + metrics_table(contents.metrics) + "\n" + cost_table(contents.metrics);
   if (!contents.attempts.empty()) text += "\n" + attempts_table(contents.attempts);
@@ -135,6 +137,7 @@ nlohmann::ordered_json to_json(const CellContents& contents, const CellRecord& r
                                  {"id", record.cell.id},
                                  {"current", record.current},
                                  {"folder", contents.folder.path.string()},
+                                 {"start", record.start.generic_string()},
                                  {"state", state_name(contents.status.state)},
                                  {"message", contents.status.message},
                                  {"step", contents.status.progress.step},

@@ -102,6 +102,10 @@ CREATE VIEW result AS
          cell.position IS NOT NULL AS current, metric.evaluator, metric.dataset, metric.weights,
          metric.name AS metric, metric.value, metric.n
   FROM metric JOIN cell USING (cell_id) JOIN experiment USING (experiment_id);
+)sql",
+    R"sql(
+-- Folder of the cell, a phase before, that this one starts from; empty: none.
+ALTER TABLE cell ADD COLUMN previous TEXT NOT NULL DEFAULT '';
 )sql"};
 
 int version_of(SQLite::Database& database) { return database.execAndGet("PRAGMA user_version").getInt(); }

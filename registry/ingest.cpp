@@ -28,6 +28,7 @@ struct CellIdentity {
   int64_t seed = 0;
   std::string id;
   std::string weights;
+  std::string start;  // folder below the experiment's; empty: starts from nothing
 };
 
 // The columns of table cell that come from the run folder.
@@ -120,7 +121,8 @@ CellIdentity read_identity(const fs::path& file) {
             .row = *row,
             .seed = *seed,
             .id = *id,
-            .weights = table["evaluation"]["weights"][0].value_or<std::string>("student")};
+            .weights = table["evaluation"]["weights"][0].value_or<std::string>("student"),
+            .start = table["start"]["folder"].value_or<std::string>("")};
   } catch (const toml::parse_error& error) {
     throw Error(file.string() + ":" + std::to_string(error.source().begin.line) + ":" +
                 std::to_string(error.source().begin.column) + ": " + std::string(error.description()));
@@ -137,14 +139,15 @@ void record_identity(SQLite::Database& database, const fs::path& folder, const C
   experiment.exec();
 
   SQLite::Statement cell(database, R"sql(
-    INSERT INTO cell (experiment_id, row, seed, id, folder, weights, position)
-      SELECT experiment_id, ?1, ?2, ?3, ?4, ?5,
+    INSERT INTO cell (experiment_id, row, seed, id, folder, weights, previous, position)
+      SELECT experiment_id, ?1, ?2, ?3, ?4, ?5, ?7,
              CASE WHEN planned IS NULL THEN (SELECT count(*) FROM cell AS other
                                              WHERE other.experiment_id = experiment.experiment_id) END
       FROM experiment WHERE name = ?6
-    ON CONFLICT (folder) DO UPDATE SET weights = excluded.weights)sql");
+    ON CONFLICT (folder) DO UPDATE SET weights = excluded.weights, previous = excluded.previous)sql");
+  const std::string start = identity.start.empty() ? "" : (*folder.begin() / identity.start).generic_string();
   SQLite::bind(cell, identity.row, identity.seed, identity.id, folder.generic_string(), identity.weights,
-               identity.experiment);
+               identity.experiment, start);
   cell.exec();
 }
 

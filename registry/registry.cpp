@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "files/run_folder.h"
 #include "registry/database.h"
@@ -30,7 +31,7 @@ CellState state_from(const std::string& name) {
 
 constexpr const char* kSelectCells = R"sql(
   SELECT experiment.name, cell.row, cell.seed, cell.id, cell.folder, cell.position IS NOT NULL, cell.state,
-         cell.message, cell.plugin
+         cell.message, cell.plugin, cell.previous
   FROM cell JOIN experiment USING (experiment_id) )sql";
 
 CellRecord cell_from(SQLite::Statement& row, const fs::path& runs) {
@@ -42,7 +43,8 @@ CellRecord cell_from(SQLite::Statement& row, const fs::path& runs) {
                     .current = row.getColumn(5).getInt() != 0,
                     .state = state_from(row.getColumn(6).getString()),
                     .message = row.getColumn(7).getString(),
-                    .plugin = row.getColumn(8).getString()};
+                    .plugin = row.getColumn(8).getString(),
+                    .start = row.getColumn(9).getString()};
   // Recorded by a silc that may have been killed with its engine since.
   if (record.state == CellState::running && !FileLock::is_locked(RunFolder{runs / record.cell.folder}.lock()))
     record.state = CellState::interrupted;
@@ -67,6 +69,42 @@ std::vector<MetricRecord> read_metrics(SQLite::Statement& query) {
                        .n = query.getColumn(7).getInt64(),
                        .primary = query.getColumn(8).getInt() != 0});
   return metrics;
+}
+
+// Costs of one experiment's finished cells, each alone, and what each starts from; by folder.
+struct PhaseCosts {
+  std::map<std::string, std::string> starts;
+  std::map<std::string, std::map<std::string, double>> costs;
+};
+
+PhaseCosts read_phase_costs(const SQLite::Database& database, const std::string& experiment) {
+  PhaseCosts phases;
+  SQLite::Statement query(database, R"sql(
+    SELECT cell.folder, cell.previous, metric.name, metric.value
+    FROM cell JOIN experiment USING (experiment_id) JOIN metric USING (cell_id)
+    WHERE experiment.name = ? AND cell.state = 'finished' AND metric.evaluator = 'cost')sql");
+  query.bind(1, experiment);
+  while (query.executeStep()) {
+    const std::string folder = query.getColumn(0).getString();
+    phases.starts[folder] = query.getColumn(1).getString();
+    phases.costs[folder][query.getColumn(2).getString()] = query.getColumn(3).getDouble();
+  }
+  return phases;
+}
+
+// Adds to a cost what the phases before cost. False if one of them is not known.
+bool add_earlier_phases(const PhaseCosts& phases, const std::string& folder, MetricRecord& cost) {
+  for (std::string before = phases.starts.at(folder); !before.empty(); before = phases.starts.at(before)) {
+    const auto known = phases.costs.find(before);
+    if (known == phases.costs.end() || !known->second.contains(cost.name)) return false;
+    const double value = known->second.at(cost.name);
+    ++cost.phases;
+    if (cost.name == "peak_memory")
+      cost.value = std::max(cost.value, value);
+    else if (cost.name != "parameters")
+      cost.value += value;
+  }
+  return true;
 }
 
 std::optional<int64_t> optional_integer(const SQLite::Column& column) {
@@ -258,7 +296,16 @@ std::vector<MetricRecord> Registry::metrics(const std::string& experiment) const
       WHERE experiment.name = ? AND cell.position IS NOT NULL AND cell.state = 'finished'
       ORDER BY cell.position, metric.evaluator, metric.dataset, metric.weights, metric.name)sql");
     query.bind(1, experiment);
-    return read_metrics(query);
+    std::vector<MetricRecord> metrics = read_metrics(query);
+
+    std::map<std::pair<std::string, int64_t>, std::string> folders;  // of current cells, by row and seed
+    for (const CellRecord& cell : cells(experiment))
+      if (cell.current) folders[{cell.cell.row, cell.cell.seed}] = cell.cell.folder.generic_string();
+    const PhaseCosts phases = read_phase_costs(impl_->database, experiment);
+    std::erase_if(metrics, [&](MetricRecord& metric) {
+      return metric.evaluator == "cost" && !add_earlier_phases(phases, folders.at({metric.row, metric.seed}), metric);
+    });
+    return metrics;
   });
 }
 

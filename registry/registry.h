@@ -49,8 +49,9 @@ struct CellRecord {
   PlannedCell cell;
   bool current = true;  // part of the experiment as it stands
   CellState state = CellState::planned;
-  std::string message;  // why it failed
-  std::string plugin;   // the one at fault, or empty
+  std::string message;               // why it failed
+  std::string plugin;                // the one at fault, or empty
+  std::filesystem::path start = {};  // folder of the cell, a phase before, that it starts from; empty: none
 };
 
 // Where training stands: the figures of the last step event (files/run_folder.h).
@@ -99,6 +100,7 @@ struct MetricRecord {
   double value = 0;
   int64_t n = 0;
   bool primary = true;  // of the weights that the row's plain columns mean
+  int64_t phases = 1;   // that a cost is the sum of
 };
 
 class Registry {
@@ -138,9 +140,11 @@ class Registry {
   [[nodiscard]] std::vector<CellRecord> cells(const std::string& experiment) const;
   // By ID or an unambiguous start of it (git's manner), or "EXPERIMENT/ROW/SEED". Throws silc::Error.
   [[nodiscard]] CellRecord find_cell(const std::string& name) const;
-  [[nodiscard]] std::vector<MetricRecord> metrics(const std::string& experiment) const;  // of current finished cells
+  // Of current finished cells. Costs are those of the cell with all its earlier phases (memory: the greatest of them),
+  // and not there if a phase is no longer known.
+  [[nodiscard]] std::vector<MetricRecord> metrics(const std::string& experiment) const;
 
-  // Of one cell, whether it is current or not.
+  // Of one cell, whether it is current or not; costs of this phase alone.
   [[nodiscard]] std::vector<MetricRecord> metrics(const CellRecord& cell) const;
   [[nodiscard]] std::optional<ProgressRecord> progress(const CellRecord& cell) const;  // nothing before the first step
   [[nodiscard]] std::vector<AttemptRecord> attempts(const CellRecord& cell) const;

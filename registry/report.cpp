@@ -43,6 +43,7 @@ class Results {
         columns_[base + "@" + metric.weights][{metric.row, metric.seed}] = metric.value;
       }
       datasets_[column_of(metric)].insert(metric.dataset);
+      if (metric.phases > 1) phased_.insert(metric.row);
       if (metric.primary && metric.evaluator != "cost") weights_[metric.row] = metric.weights;
     }
   }
@@ -96,6 +97,9 @@ class Results {
     return entry;
   }
 
+  // Whether the row's costs are those of several phases.
+  [[nodiscard]] bool is_phased(const std::string& row) const { return phased_.contains(row); }
+
   [[nodiscard]] std::string weights(const std::string& row) const {
     const auto found = weights_.find(row);
     return found == weights_.end() ? "" : found->second;
@@ -113,6 +117,7 @@ class Results {
   std::map<std::string, int64_t> planned_;                 // cells of a row
   std::map<std::string, int64_t> failed_;
   std::map<std::string, std::string> weights_;
+  std::set<std::string> phased_;
 };
 
 void compare(TableEntry& entry, const TableEntry& baseline, bool tested) {
@@ -220,6 +225,14 @@ void note_weights(Table& table) {
     table.notes.emplace_back("Rows differ in the weights that are evaluated: see column \"weights\".");
 }
 
+void note_phases(Table& table, const Results& results) {
+  std::vector<std::string> rows;
+  for (const TableRow& row : table.rows)
+    if (results.is_phased(row.name)) rows.push_back(row.name);
+  if (!rows.empty() && std::ranges::any_of(table.columns, is_cost))
+    table.notes.push_back(fmt::format("Costs of {}: of all phases of training together.", list(rows)));
+}
+
 Table build_table(const PlannedExperiment& experiment, const PlannedTable& planned, const Results& results,
                   std::vector<std::string> columns) {
   Table table{.experiment = experiment.name,
@@ -246,6 +259,7 @@ Table build_table(const PlannedExperiment& experiment, const PlannedTable& plann
   }
   note_statistics(table);
   note_weights(table);
+  note_phases(table, results);
   note_gaps(table);
   return table;
 }

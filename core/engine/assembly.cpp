@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "engine/failure.h"
+#include "engine/start.h"
 #include "nn/recompute.h"
 #include "nn/transformer.h"
 #include "plugin/loader.h"
@@ -18,18 +19,18 @@ auto with_plugin(const Catalogue& catalogue, const PluginChoice& choice, Make ma
   return in_plugin(choice.kind, choice.name, [&] { return make(plugin); });
 }
 
-std::shared_ptr<Tokenizer> load_tokenizer(const ResolvedCell& cell, const Catalogue& catalogue,
-                                          const std::shared_ptr<Dataset>& dataset) {
-  const PluginChoice& choice = cell.text.tokenizer;
+// `dataset`: whose captions it learns its vocabulary from, which `source` names.
+std::shared_ptr<Tokenizer> load_tokenizer(const PluginChoice& choice, const Catalogue& catalogue,
+                                          const DataSource& source, const std::shared_ptr<Dataset>& dataset) {
   // Captions are numbered sample by sample, then by their place in the sample; the first sample says how many there
   // are.
   const int64_t samples = dataset->size();
   if (samples < 1)
-    throw Error("dataset \"" + cell.train.dataset.name + "\" has no samples in the split that is trained on");
+    throw Error("dataset \"" + source.dataset.name + "\" has no samples in the split that is trained on");
   const auto per_sample = std::max<int64_t>(1, static_cast<int64_t>(dataset->captions(0).size()));
   TokenizerContext context{.options = choice.options, .caption_count = samples * per_sample, .caption = {}};
-  context.caption = [&cell, dataset, samples](int64_t index) {
-    return in_plugin(PluginKind::dataset, cell.train.dataset.name, [&] {
+  context.caption = [&source, dataset, samples](int64_t index) {
+    return in_plugin(PluginKind::dataset, source.dataset.name, [&] {
       const auto captions = dataset->captions(index % samples);
       return captions.at(static_cast<size_t>(index / samples) % std::max<size_t>(captions.size(), 1));
     });
@@ -123,16 +124,21 @@ std::shared_ptr<Dataset> load_dataset(const DataSource& source, const Catalogue&
   return dataset;
 }
 
-Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue) {
+Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue, const SafetensorsFile* start) {
   Assembly assembly;
   assembly.device = parse_device(cell.engine.device);
   assembly.dataset = load_dataset(cell.train, catalogue);
-  assembly.tokenizer = load_tokenizer(cell, catalogue, assembly.dataset);
+  // A later phase reads words as the first one learnt them.
+  const bool first = cell.start.cell.empty();
+  const DataSource& captions = first ? cell.train : cell.start.captions;
+  assembly.tokenizer = load_tokenizer(cell.text.tokenizer, catalogue, captions,
+                                      first ? assembly.dataset : load_dataset(captions, catalogue));
 
   torch::manual_seed(static_cast<uint64_t>(cell.seed));
   assembly.model = std::make_shared<DualEncoder>(build_image_tower(cell, catalogue),
                                                  build_text_tower(cell, catalogue, *assembly.tokenizer));
   assembly.model->to(assembly.device);
+  if (start != nullptr) start_model(*start, *assembly.model);
   const ObjectiveContext context{.options = cell.objective.options,
                                  .model = assembly.model,
                                  .make_image_tower =
@@ -148,6 +154,7 @@ Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue) {
   assembly.objective =
       with_plugin(catalogue, cell.objective, [&](const PluginInfo& plugin) { return make_objective(plugin, context); });
   assembly.objective->to(assembly.device);
+  if (start != nullptr) start_objective(*start, *assembly.model, *assembly.objective);
   check_weights(cell, *assembly.objective);
   return assembly;
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "files/safetensors.h"
 #include "plugin/catalogue.h"
 #include "silc/dataset.h"
 #include "silc/objective.h"
@@ -33,8 +34,9 @@ void prepare_torch(int64_t threads, const at::Device& device);
 std::shared_ptr<Dataset> load_dataset(const DataSource& source, const Catalogue& catalogue);
 
 // Loads the plugins and builds the model from the cell's seed. The dual encoder is built first, so that rows which
-// share an architecture start from the same weights whatever their objectives draw. Throws silc::Error for teacher
-// weights that are to be evaluated where the objective keeps no teacher.
-Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue);
+// share an architecture start from the same weights whatever their objectives draw. `start`: what open_start found;
+// null for weights drawn at random. Throws silc::Error for teacher weights that are to be evaluated where the objective
+// keeps no teacher.
+Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue, const SafetensorsFile* start = nullptr);
 
 }  // namespace silc

@@ -172,7 +172,7 @@ BatchSource make_batch_source(const ResolvedCell& cell, const Assembly& assembly
           {.batch = cell.optimizer.batch,
            .image_size = cell.image.image_size,
            .context_length = cell.text.context_length,
-           .seed = static_cast<uint64_t>(cell.seed),
+           .seed = training_seed(cell),
            .captions = ask([&] { return assembly.objective->captions(); }),
            .total_steps = total_steps * cell.optimizer.accumulate,
            .dataset_name = cell.train.dataset.name,

@@ -79,4 +79,18 @@ TrainingState load_checkpoint(const std::filesystem::path& file, const std::map<
   }
 }
 
+std::optional<ResumePoint> find_resume_point(const RunFolder& folder) {
+  uint64_t offset = 0;
+  const std::vector<Event> events = read_events(folder.events(), offset);
+  for (auto event = events.rbegin(); event != events.rend(); ++event) {
+    if (event->value("event", "") != "checkpointed") continue;
+    ResumePoint point{.file = folder.path / event->value("file", ""),
+                      .cost = {.core_seconds = event->value("core_seconds", 0.0),
+                               .seconds = event->value("seconds", 0.0),
+                               .peak_memory = event->value("peak_memory", int64_t{0})}};
+    if (std::filesystem::is_regular_file(point.file)) return point;
+  }
+  return std::nullopt;
+}
+
 }  // namespace silc

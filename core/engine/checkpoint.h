@@ -6,7 +6,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
+
+#include "engine/cost.h"
+#include "files/run_folder.h"
 
 namespace silc {
 
@@ -29,5 +33,15 @@ void write_checkpoint(const std::filesystem::path& file, const std::map<std::str
 // belongs to another cell or engine version, or does not have exactly these tensors.
 TrainingState load_checkpoint(const std::filesystem::path& file, const std::map<std::string, at::Tensor>& tensors,
                               const std::string& cell_id);
+
+// Where an attempt left off.
+struct ResumePoint {
+  std::filesystem::path file;
+  Cost cost;  // of training until then
+};
+
+// The last checkpoint of a run folder whose event was written: the event carries the costs, and the checkpoint before
+// it is removed only after the event, so there always is one with both.
+std::optional<ResumePoint> find_resume_point(const RunFolder& folder);
 
 }  // namespace silc

@@ -58,7 +58,7 @@ Cost time_step(Part& part, const ResolvedCell& cell, const Assembly& assembly, c
   const Progress progress{.step = total ? static_cast<int64_t>(fraction * static_cast<double>(*total)) : number,
                           .fraction = fraction,
                           .total_steps = total.value_or(0),
-                          .seed = static_cast<uint64_t>(cell.seed)};
+                          .seed = training_seed(cell)};
   const double lr = learning_rate(cell.optimizer, fraction, 0);
   const FlopCounter flops;
   const Stopwatch watch;
@@ -71,13 +71,75 @@ Cost time_step(Part& part, const ResolvedCell& cell, const Assembly& assembly, c
 // The first step takes memory and warms up. Of the others the fastest counts: what slows the rest down is other work on
 // the machine.
 void measure_part(Part& part, const ResolvedCell& cell, const Assembly& assembly, const BatchSource& source,
-                  TrainingStep& step, int64_t& number) {
-  constexpr int kTimedSteps = 3;
+                  TrainingStep& step, int64_t& number, int timed_steps) {
   time_step(part, cell, assembly, source, step, number++);
-  for (int i = 0; i < kTimedSteps; ++i) {
+  for (int i = 0; i < timed_steps; ++i) {
     const Cost cost = time_step(part, cell, assembly, source, step, number++);
     if (i == 0 || cost.seconds < part.cost.seconds) part.cost = cost;
   }
+}
+
+// A step of each part, without how many there are.
+std::vector<Part> measure_parts(const ResolvedCell& cell, const Assembly& assembly, int timed_steps) {
+  const BatchSource source = make_batch_source(cell, assembly, 0);
+  TrainingStep step(assembly, cell);
+  std::vector<Part> parts = parts_between(assembly.objective->milestones());
+  int64_t number = 0;
+  for (Part& part : parts) measure_part(part, cell, assembly, source, step, number, timed_steps);
+  return parts;
+}
+
+// The same with a batch of a few pictures. Towers that compute in chunks do so there too.
+std::vector<Part> measure_small_batch(ResolvedCell cell, const Assembly& assembly, int64_t batch) {
+  cell.optimizer.batch = batch;
+  const int64_t chunk = cell.engine.chunk > 0 ? 1 : 0;
+  assembly.model->image->set_chunk(chunk);
+  assembly.model->text->set_chunk(chunk);
+  std::vector<Part> parts = measure_parts(cell, assembly, 1);
+  assembly.model->image->set_chunk(cell.engine.chunk);
+  assembly.model->text->set_chunk(cell.engine.chunk);
+  return parts;
+}
+
+// On the line through two measurements. Of time the slope may be noise.
+double on_line(double x1, double y1, double x2, double y2, double x) {
+  const double slope = (y2 - y1) / (x2 - x1);
+  return slope > 0 ? y1 + slope * (x - x1) : y2 * x / x2;
+}
+
+// The cost of a step grows with the pictures, but for what the weights cost whatever the batch: the two unknowns that
+// two small batches tell. (Similarities within the batch grow with its square, and are little beside the towers.)
+std::vector<Part> extrapolate(const std::vector<Part>& two, const std::vector<Part>& four, double batch) {
+  std::vector<Part> parts = two;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const auto line = [&](double y2, double y4) { return on_line(2, y2, 4, y4, batch); };
+    parts[i].flops = std::llround(line(static_cast<double>(two[i].flops), static_cast<double>(four[i].flops)));
+    parts[i].cost.seconds = line(two[i].cost.seconds, four[i].cost.seconds);
+    parts[i].cost.core_seconds = line(two[i].cost.core_seconds, four[i].cost.core_seconds);
+  }
+  return parts;
+}
+
+struct Measurement {
+  std::vector<Part> parts;
+  bool extrapolated = false;
+};
+
+// A run for a cluster can be planned on a laptop: where a step would take too long, it is measured on small batches.
+Measurement measure_steps(const ResolvedCell& cell, const Assembly& assembly) {
+  constexpr int kTimedSteps = 3;
+  constexpr double kLongestStep = 20;   // seconds
+  constexpr int64_t kLargeBatch = 256;  // below it, a step takes long only for models that take long anyway
+  if (cell.optimizer.batch >= kLargeBatch) {
+    const std::vector<Part> two = measure_small_batch(cell, assembly, 2);
+    const double share = static_cast<double>(cell.optimizer.batch) / 2;
+    const bool too_long =
+        std::any_of(two.begin(), two.end(), [&](const Part& part) { return part.cost.seconds * share > kLongestStep; });
+    if (too_long)
+      return {extrapolate(two, measure_small_batch(cell, assembly, 4), static_cast<double>(cell.optimizer.batch)),
+              true};
+  }
+  return {measure_parts(cell, assembly, kTimedSteps)};
 }
 
 }  // namespace
@@ -87,16 +149,13 @@ nlohmann::json measure(const MeasureRequest& request) {
   const ResolvedCell cell = read_cell(request.cell, catalogue);
   prepare_torch(request.threads, parse_device(cell.engine.device));
   const Assembly assembly = assemble(cell, catalogue);
-  const BatchSource source = make_batch_source(cell, assembly, 0);
-  TrainingStep step(assembly, cell);
+  Measurement measurement = measure_steps(cell, assembly);
 
   double total_steps = 0;
   double total_flops = 0;
   double seconds = 0;
-  int64_t number = 0;
   auto described = nlohmann::json::array();
-  for (Part& part : parts_between(assembly.objective->milestones())) {
-    measure_part(part, cell, assembly, source, step, number);
+  for (Part& part : measurement.parts) {
     part.steps = steps_in(part, cell);
     total_steps += part.steps;
     total_flops += part.steps * static_cast<double>(part.flops);
@@ -110,7 +169,8 @@ nlohmann::json measure(const MeasureRequest& request) {
           {"total_steps", std::llround(std::ceil(total_steps - 1e-6))},
           {"total_flops", total_flops},
           {"seconds", seconds},
-          {"peak_memory", process_peak_memory()},
+          {"peak_memory", measurement.extrapolated ? nlohmann::json(nullptr) : nlohmann::json(process_peak_memory())},
+          {"extrapolated", measurement.extrapolated},
           {"parts", described}};
 }
 

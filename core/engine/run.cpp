@@ -8,6 +8,7 @@
 #include "engine/log.h"
 #include "engine/parameters.h"
 #include "engine/plugin_scope.h"
+#include "engine/start.h"
 #include "engine/stop_signal.h"
 #include "engine/training.h"
 #include "files/run_folder.h"
@@ -41,7 +42,8 @@ int train_and_evaluate(const ResolvedCell& cell, const Catalogue& catalogue, con
   const at::Device device = parse_device(cell.engine.device);
   prepare_torch(request.threads, device);
   write_file_durably(folder.environment(), text_of(describe_environment(device)));
-  const Assembly assembly = assemble(cell, catalogue);
+  const auto start = open_start(cell, folder);
+  const Assembly assembly = assemble(cell, catalogue, start.get());
 
   const TrainingOutcome trained = train(cell, assembly, folder, events, stop_requested);
   if (trained.interrupted) return interrupted(events, trained.state.step);

@@ -20,28 +20,6 @@ namespace {
 // Progress::fraction stays below 1 even where the clock passes the end of the budget between two looks at it.
 constexpr double kAlmostDone = 0x1.fffffep-1;
 
-// Where an earlier attempt left off.
-struct ResumePoint {
-  std::filesystem::path file;
-  Cost cost;
-};
-
-// The last checkpoint whose event was written: the event carries the costs, and the checkpoint before it is removed
-// only after the event, so there always is one with both.
-std::optional<ResumePoint> find_resume_point(const RunFolder& folder) {
-  uint64_t offset = 0;
-  const std::vector<Event> events = read_events(folder.events(), offset);
-  for (auto event = events.rbegin(); event != events.rend(); ++event) {
-    if (event->value("event", "") != "checkpointed") continue;
-    ResumePoint point{.file = folder.path / event->value("file", ""),
-                      .cost = {.core_seconds = event->value("core_seconds", 0.0),
-                               .seconds = event->value("seconds", 0.0),
-                               .peak_memory = event->value("peak_memory", int64_t{0})}};
-    if (std::filesystem::is_regular_file(point.file)) return point;
-  }
-  return std::nullopt;
-}
-
 // Removes whatever lies in the checkpoint folder but `kept`: earlier checkpoints, and what a crash left half done.
 void remove_others(const std::filesystem::path& checkpoints, const std::filesystem::path& kept) {
   std::vector<std::filesystem::path> others;
@@ -108,7 +86,7 @@ class Training {
       const Progress progress{.step = state_.step,
                               .fraction = std::min(fraction(), kAlmostDone),
                               .total_steps = total_steps_.value_or(0),
-                              .seed = static_cast<uint64_t>(cell_.seed)};
+                              .seed = training_seed(cell_)};
       const double lr = learning_rate(cell_.optimizer, progress.fraction, fraction_of_update());
       const StepFigures figures = step_.run(next_batch, progress, lr);
       ++state_.step;

@@ -94,7 +94,7 @@ TrainingStep::TrainingStep(const Assembly& assembly, const ResolvedCell& cell)
       precision_(parse_precision(cell.engine.precision)),
       accumulate_(cell.optimizer.accumulate),
       clip_grad_norm_(cell.optimizer.clip_grad_norm),
-      seed_(static_cast<uint64_t>(cell.seed)),
+      seed_(training_seed(cell)),
       optimizer_(trainable_parameters(*model_, *objective_), cell.optimizer,
                  in_plugin(PluginKind::objective, objective_name_, [&] { return objective_->parameter_groups(); })) {
   model_->train();

@@ -17,10 +17,11 @@ std::string question_of(const DataSource& source) {
 }
 
 template <class Visit>
-void for_each_source(std::span<ResolvedCell> cells, Visit visit) {
+void for_each_source(std::span<ResolvedCell> cells, const Visit& visit) {
   for (ResolvedCell& cell : cells) {
     visit(cell.train);
     for (Evaluation& evaluation : cell.evaluations) visit(evaluation.data);
+    for_each_source(std::span(cell.earlier), visit);
   }
 }
 

@@ -51,7 +51,8 @@ Prediction predict(const Engine& engine, const ResolvedCell& cell, int64_t threa
     prediction.steps = answer.at("total_steps").get<int64_t>();
     prediction.flops = answer.at("total_flops").get<double>();
     prediction.seconds = answer.at("seconds").get<double>();
-    prediction.peak_memory = answer.at("peak_memory").get<int64_t>();
+    prediction.extrapolated = answer.at("extrapolated").get<bool>();
+    if (!answer.at("peak_memory").is_null()) prediction.peak_memory = answer.at("peak_memory").get<int64_t>();
     return prediction;
   } catch (const nlohmann::json::exception&) {
     throw Error("silc-engine measure (" + engine.program.string() +

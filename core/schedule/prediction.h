@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "schedule/engine_process.h"
@@ -12,12 +13,16 @@ namespace silc {
 struct Prediction {
   int64_t parameters = 0;
   int64_t steps = 0;
-  double flops = 0;         // of training
-  double seconds = 0;       // of training with the threads asked for, without evaluation
-  int64_t peak_memory = 0;  // bytes
+  double flops = 0;                    // of training
+  double seconds = 0;                  // of training with the threads asked for, without evaluation
+  std::optional<int64_t> peak_memory;  // bytes
+  // From steps with batches of 2 and 4 pictures, because one with the whole batch would take too long. Memory is not
+  // known then.
+  bool extrapolated = false;
 };
 
-// Asks `silc-engine measure`, which takes some seconds. The cell reaches it in a temporary file. Throws silc::Error.
+// Asks `silc-engine measure`, which takes some seconds, for large models minutes. The cell reaches it in a temporary
+// file. Throws silc::Error.
 Prediction predict(const Engine& engine, const ResolvedCell& cell, int64_t threads);
 
 // How long cells of these times take, `jobs` at a time, each started as soon as there is room for it, in order.

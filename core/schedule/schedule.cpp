@@ -7,6 +7,7 @@
 #include <chrono>
 #include <csignal>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -92,7 +93,14 @@ WatchLimits limits_of(const EngineSettings& engine) {
 class Scheduler {
  public:
   Scheduler(std::span<const CellTask> tasks, const RunRequest& request, RunObserver& observer)
-      : tasks_(tasks), request_(request), observer_(observer), outcomes_(tasks.size()), waits_(tasks.size()) {}
+      : tasks_(tasks),
+        request_(request),
+        observer_(observer),
+        outcomes_(tasks.size()),
+        ended_(tasks.size()),
+        waits_(tasks.size()) {
+    for (size_t index = 0; index < tasks.size(); ++index) by_id_.emplace(tasks[index].id, index);
+  }
 
   std::vector<CellOutcome> run() {
     for (size_t index = 0; index < tasks_.size(); ++index) reuse_or_queue(index);
@@ -118,6 +126,7 @@ class Scheduler {
 
   void conclude(size_t index, CellOutcome outcome) {
     outcomes_[index] = std::move(outcome);
+    ended_[index] = true;
     observer_.ended(index, outcomes_[index]);
   }
 
@@ -150,11 +159,32 @@ class Scheduler {
   void start_cells() {
     for (auto next = waiting_.begin();
          next != waiting_.end() && !stopping_ && running_.size() < static_cast<size_t>(request_.threads.jobs);) {
-      if (waits_[*next].next_try > now() || !start_cell(*next))
+      if (waits_[*next].next_try > now() || !after_its_phases(*next))
         ++next;
       else
         next = waiting_.erase(next);
     }
+  }
+
+  // Starts a cell whose earlier phases are done, and gives up one that they left nothing to start from. False if it
+  // must wait.
+  bool after_its_phases(size_t index) {
+    const auto before = by_id_.find(tasks_[index].cell.start.cell);
+    if (before == by_id_.end()) return start_cell(index);
+    if (!ended_[before->second]) return false;
+    switch (outcomes_[before->second].end) {
+      case CellEnd::reused:
+      case CellEnd::finished:
+        return start_cell(index);
+      case CellEnd::failed:
+        fail(index, fmt::format("there is nothing to start from: {} failed", tasks_[before->second].cell.row), 0);
+        return true;
+      case CellEnd::interrupted:
+      case CellEnd::not_started:
+        conclude(index, {CellEnd::not_started});
+        return true;
+    }
+    return true;
   }
 
   // False if the cell must wait.
@@ -364,6 +394,8 @@ class Scheduler {
   const RunRequest& request_;
   RunObserver& observer_;
   std::vector<CellOutcome> outcomes_;
+  std::vector<bool> ended_;              // have an outcome
+  std::map<std::string, size_t> by_id_;  // cells
   std::vector<Wait> waits_;
   std::vector<size_t> waiting_;  // not yet started, in order
   SignalQueue signals_;
@@ -376,9 +408,26 @@ class Scheduler {
 }  // namespace
 
 std::vector<CellTask> place_cells(std::span<const ResolvedCell> cells, const std::filesystem::path& runs) {
+  std::vector<std::vector<ResolvedCell>> rows;
+  for (const ResolvedCell& cell : cells) rows.push_back(phases_of(cell));
+  // A phase that is also the whole of a row lies in that row's folder.
+  std::map<std::string, std::filesystem::path> folders;  // by id
+  for (const auto& phases : rows) folders.emplace(cell_id(phases.back()), run_folder(phases.back()));
+  const auto whole_rows = folders;
+
   std::vector<CellTask> tasks;
-  tasks.reserve(cells.size());
-  for (const ResolvedCell& cell : cells) tasks.push_back({cell, cell_id(cell), {runs / run_folder(cell)}});
+  for (auto& phases : rows) {
+    for (ResolvedCell& phase : phases) {
+      if (!phase.start.cell.empty()) {
+        const std::filesystem::path& before = folders.at(phase.start.cell);
+        phase.start.folder = before.lexically_relative(*before.begin()).generic_string();
+      }
+      const std::string id = cell_id(phase);
+      const bool last = &phase == &phases.back();
+      if (!last && (whole_rows.contains(id) || !folders.emplace(id, run_folder(phase)).second)) continue;
+      tasks.push_back({phase, id, {runs / run_folder(phase)}});
+    }
+  }
   return tasks;
 }
 

@@ -20,6 +20,8 @@ struct CellTask {
   RunFolder folder;
 };
 
+// The cells with their earlier phases, each once where rows share it; a phase that is the whole of another row is that
+// row's cell.
 std::vector<CellTask> place_cells(std::span<const ResolvedCell> cells, const std::filesystem::path& runs);
 
 enum class CellEnd {
@@ -65,9 +67,10 @@ struct RunRequest {
 // alone; the indices of those are returned.
 std::vector<size_t> remove_results(std::span<const CellTask> tasks);
 
-// Runs all cells that are not finished and returns what became of each, in order. SIGINT, SIGTERM and SIGHUP stop
-// the run: the first lets the engines write checkpoints, the second kills them. Two silc that run the same cells share
-// them out: each cell is locked by the one that runs it. An exception from the observer stops the engines and passes.
+// Runs all cells that are not finished, each after the phase that it starts from, and returns what became of each, in
+// order. SIGINT, SIGTERM and SIGHUP stop the run: the first lets the engines write checkpoints, the second kills them.
+// Two silc that run the same cells share them out: each cell is locked by the one that runs it. An exception from the
+// observer stops the engines and passes.
 std::vector<CellOutcome> run_cells(std::span<const CellTask> tasks, const RunRequest& request, RunObserver& observer);
 
 // "objective silc, image backbone vit, …": what may be at fault when an engine dies without a word.

@@ -112,6 +112,7 @@ template <class Cell>
 auto plugins_of(Cell& cell) {
   std::vector plugins = {&cell.objective, &cell.image.backbone, &cell.text.backbone, &cell.text.tokenizer,
                          &cell.train.dataset};
+  if (!cell.start.cell.empty()) plugins.push_back(&cell.start.captions.dataset);
   for (auto& evaluation : cell.evaluations) {
     plugins.push_back(&evaluation.evaluator);
     plugins.push_back(&evaluation.data.dataset);
@@ -138,6 +139,17 @@ Setting files_table(const ResolvedCell& cell) {
   return files;
 }
 
+Setting source_table(const DataSource& source) {
+  Setting result = plugin_table(source.dataset);
+  add_source(result, source);
+  return result;
+}
+
+Setting start_table(const Start& start) {
+  return table(
+      {{"cell", value(start.cell)}, {"folder", value(start.folder)}, {"captions", source_table(start.captions)}});
+}
+
 // The content of a file decides a result, wherever it lies.
 void name_files_by_content(PluginChoice& plugin) {
   std::map<std::string, OptionValue> values = plugin.options.values();
@@ -155,17 +167,16 @@ std::string kind_key(PluginKind kind) {
 }
 
 Setting cell_settings(const ResolvedCell& cell) {
-  Setting train = plugin_table(cell.train.dataset);
-  add_source(train, cell.train);
   Setting::Array evaluations;
   for (const Evaluation& evaluation : cell.evaluations) evaluations.push_back(evaluation_table(evaluation));
   Setting settings = table({{"budget", table({{unit_key(cell.budget.unit), amount(cell.budget.amount)}})},
-                            {"data", table({{"train", std::move(train)}})},
+                            {"data", table({{"train", source_table(cell.train)}})},
                             {"model", model_table(cell)},
                             {"objective", plugin_table(cell.objective)},
                             {"optimizer", optimizer_table(cell.optimizer)},
                             {"engine", engine_table(cell.engine)},
                             {"evaluation", table({{"weights", texts(cell.weights)}})}});
+  if (!cell.start.cell.empty()) settings.set("start", start_table(cell.start));
   if (!evaluations.empty()) settings.set("evaluate", value(std::move(evaluations)));
   settings.set("versions", versions_table(cell));
   if (Setting files = files_table(cell); !files.table().empty()) settings.set("files", std::move(files));
@@ -175,12 +186,32 @@ Setting cell_settings(const ResolvedCell& cell) {
 std::string cell_id(const ResolvedCell& cell) {
   ResolvedCell anywhere = cell;
   for (PluginChoice* plugin : plugins_of(anywhere)) name_files_by_content(*plugin);
+  anywhere.start.folder.clear();
   nlohmann::json identity = to_json(cell_settings(anywhere));
   // How a cell is executed decides its cost, not what is computed; the precision does both.
   identity["engine"] = {{"precision", cell.engine.precision}};
   identity["engine_version"] = kEngineVersion;
   identity["seed"] = cell.seed;
   return short_hash(identity.dump());
+}
+
+std::vector<ResolvedCell> phases_of(const ResolvedCell& cell) {
+  std::vector<ResolvedCell> phases = cell.earlier;
+  phases.push_back(cell);
+  phases.back().earlier.clear();
+  for (std::size_t i = 1; i < phases.size(); ++i) {
+    const std::filesystem::path folder = run_folder(phases[i - 1]);  // EXPERIMENT/ROW/…
+    phases[i].start = {.cell = cell_id(phases[i - 1]),
+                       .folder = folder.lexically_relative(*folder.begin()).generic_string(),
+                       .captions = phases.front().train};
+  }
+  return phases;
+}
+
+uint64_t training_seed(const ResolvedCell& cell) {
+  const auto seed = static_cast<uint64_t>(cell.seed);
+  if (cell.start.cell.empty()) return seed;
+  return seed ^ XXH3_64bits(cell.start.cell.data(), cell.start.cell.size());
 }
 
 std::string path_name(std::string_view name) {
@@ -193,6 +224,7 @@ std::string path_name(std::string_view name) {
       path += static_cast<char>(c - 'A' + 'a');
     else if (!path.empty() && path.back() != '-')
       path += '-';
+    if (c == '*') path += "star-";  // SILC* is another model than SILC
   }
   while (!path.empty() && path.back() == '-') path.pop_back();
   if (path.size() > kLongest) path = path.substr(0, kLongest - 13) + '-' + short_hash(name);

@@ -101,10 +101,23 @@ struct Evaluation {
   friend bool operator==(const Evaluation&, const Evaluation&) = default;
 };
 
+// The phase before, from whose last checkpoint training goes on.
+struct Start {
+  std::string cell;     // its id; empty: there is none, weights are drawn at random
+  std::string folder;   // of that cell, below the experiment's folder; no part of the identity
+  DataSource captions;  // of the first phase, from which the tokenizer has its vocabulary
+
+  friend bool operator==(const Start&, const Start&) = default;
+};
+
 struct ResolvedCell {
   std::string experiment;  // name
   std::string row;         // name, with the values of the matrix: "CLIP [optimizer.lr=0.001]"
   int64_t seed = 0;
+
+  Start start = {};
+  // Of a row that is trained in phases: the cells of the phases before the last, which this one is, in order.
+  std::vector<ResolvedCell> earlier = {};
 
   Budget budget;
   DataSource train;
@@ -123,8 +136,16 @@ struct ResolvedCell {
 
 // First 12 hex digits of a hash (XXH3, 128 bits) over everything that decides the result: all settings but experiment,
 // row name and the engine's (of those, precision alone); plugin versions, data fingerprints and `engine_version`. Of
-// a file that an option names, the content counts, not the path.
+// a file that an option names, the content counts, not the path. Not of a cell that has `earlier` phases: see
+// phases_of.
 std::string cell_id(const ResolvedCell& cell);
+
+// The phases of a cell, itself last, each with its start filled in and none with `earlier`: what runs, one after the
+// other. Needs data fingerprints, because a phase is known by its id.
+std::vector<ResolvedCell> phases_of(const ResolvedCell& cell);
+
+// Seeds all that training draws at random. A later phase draws anew rather than what the first one drew.
+uint64_t training_seed(const ResolvedCell& cell);
 
 // Folder below the runs folder: EXPERIMENT/ROW/seed-N-ID, names made safe for file systems.
 std::filesystem::path run_folder(const ResolvedCell& cell);

@@ -55,6 +55,17 @@ void check_files(const Setting* files, const ResolvedCell& cell, Faults& faults)
   }
 }
 
+Start read_start(const Setting* table, const ResolveContext& context) {
+  Start start;
+  if (!table) return start;
+  TableReader reader(table, "start", context.faults);
+  reader.read("cell", start.cell);
+  reader.read("folder", start.folder);
+  start.captions = resolve_source(reader.take("captions"), "start.captions", context);
+  reader.finish();
+  return start;
+}
+
 }  // namespace
 
 std::string write_cell(const ResolvedCell& cell) {
@@ -80,6 +91,7 @@ ResolvedCell read_cell(const std::filesystem::path& file, const Catalogue& catal
   const ResolveContext context{catalogue, faults, Completeness::recorded};
   ResolvedCell cell = resolve_settings(row_settings(*document), "the cell", {file.string()}, context);
   cell.evaluations = resolve_evaluations(top.take_tables("evaluate"), context);
+  cell.start = read_start(top.take("start"), context);
   check_versions(top.take("versions"), catalogue, faults);
 
   std::string id;

@@ -99,10 +99,10 @@ void read_head(const Setting& document, const ExperimentRequest& request, Experi
 // A row with the values of a matrix's point, resolved.
 struct ResolvedRow {
   std::string name;
-  ResolvedCell cell;
+  ResolvedCell cell;  // of its last phase
 };
 
-// Two rows must not share a run folder.
+// Two rows must not share a run folder. `name`: of the row, or of one of its phases.
 void check_path(const RowSpec& row, const std::string& name, std::map<std::string, std::string>& paths,
                 Faults& faults) {
   const std::string path = path_name(name);
@@ -112,35 +112,131 @@ void check_path(const RowSpec& row, const std::string& name, std::map<std::strin
     return;
   }
   const auto [other, fresh] = paths.emplace(path, name);
-  if (!fresh)
+  if (!fresh && other->second != name)
     faults.add(row.place, fmt::format("rows \"{}\" and \"{}\" would share the folder \"{}\"; rename one of them",
                                       other->second, name, path));
 }
 
-std::vector<ResolvedRow> resolve_rows(const Setting& document, const Sets& sets, const std::vector<RowSpec>& rows,
-                                      const std::vector<MatrixPoint>& points, const ResolveContext& context) {
-  const Setting file_settings = part_of(document, true);
-  ResolveContext partial = context;
-  partial.completeness = Completeness::partial;
-  resolve_settings(file_settings, "", document.place, partial);
-
-  std::vector<ResolvedRow> resolved;
-  std::map<std::string, std::string> paths;
-  for (const RowSpec& row : rows) {
-    const auto chain = base_chain(row, rows, context.faults);
-    for (const MatrixPoint& point : points) {
-      const std::string name = row.name + point.suffix;
-      check_path(row, name, paths, context.faults);
-      if (!chain) continue;
-      Setting settings = file_settings;
-      for (const RowSpec* link : *chain) lay_over(settings, link->settings);
-      lay_over(settings, point.settings);
-      lay_over(settings, sets.settings);
-      resolved.push_back({name, resolve_settings(settings, fmt::format("row \"{}\"", row.name), row.place, context)});
-    }
+// Lays settings over each other, and phases behind each other, for the rows of one file.
+class RowResolver {
+ public:
+  RowResolver(const Setting& document, const Sets& sets, const std::vector<RowSpec>& rows,
+              const ResolveContext& context)
+      : file_settings_(part_of(document, true)), sets_(sets), rows_(rows), context_(context) {
+    ResolveContext partial = context;
+    partial.completeness = Completeness::partial;
+    resolve_settings(file_settings_, "", document.place, partial);
   }
-  return resolved;
-}
+
+  std::vector<ResolvedRow> resolve(const std::vector<MatrixPoint>& points) {
+    std::vector<ResolvedRow> resolved;
+    for (const RowSpec& row : rows_) {
+      for (const MatrixPoint& point : points) {
+        const std::string name = row.name + point.suffix;
+        check_path(row, name, paths_, context_.faults);
+        std::vector<const RowSpec*> above;
+        std::optional<ResolvedCell> cell = resolve(row, point, above);
+        if (!cell) continue;
+        for (const ResolvedCell& phase : cell->earlier) check_path(row, phase.row, paths_, context_.faults);
+        resolved.push_back({name, *std::move(cell)});
+      }
+    }
+    return resolved;
+  }
+
+ private:
+  // `above`: the rows whose first phase this one is. Nothing where there is a fault that leaves nothing to resolve.
+  std::optional<ResolvedCell> resolve(const RowSpec& row, const MatrixPoint& point,
+                                      std::vector<const RowSpec*>& above) {
+    const auto chain = base_chain(row, rows_, context_.faults);
+    if (!chain) return std::nullopt;
+    Setting settings = file_settings_;
+    for (const RowSpec* link : *chain) lay_over(settings, link->settings);
+    const std::string name = row.name + point.suffix;
+    const std::vector<PhaseSpec> phases = phases_of(*chain);
+    if (phases.empty()) return one_phase(settings, point, name, fmt::format("row \"{}\"", row.name), row.place);
+
+    std::vector<ResolvedCell> cells;
+    for (std::size_t i = 0; i < phases.size(); ++i) {
+      const PhaseSpec& phase = phases[i];
+      if (phase.row) {
+        above.push_back(&row);
+        const auto first = named_row(phase, point, above);
+        above.pop_back();
+        if (!first) return std::nullopt;
+        cells = with_earlier(*first);
+        continue;
+      }
+      Setting own = settings;
+      lay_over(own, phase.settings);
+      const bool last = i + 1 == phases.size();
+      const std::string phase_name = last ? name : fmt::format("{} ({})", name, phase.name);
+      if (!last) check_phase_name(phase, phase_name, point);
+      cells.push_back(
+          one_phase(own, point, phase_name, fmt::format("{} of row \"{}\"", phase.name, row.name), phase.place));
+      if (!same_model(cells.front(), cells.back()))
+        context_.faults.add(phases.front().place, fmt::format("row \"{}\" starts from row \"{}\", which has another "
+                                                              "model; all phases of a row have the same",
+                                                              row.name, *phases.front().row));
+    }
+    if (cells.empty()) return std::nullopt;  // a fault already
+    ResolvedCell cell = std::move(cells.back());
+    cells.pop_back();
+    cell.earlier = std::move(cells);
+    return cell;
+  }
+
+  void check_phase_name(const PhaseSpec& phase, const std::string& name, const MatrixPoint& point) {
+    for (const RowSpec& row : rows_)
+      if (row.name + point.suffix == name)
+        context_.faults.add(phase.place, fmt::format("there is a row \"{}\", as this phase would be called; give the "
+                                                     "phase a name of its own",
+                                                     name));
+  }
+
+  ResolvedCell one_phase(Setting settings, const MatrixPoint& point, const std::string& name,
+                         const std::string& subject, const Place& place) {
+    lay_over(settings, point.settings);
+    lay_over(settings, sets_.settings);
+    ResolvedCell cell = resolve_settings(settings, subject, place, context_);
+    cell.row = name;
+    return cell;
+  }
+
+  std::optional<ResolvedCell> named_row(const PhaseSpec& phase, const MatrixPoint& point,
+                                        std::vector<const RowSpec*>& above) {
+    const auto row =
+        std::find_if(rows_.begin(), rows_.end(), [&](const RowSpec& each) { return each.name == phase.row; });
+    if (row == rows_.end()) {
+      context_.faults.add(phase.place, fmt::format("there is no row \"{}\" to train before{}", *phase.row,
+                                                   suggestion(*phase.row, names_of(rows_))));
+      return std::nullopt;
+    }
+    if (std::find(above.begin(), above.end(), &*row) != above.end()) {
+      context_.faults.add(phase.place,
+                          fmt::format("rows go round in a circle: \"{}\" is trained before itself", row->name));
+      return std::nullopt;
+    }
+    return resolve(*row, point, above);
+  }
+
+  static std::vector<ResolvedCell> with_earlier(const ResolvedCell& cell) {
+    std::vector<ResolvedCell> cells = cell.earlier;
+    cells.push_back(cell);
+    cells.back().earlier.clear();
+    return cells;
+  }
+
+  static bool same_model(const ResolvedCell& one, const ResolvedCell& other) {
+    return one.image == other.image && one.text == other.text && one.embed_dim == other.embed_dim;
+  }
+
+  const Setting file_settings_;
+  const Sets& sets_;
+  const std::vector<RowSpec>& rows_;
+  const ResolveContext& context_;
+  std::map<std::string, std::string> paths_;  // folder → name
+};
 
 // The rows that --rows asks for, in the file's order.
 std::vector<ResolvedRow> chosen(std::vector<ResolvedRow> rows, const std::vector<std::string>& requested,
@@ -161,6 +257,14 @@ bool evaluates_teacher(const std::vector<ResolvedRow>& rows) {
   return std::any_of(rows.begin(), rows.end(), [](const ResolvedRow& row) {
     return std::find(row.cell.weights.begin(), row.cell.weights.end(), "teacher") != row.cell.weights.end();
   });
+}
+
+// What the rows of an experiment have in common.
+void complete(ResolvedCell& cell, const std::string& experiment, int64_t seed,
+              const std::vector<Evaluation>& evaluations) {
+  cell.experiment = experiment;
+  cell.seed = seed;
+  cell.evaluations = evaluations;
 }
 
 std::string with_sets(std::string source, const std::vector<std::string>& sets) {
@@ -196,7 +300,7 @@ Experiment read_experiment(const ExperimentRequest& request, const Catalogue& ca
   if (rows.empty() && faults.empty())
     faults.add({request.file.string()}, "there are no rows; add a [[row]] with a name and an objective");
   const std::vector<MatrixPoint> points = read_matrix(top.take("matrix"), faults);
-  std::vector<ResolvedRow> resolved = resolve_rows(*document, sets, rows, points, context);
+  std::vector<ResolvedRow> resolved = RowResolver(*document, sets, rows, context).resolve(points);
 
   TableNames names;
   names.rows = names_of(rows);
@@ -213,12 +317,10 @@ Experiment read_experiment(const ExperimentRequest& request, const Catalogue& ca
   for (const ResolvedRow& row : resolved) experiment.rows.push_back(row.name);
   for (const int64_t seed : experiment.seeds) {
     for (const ResolvedRow& row : resolved) {
-      ResolvedCell cell = row.cell;
-      cell.experiment = experiment.name;
-      cell.row = row.name;
-      cell.seed = seed;
-      cell.evaluations = evaluations;
-      experiment.cells.push_back(std::move(cell));
+      experiment.cells.push_back(row.cell);
+      ResolvedCell& cell = experiment.cells.back();
+      complete(cell, experiment.name, seed, evaluations);
+      for (ResolvedCell& phase : cell.earlier) complete(phase, experiment.name, seed, evaluations);
     }
   }
   return experiment;

@@ -29,7 +29,7 @@ struct Experiment {
   std::vector<std::string> rows;  // that were asked for, in order of the file, matrix expanded
   std::vector<int64_t> seeds;
   std::vector<TableSpec> tables;    // at least one: where the file has none, all metrics against the first row
-  std::vector<ResolvedCell> cells;  // seed by seed, rows in order within a seed
+  std::vector<ResolvedCell> cells;  // one a row and seed, with its earlier phases; seed by seed, rows in order
 };
 
 struct ExperimentRequest {
@@ -49,6 +49,11 @@ struct ExperimentRequest {
 // baseline is "CLIP" then becomes one table for each combination, "components [optimizer.lr=0.001]", of the rows with
 // these values. A table whose baseline is such a full name stays one table. In `rows` of a table and in
 // ExperimentRequest::rows, a plain name stands for all its combinations.
+//
+// A row with [[row.phase]] is trained in phases. The settings of each are laid over the row's before those of the
+// matrix, and the phases are cells of their own, "SILC* (phase 1)", but for the last, which bears the row's name. A
+// first phase that names a row stands for the phases of that row, with the same values of the matrix. A row without
+// phases of its own has those of its base.
 //
 // Throws SpecError; silc::Error if the file cannot be read.
 Experiment read_experiment(const ExperimentRequest& request, const Catalogue& catalogue);

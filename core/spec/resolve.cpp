@@ -346,6 +346,10 @@ ResolvedCell resolve_settings(const Setting& settings, const std::string& subjec
   return cell;
 }
 
+DataSource resolve_source(const Setting* table, const std::string& path, const ResolveContext& context) {
+  return Resolver(context).data_source(table, path, "train");
+}
+
 std::vector<Evaluation> resolve_evaluations(std::span<const Setting> tables, const ResolveContext& context) {
   Resolver resolver(context);
   std::vector<Evaluation> evaluations;

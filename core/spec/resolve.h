@@ -27,6 +27,9 @@ struct ResolveContext {
 ResolvedCell resolve_settings(const Setting& settings, const std::string& subject, const Place& place,
                               const ResolveContext& context);
 
+// A dataset with its split, which is "train" unless said otherwise. `table`: null reads like an empty one.
+DataSource resolve_source(const Setting* table, const std::string& path, const ResolveContext& context);
+
 // The [[evaluate]] tables. Names are filled in even where there are faults.
 std::vector<Evaluation> resolve_evaluations(std::span<const Setting> tables, const ResolveContext& context);
 

@@ -23,9 +23,62 @@ void report_row_key(const Entry& entry, Faults& faults) {
     faults.add(entry.place, fmt::format("a row cannot change \"{}\": it is the same for every row", entry.key));
     return;
   }
-  std::vector<std::string> known = {"name", "base"};
+  std::vector<std::string> known = {"name", "base", "phase"};
   known.insert(known.end(), setting_keys().begin(), setting_keys().end());
   faults.add(entry.place, fmt::format("unknown key \"{}\" of a row{}", entry.key, suggestion(entry.key, known)));
+}
+
+void report_phase_key(const Entry& entry, Faults& faults) {
+  if (entry.key == "model") {
+    faults.add(entry.place,
+               "a phase cannot change the model: it is the same in all phases of a row; say it in the row");
+    return;
+  }
+  std::vector<std::string> known = {"name", "row"};
+  known.insert(known.end(), setting_keys().begin(), setting_keys().end());
+  faults.add(entry.place, fmt::format("unknown key \"{}\" of a phase{}", entry.key, suggestion(entry.key, known)));
+}
+
+PhaseSpec read_phase(const Setting& table, std::size_t number, Faults& faults) {
+  PhaseSpec phase;
+  phase.name = fmt::format("phase {}", number);
+  phase.place = table.place;
+  phase.settings = {table.place, Setting::Table{}};
+  for (const Entry& entry : table.table()) {
+    if (entry.key == "name" || entry.key == "row") {
+      if (!is_name(entry.value))
+        faults.add(entry.value.place,
+                   fmt::format("a phase's {} must be a text that is not empty, not {}", entry.key, shown(entry.value)));
+      else if (entry.key == "name")
+        phase.name = entry.value.text();
+      else
+        phase.row = entry.value.text();
+    } else if (is_setting_key(entry.key) && entry.key != "model") {
+      phase.settings.table().push_back(entry);
+    } else {
+      report_phase_key(entry, faults);
+    }
+  }
+  if (phase.row && (number > 1 || !phase.settings.table().empty()))
+    faults.add(phase.place, "a phase that names a row must be the first and says nothing else");
+  expand_plugin_names(phase.settings);
+  return phase;
+}
+
+std::vector<PhaseSpec> read_phases(const Setting& row, Faults& faults) {
+  std::vector<PhaseSpec> phases;
+  TableReader reader(&row, "row", faults);
+  for (const Setting& table : reader.take_tables("phase"))
+    phases.push_back(read_phase(table, phases.size() + 1, faults));
+  std::set<std::string> names;
+  for (const PhaseSpec& phase : phases)
+    if (!names.insert(phase.name).second)
+      faults.add(phase.place,
+                 fmt::format("there is another phase \"{}\" above; names of phases must differ", phase.name));
+  if (!phases.empty() && phases.back().row)
+    faults.add(phases.back().place,
+               "after the row that is named here there must be another [[row.phase]], for what this row trains");
+  return phases;
 }
 
 std::optional<RowSpec> read_row(const Setting& table, Faults& faults) {
@@ -47,7 +100,7 @@ std::optional<RowSpec> read_row(const Setting& table, Faults& faults) {
       }
     } else if (is_setting_key(entry.key)) {
       row.settings.table().push_back(entry);
-    } else {
+    } else if (entry.key != "phase") {
       report_row_key(entry, faults);
     }
   }
@@ -56,6 +109,7 @@ std::optional<RowSpec> read_row(const Setting& table, Faults& faults) {
     return std::nullopt;
   }
   expand_plugin_names(row.settings);
+  row.phases = read_phases(table, faults);
   return row;
 }
 
@@ -186,6 +240,12 @@ std::optional<std::vector<const RowSpec*>> base_chain(const RowSpec& row, const 
   }
   std::reverse(chain.begin(), chain.end());
   return chain;
+}
+
+std::vector<PhaseSpec> phases_of(const std::vector<const RowSpec*>& chain) {
+  for (auto row = chain.rbegin(); row != chain.rend(); ++row)
+    if (!(*row)->phases.empty()) return (*row)->phases;
+  return {};
 }
 
 std::vector<MatrixPoint> read_matrix(const Setting* matrix, Faults& faults) {

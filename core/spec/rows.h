@@ -9,13 +9,22 @@
 
 namespace silc {
 
+// A [[row.phase]] as it stands in the file: settings that are laid over the row's, or a row that has been trained.
+struct PhaseSpec {
+  std::string name;  // "phase 1" unless it has one
+  Place place;
+  std::optional<std::string> row;  // its phases come first; of a first phase only
+  Setting settings;                // plugins expanded
+};
+
 // A [[row]] as it stands in the file.
 struct RowSpec {
   std::string name;
   Place place;  // of the name
   std::optional<std::string> base;
   Place base_place;
-  Setting settings;  // its own only, plugins expanded
+  Setting settings;                    // its own only, plugins expanded
+  std::vector<PhaseSpec> phases = {};  // its own only; the last has settings
 };
 
 // One combination of the matrix's values.
@@ -30,6 +39,10 @@ std::vector<RowSpec> read_rows(std::span<const Setting> tables, Faults& faults);
 // The rows that `row` starts from, furthest first, itself last. Nothing, and a fault, for an unknown base or a circle.
 std::optional<std::vector<const RowSpec*>> base_chain(const RowSpec& row, const std::vector<RowSpec>& rows,
                                                       Faults& faults);
+
+// The phases of the last row of a chain: its own, or else those of the nearest base that has any. Empty: trained in
+// one.
+std::vector<PhaseSpec> phases_of(const std::vector<const RowSpec*>& chain);
 
 // At least one point. `matrix` may be null.
 std::vector<MatrixPoint> read_matrix(const Setting* matrix, Faults& faults);

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "files/run_folder.h"
+#include "files/safetensors.h"
 #include "nlohmann/json.hpp"
 
 namespace silc {
@@ -161,6 +162,135 @@ TEST_F(SilcEndToEnd, SaysWhereAnExperimentIsWrongAndStartsNothing) {
   EXPECT_EQ(run("runs"), 2);
   EXPECT_THAT(output("runs"), HasSubstr("pair.toml:"));
   EXPECT_TRUE(folders("runs").empty());
+}
+
+// CLIP, and rows that go on from it or from a phase of their own.
+class PhasesEndToEnd : public SilcEndToEnd {
+ protected:
+  PhasesEndToEnd() {
+    std::ofstream(root_ / "pair.toml") << std::string(kExperiment).substr(0, std::string(kExperiment).find("[[row]]"))
+                                       << R"(
+[[row]]
+name = "CLIP"
+objective = "clip"
+
+[[row]]
+name = "CLIP on"
+objective = "clip"
+[[row.phase]]
+row = "CLIP"
+[[row.phase]]
+data.train = { dataset = "shapes", split = "validation" }
+
+[[row]]
+name = "LiT"
+base = "CLIP on"
+[[row.phase]]
+row = "CLIP"
+[[row.phase]]
+objective = "lit"
+
+[[row]]
+name = "PACL"
+[[row.phase]]
+row = "CLIP"
+[[row.phase]]
+objective = "pacl"
+
+[[row]]
+name = "SILC*"
+objective = { name = "silc", prototypes = 32, hidden = 16, bottleneck = 8, local_views = 1, local_size = 16 }
+evaluation.weights = ["student", "teacher"]
+[[row.phase]]
+[[row.phase]]
+optimizer.lr = 1e-4
+
+[[row]]
+name = "CLIPSelf"
+[[row.phase]]
+row = "LiT"
+[[row.phase]]
+objective = { name = "clipself", max_split = 2 }
+)";
+  }
+
+  RunFolder folder(const std::string& runs, const std::string& row) {
+    for (const RunFolder& each : folders(runs))
+      if (each.path.parent_path().filename() == row) return each;
+    return {};
+  }
+
+  // Tensors of the last checkpoint of a row, by name, as bytes.
+  std::map<std::string, std::string> tensors(const std::string& row) {
+    std::map<std::string, std::string> content;
+    for (const auto& entry : std::filesystem::directory_iterator(folder("runs", row).checkpoints())) {
+      const SafetensorsFile file(entry.path());
+      for (const auto& [name, view] : file.tensors())
+        content[name] = {reinterpret_cast<const char*>(view.bytes.data()), view.bytes.size()};
+    }
+    return content;
+  }
+};
+
+TEST_F(PhasesEndToEnd, EachPhaseIsTrainedOnceAndGoesOnFromTheOneBefore) {
+  ASSERT_EQ(run("runs"), 0) << output("runs");
+  EXPECT_EQ(events("runs", "finished").size(), 7U) << "six rows, and a phase that is none";
+  const auto clip = tensors("clip");
+  const auto lit = tensors("lit");
+  EXPECT_EQ(lit.at("model.image.projection"), clip.at("model.image.projection")) << "frozen in LiT";
+  EXPECT_NE(lit.at("model.text.projection"), clip.at("model.text.projection"));
+  // What CLIPSelf freezes it has from LiT, and its teacher is the model that it began with.
+  const auto clipself = tensors("clipself");
+  EXPECT_EQ(clipself.at("model.text.projection"), lit.at("model.text.projection"));
+  const std::string prefix = "objective.teacher.";
+  std::size_t compared = 0;
+  for (const auto& [name, bytes] : clipself) {
+    if (!name.starts_with(prefix)) continue;
+    ++compared;
+    EXPECT_EQ(bytes, lit.at("model." + name.substr(prefix.size()))) << name;
+  }
+  EXPECT_GT(compared, 10U);
+  ASSERT_EQ(run("runs"), 0) << output("runs");
+  EXPECT_THAT(output("runs"), HasSubstr("nothing to do"));
+}
+
+TEST_F(PhasesEndToEnd, TheSameObjectiveGoesOnWithItsState) {
+  ASSERT_EQ(run("runs"), 0) << output("runs");
+  const std::string log = read_file(folder("runs", "silc-star").log());
+  EXPECT_THAT(log, HasSubstr("going on with the model and the objective's state of the phase before"));
+  EXPECT_THAT(read_file(folder("runs", "pacl").log()), HasSubstr("going on with the model of the phase before"));
+}
+
+TEST_F(PhasesEndToEnd, AReportCountsTheCostOfEveryPhase) {
+  ASSERT_EQ(run("runs"), 0) << output("runs");
+  const auto costs =
+      nlohmann::json::parse(read_file(folder("runs", "clip").metrics()))["cost"]["examples"].get<int64_t>();
+  const std::string command = "'" SILC_BINARY_DIR "/bin/silc' report pair --json --runs '" + (root_ / "runs").string() +
+                              "' > '" + (root_ / "report.json").string() + "'";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const auto report = nlohmann::json::parse(read_file(root_ / "report.json"));
+  std::map<std::string, double> examples;
+  const auto& table = report.at("tables").at(0);
+  for (const auto& row : table.at("rows"))
+    for (const auto& entry : row.at("entries"))
+      if (entry.at("column") == "cost/examples") examples[row.at("name")] = entry.at("mean");
+  EXPECT_EQ(examples.at("CLIP"), costs);
+  EXPECT_EQ(examples.at("LiT"), 2 * costs);
+  EXPECT_EQ(examples.at("CLIPSelf"), 3 * costs);
+}
+
+TEST_F(PhasesEndToEnd, KilledInALaterPhaseItGoesOnToTheSameBytes) {
+  ASSERT_EQ(run("whole"), 0) << output("whole");
+  const pid_t silc = start("killed");
+  while (events("killed", "finished").size() < 2 && waitpid(silc, nullptr, WNOHANG) == 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  const auto engine = events("killed", "started").back()["pid"].get<pid_t>();
+  kill(silc, SIGKILL);
+  kill(engine, SIGKILL);
+  EXPECT_EQ(wait_for(silc), -SIGKILL);
+  ASSERT_EQ(run("killed"), 0) << output("killed");
+  EXPECT_TRUE(result("killed") == result("whole"));
 }
 
 }  // namespace

@@ -49,11 +49,14 @@ class FakeRuns {
     return experiment;
   }
 
-  void write_cell(const std::string& experiment, const PlannedCell& cell, const std::string& weights = "student") {
+  // `start`: the folder of the phase before, below the experiment's.
+  void write_cell(const std::string& experiment, const PlannedCell& cell, const std::string& weights = "student",
+                  const std::string& start = "") {
     std::filesystem::create_directories(folder(cell).path);
+    const std::string phase = start.empty() ? "" : "\n[start]\nfolder = \"" + start + "\"\n";
     write(folder(cell).cell(), "[cell]\nexperiment = \"" + experiment + "\"\nrow = '" + cell.row +
                                    "'\nseed = " + std::to_string(cell.seed) + "\nid = \"" + cell.id +
-                                   "\"\n\n[evaluation]\nweights = [\"" + weights + "\", \"other\"]\n");
+                                   "\"\n\n[evaluation]\nweights = [\"" + weights + "\", \"other\"]\n" + phase);
   }
 
   void event(const PlannedCell& cell, const std::string& kind, double time, nlohmann::json fields = {}) {
@@ -84,8 +87,8 @@ class FakeRuns {
 
   // A cell from its start to its end, with acc1 of student and teacher.
   void finish(const std::string& experiment, const PlannedCell& cell, double acc1,
-              const std::string& weights = "student") {
-    write_cell(experiment, cell, weights);
+              const std::string& weights = "student", const std::string& start = "") {
+    write_cell(experiment, cell, weights, start);
     event(cell, "started", 100, {{"step", 0}, {"total_steps", 20}, {"pid", 1}});
     step(cell, 10, 101);
     step(cell, 20, 102);

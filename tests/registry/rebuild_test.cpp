@@ -19,7 +19,7 @@ class Rebuild : public testing::Test {
     for (
         const char* query : {
             "SELECT name, title, source, rows, seeds, tables, planned FROM experiment ORDER BY name",
-            R"sql(SELECT name, row, seed, id, folder, position, state, message, plugin, weights, total_steps, last_event,
+            R"sql(SELECT name, row, seed, id, folder, position, state, message, plugin, weights, previous, total_steps, last_event,
                           last_event_time, state_time, events_head, events_offset
                    FROM cell JOIN experiment USING (experiment_id) ORDER BY folder)sql",
             R"sql(SELECT folder, number, start, end, exit_code, signal, core_seconds, peak_memory, threads, host

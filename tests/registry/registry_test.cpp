@@ -1,4 +1,5 @@
 #include "registry/registry.h"
+#include "registry/report.h"
 
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <gmock/gmock.h>
@@ -21,6 +22,66 @@ class RegistryTest : public testing::Test {
   Registry registry_ = fakes_.open();
   PlannedExperiment experiment_ = FakeRuns::experiment("ablation", {"CLIP", "SILC"}, {0, 1});
 };
+
+// A row in two phases, the first of which is the row CLIP.
+class PhasesTest : public RegistryTest {
+ protected:
+  PhasesTest() {
+    experiment_.cells = {FakeRuns::cell("ablation", "CLIP", 0, "aaaaaaaaaaa1"),
+                         FakeRuns::cell("ablation", "SILC", 0, "aaaaaaaaaaa2")};
+    registry_.plan(experiment_);
+    fakes_.finish("ablation", first_, 0.5);
+    fakes_.finish("ablation", second_, 0.6, "student", "CLIP/seed-0-aaaaaaaaaaa1");
+  }
+
+  std::map<std::string, MetricRecord> costs(const std::string& row) const {
+    std::map<std::string, MetricRecord> costs;
+    for (const MetricRecord& metric : registry_.metrics("ablation"))
+      if (metric.row == row && metric.evaluator == "cost") costs[metric.name] = metric;
+    return costs;
+  }
+
+  const PlannedCell first_ = FakeRuns::cell("ablation", "CLIP", 0, "aaaaaaaaaaa1");
+  const PlannedCell second_ = FakeRuns::cell("ablation", "SILC", 0, "aaaaaaaaaaa2");
+};
+
+TEST_F(PhasesTest, TheCostOfARowIsThatOfAllItsPhases) {
+  fakes_.metrics(first_, {}, {{"examples", 1000}, {"core_seconds", 10.0}, {"peak_memory", 5e8}, {"parameters", 77}});
+  fakes_.metrics(second_, {}, {{"examples", 640}, {"core_seconds", 84.0}, {"peak_memory", 3e8}, {"parameters", 99}});
+  registry_.ingest(first_.folder);
+  registry_.ingest(second_.folder);
+  EXPECT_EQ(costs("CLIP").at("examples").value, 1000);
+  EXPECT_EQ(costs("SILC").at("examples").value, 1640);
+  EXPECT_EQ(costs("SILC").at("core_seconds").value, 94);
+  EXPECT_EQ(costs("SILC").at("peak_memory").value, 5e8) << "the greatest of them";
+  EXPECT_EQ(costs("SILC").at("parameters").value, 99);
+  EXPECT_EQ(costs("SILC").at("examples").phases, 2);
+  EXPECT_EQ(costs("CLIP").at("examples").phases, 1);
+}
+
+TEST_F(PhasesTest, ACostIsNotKnownWhereAPhaseIsNot) {
+  registry_.ingest(second_.folder);
+  EXPECT_TRUE(costs("SILC").empty());
+  EXPECT_FALSE(registry_.metrics("ablation").empty());
+}
+
+TEST_F(PhasesTest, ACellAloneHasItsOwnCosts) {
+  registry_.ingest(first_.folder);
+  registry_.ingest(second_.folder);
+  const CellRecord cell = registry_.find_cell("ablation/SILC/0");
+  EXPECT_EQ(cell.start, "ablation/CLIP/seed-0-aaaaaaaaaaa1");
+  const std::vector<MetricRecord> metrics = registry_.metrics(cell);
+  const auto examples = std::ranges::find(metrics, "examples", &MetricRecord::name);
+  ASSERT_NE(examples, metrics.end());
+  EXPECT_EQ(examples->value, 640);
+}
+
+TEST_F(PhasesTest, ATableSaysThatCostsAreOfAllPhases) {
+  registry_.ingest(first_.folder);
+  registry_.ingest(second_.folder);
+  const std::vector<Table> tables = build_tables(registry_, {.experiment = "ablation", .table = "", .metrics = {}});
+  EXPECT_THAT(tables.at(0).notes, testing::Contains("Costs of \"SILC\": of all phases of training together."));
+}
 
 TEST_F(RegistryTest, KnowsAnExperimentAsItWasPlanned) {
   registry_.plan(experiment_);

@@ -160,8 +160,8 @@ int measure() {
     std::cerr << "silc-engine: batch 128 does not fit into memory" << std::endl;
     return 1;
   }
-  std::cout << Json{{"parameters", 1000}, {"total_steps", 4},        {"total_flops", 4e6},
-                    {"seconds", 30.0},    {"peak_memory", 50000000}, {"parts", Json::array()}}
+  std::cout << Json{{"parameters", 1000},      {"total_steps", 4},      {"total_flops", 4e6},    {"seconds", 30.0},
+                    {"peak_memory", 50000000}, {"extrapolated", false}, {"parts", Json::array()}}
                    .dump()
             << std::endl;
   return 0;

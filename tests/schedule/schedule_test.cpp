@@ -184,6 +184,60 @@ TEST_F(ScheduleTest, FailFastStopsRunningCellsAndStartsNoMore) {
   EXPECT_EQ(outcomes[2].end, CellEnd::not_started);
 }
 
+// A row in two phases, and two that start from that row's first phase.
+std::vector<ResolvedCell> rows_with_a_common_phase() {
+  std::vector<ResolvedCell> rows;
+  for (const char* name : {"one", "two"}) {
+    ResolvedCell last = make_cell(name);
+    last.budget.amount = 64 + static_cast<double>(rows.size());
+    last.earlier = {make_cell(std::string(name) + " (phase 1)")};
+    rows.push_back(std::move(last));
+  }
+  return rows;
+}
+
+TEST_F(ScheduleTest, APhaseThatRowsShareIsOneCell) {
+  const auto cells = place_cells(rows_with_a_common_phase(), folder_.path());
+  ASSERT_EQ(cells.size(), 3U);
+  EXPECT_EQ(cells[0].cell.row, "one (phase 1)");
+  EXPECT_EQ(cells[1].cell.start.cell, cells[0].id);
+  EXPECT_EQ(cells[2].cell.start.cell, cells[0].id);
+  EXPECT_EQ(folder_.path() / "bench" / cells[2].cell.start.folder, cells[0].folder.path);
+}
+
+TEST_F(ScheduleTest, APhaseThatIsAlsoARowIsThatRowsCell) {
+  auto rows = rows_with_a_common_phase();
+  rows.push_back(make_cell("whole"));
+  const auto cells = place_cells(rows, folder_.path());
+  ASSERT_EQ(cells.size(), 3U);
+  EXPECT_EQ(cells[2].cell.row, "whole");
+  EXPECT_EQ(cells[0].cell.start.cell, cells[2].id);
+  EXPECT_EQ(folder_.path() / "bench" / cells[0].cell.start.folder, cells[2].folder.path);
+}
+
+TEST_F(ScheduleTest, APhaseIsStartedWhenTheOneBeforeIsDone) {
+  auto rows = rows_with_a_common_phase();
+  rows.push_back(make_cell("whole"));  // the first phase of both, last in the list
+  const auto cells = place_cells(rows, folder_.path());
+  std::vector<size_t> ended;
+  watcher_.on_end = [&](size_t index, const CellOutcome& /*outcome*/) { ended.push_back(index); };
+  for (const CellOutcome& outcome : run(cells, 3)) EXPECT_EQ(outcome.end, CellEnd::finished);
+  ASSERT_EQ(ended.size(), 3U);
+  EXPECT_EQ(ended.front(), 2U);
+  EXPECT_EQ(watcher_.most_running, 2U);
+}
+
+TEST_F(ScheduleTest, APhaseAfterAFailedOneFailsAndSaysWhy) {
+  auto rows = rows_with_a_common_phase();
+  for (ResolvedCell& row : rows) row.earlier[0].row = "broken";
+  const ScopedVariable behaviour("FAKE_ENGINE", "broken=fail");
+  const auto outcomes = run(place_cells(rows, folder_.path()));
+  ASSERT_EQ(outcomes.size(), 3U);
+  EXPECT_EQ(outcomes[0].end, CellEnd::failed);
+  EXPECT_EQ(outcomes[1].end, CellEnd::failed);
+  EXPECT_EQ(outcomes[2].message, "there is nothing to start from: broken failed");
+}
+
 TEST_F(ScheduleTest, RunsAsManyCellsSideBySideAsAsked) {
   const auto outcomes = run(tasks({"a", "b", "c", "d", "e"}), 2);
   EXPECT_EQ(watcher_.most_running, 2U);
