@@ -89,6 +89,18 @@ TEST_F(RegistryFile, CannotBeChangedByReaders) {
   EXPECT_THROW(reader.plan(FakeRuns::experiment("ablation", {"CLIP"}, {0})), Error);
 }
 
+TEST_F(RegistryFile, OfAnEarlierVersionIsBroughtUpToDateWithWhatIsInIt) {
+  const PlannedExperiment experiment = FakeRuns::experiment("ablation", {"CLIP"}, {0});
+  fakes_.open().plan(experiment);
+  SQLite::Database(file_.string(), SQLite::OPEN_READWRITE)
+      .exec("ALTER TABLE cell DROP COLUMN previous; PRAGMA user_version = 1");
+  EXPECT_THROW(Registry::open_existing(file_, fakes_.runs()), Error) << "readers change nothing";
+  const std::vector<CellRecord> cells = fakes_.open().cells("ablation");
+  ASSERT_EQ(cells.size(), 1U);
+  EXPECT_EQ(cells[0].cell.id, experiment.cells[0].id);
+  EXPECT_EQ(cells[0].start, "");
+}
+
 TEST_F(RegistryFile, SaysWhatItIsToOtherPrograms) {
   { const Registry registry = fakes_.open(); }
   SQLite::Database database(file_.string());
