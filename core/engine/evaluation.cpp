@@ -110,6 +110,7 @@ EvaluationOutcome evaluate(const ResolvedCell& cell, const Catalogue& catalogue,
         if (!dataset) dataset = load_dataset(evaluation.data, catalogue);
         TowerEncoder encoder({.image = image_tower(assembly, weights),
                               .text = assembly.model->text,
+                              .captioner = assembly.objective->captioner(),
                               .tokenizer = assembly.tokenizer,
                               .tokenizer_name = cell.text.tokenizer.name,
                               .device = assembly.device,

@@ -27,6 +27,16 @@ std::vector<at::Tensor> in_chunks(std::span<const Item> items, Embed embed) {
   return parts;
 }
 
+std::vector<int64_t> row_of(const at::Tensor& ids) {
+  const at::Tensor row = ids.contiguous();
+  return {row.const_data_ptr<int64_t>(), row.const_data_ptr<int64_t>() + row.numel()};
+}
+
+// Without start, end and padding.
+std::vector<int64_t> text_of(const std::vector<int64_t>& ids, int64_t end) {
+  return {ids.begin() + 1, std::find(ids.begin() + 1, ids.end(), end)};
+}
+
 at::Tensor together(const std::vector<at::Tensor>& parts, at::IntArrayRef empty_shape) {
   return parts.empty() ? at::empty(empty_shape) : at::cat(parts);
 }
@@ -58,16 +68,8 @@ PatchEmbeddings TowerEncoder::embed_patches(std::span<const Sample> samples) {
 }
 
 at::Tensor TowerEncoder::embed_texts(std::span<const std::string> texts) {
-  const int64_t length = towers_.context_length;
   const auto parts = in_chunks(texts, [&](std::span<const std::string> chunk) {
-    at::Tensor tokens = at::empty({static_cast<int64_t>(chunk.size()), length}, at::kLong);  // [b, T]
-    auto* row = tokens.mutable_data_ptr<int64_t>();
-    for (const std::string& text : chunk) {
-      const auto ids = in_plugin(PluginKind::tokenizer, towers_.tokenizer_name,
-                                 [&] { return towers_.tokenizer->encode(text, length); });
-      row = std::copy(ids.begin(), ids.end(), row);
-    }
-    return towers_.text->embed(tokens.to(towers_.device));  // [b, E]
+    return towers_.text->embed(tokens(chunk).to(towers_.device));  // [b, E]
   });
   return together(parts, {0, towers_.text->embed_dim()});
 }
@@ -81,6 +83,58 @@ at::Tensor TowerEncoder::similarities(std::span<const Sample> samples, const at:
     return head->similarity(towers_.image->embed_patches(features), on_device);  // [b, T]
   });
   return together(parts, {0, texts.size(0)});
+}
+
+std::vector<std::vector<int64_t>> TowerEncoder::write_captions(std::span<const Sample> samples) {
+  if (!writes_captions()) return Encoder::write_captions(samples);
+  const std::vector<int64_t> nothing = encode("");
+  const int64_t start = nothing[0], end = nothing[1];
+  std::vector<std::vector<int64_t>> captions;
+  in_chunks(samples, [&](std::span<const Sample> chunk) {
+    const ImageFeatures features = towers_.image->forward(pictures(chunk));
+    const at::Tensor written = towers_.captioner->write(features.patches, start, end).to(at::kCPU);  // [b, T]
+    for (int64_t b = 0; b < written.size(0); ++b) captions.push_back(text_of(row_of(written[b]), end));
+    return written;
+  });
+  return captions;
+}
+
+std::vector<std::vector<int64_t>> TowerEncoder::tokenize(std::span<const std::string> texts) {
+  std::vector<std::vector<int64_t>> all;
+  for (const std::string& text : texts) {
+    const std::vector<int64_t> ids = encode(text);
+    all.push_back(text_of(ids, *std::max_element(ids.begin(), ids.end())));
+  }
+  return all;
+}
+
+at::Tensor TowerEncoder::caption_log_likelihoods(std::span<const Sample> samples, std::span<const std::string> texts) {
+  if (!writes_captions()) return Encoder::caption_log_likelihoods(samples, texts);
+  const int64_t padding = towers_.tokenizer->padding_id();
+  std::size_t first = 0;
+  const auto parts = in_chunks(samples, [&](std::span<const Sample> chunk) {
+    const at::Tensor ids = tokens(texts.subspan(first, chunk.size())).to(towers_.device);  // [b, T]
+    first += chunk.size();
+    const ImageFeatures features = towers_.image->forward(pictures(chunk));
+    const at::Tensor each = towers_.captioner->log_likelihoods(features.patches, ids);  // [b, T − 1]
+    return each.sum(1) / ids.slice(1, 1).ne(padding).sum(1).clamp_min(1);
+  });
+  return together(parts, {0});
+}
+
+at::Tensor TowerEncoder::tokens(std::span<const std::string> texts) const {
+  at::Tensor tokens = at::empty({static_cast<int64_t>(texts.size()), towers_.context_length}, at::kLong);
+  auto* row = tokens.mutable_data_ptr<int64_t>();
+  for (const std::string& text : texts) {
+    const std::vector<int64_t> ids = encode(text);
+    row = std::copy(ids.begin(), ids.end(), row);
+  }
+  return tokens;
+}
+
+std::vector<int64_t> TowerEncoder::encode(const std::string& text) const {
+  return in_plugin(PluginKind::tokenizer, towers_.tokenizer_name,
+                   [&] { return towers_.tokenizer->encode(text, towers_.context_length); });
 }
 
 at::Tensor TowerEncoder::pictures(std::span<const Sample> samples) const {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "silc/captioner.h"
 #include "silc/evaluator.h"
 #include "silc/model.h"
 #include "silc/tokenizer.h"
@@ -18,6 +19,7 @@ class TowerEncoder : public Encoder {
   struct Towers {
     std::shared_ptr<ImageTower> image;
     std::shared_ptr<TextTower> text;
+    std::shared_ptr<Captioner> captioner = nullptr;  // null: the model writes no captions
     std::shared_ptr<const Tokenizer> tokenizer;
     std::string tokenizer_name;  // for messages
     at::Device device = at::kCPU;
@@ -32,9 +34,15 @@ class TowerEncoder : public Encoder {
   PatchEmbeddings embed_patches(std::span<const Sample> samples) override;
   at::Tensor embed_texts(std::span<const std::string> texts) override;
   at::Tensor similarities(std::span<const Sample> samples, const at::Tensor& texts) override;
+  [[nodiscard]] bool writes_captions() const override { return towers_.captioner != nullptr; }
+  std::vector<std::vector<int64_t>> write_captions(std::span<const Sample> samples) override;
+  std::vector<std::vector<int64_t>> tokenize(std::span<const std::string> texts) override;
+  at::Tensor caption_log_likelihoods(std::span<const Sample> samples, std::span<const std::string> texts) override;
 
  private:
-  at::Tensor pictures(std::span<const Sample> samples) const;  // [B, 3, S, S]
+  at::Tensor tokens(std::span<const std::string> texts) const;  // [n, T], on the CPU
+  std::vector<int64_t> encode(const std::string& text) const;   // T ids
+  at::Tensor pictures(std::span<const Sample> samples) const;   // [B, 3, S, S]
 
   Towers towers_;
 };

@@ -146,6 +146,32 @@ at::Tensor CaptionDecoder::logits(const at::Tensor& patches, const at::Tensor& t
   return head_->forward(norm_->forward(decode(patches, tokens.slice(1, 0, -1), parallel)));
 }
 
+// The whole prefix is decoded for each token: T² work, which evaluation can afford.
+at::Tensor CaptionDecoder::write(const at::Tensor& patches, int64_t start, int64_t end) {
+  const auto batch = patches.size(0);
+  const auto one_by_one = at::zeros({batch}, patches.options().dtype(at::kBool));
+  auto tokens =
+      at::full({batch, shape_.context_length}, shape_.padding_id, patches.options().dtype(at::kLong));  // [B, T]
+  tokens.select(1, 0).fill_(start);
+  auto written = at::zeros_like(one_by_one);
+  for (int64_t t = 1; t < shape_.context_length; ++t) {
+    const auto scores = logits(patches, tokens.slice(1, 0, t + 1), one_by_one).select(1, t - 1);  // [B, V]
+    const auto next = scores.argmax(1);
+    tokens.select(1, t).copy_(at::where(written, at::full_like(next, shape_.padding_id), next));
+    written = written.logical_or(next.eq(end));
+    if (written.all().item<bool>()) break;
+  }
+  return tokens;
+}
+
+at::Tensor CaptionDecoder::log_likelihoods(const at::Tensor& patches, const at::Tensor& tokens) {
+  const auto targets = tokens.slice(1, 1);  // [B, T − 1]
+  const auto one_by_one = at::zeros({tokens.size(0)}, tokens.options().dtype(at::kBool));
+  const auto scores = logits(patches, tokens, one_by_one);  // [B, T − 1, V]
+  const auto losses = token_losses(scores.flatten(0, 1), targets.flatten()).view_as(targets);
+  return at::where(targets.ne(shape_.padding_id), losses.neg(), at::zeros_like(losses));
+}
+
 at::Tensor CaptionDecoder::decode(const at::Tensor& patches, const at::Tensor& inputs, const at::Tensor& parallel) {
   const auto length = inputs.size(1);
   auto x = token_embedding_->forward(inputs);  // [B, T − 1, width]

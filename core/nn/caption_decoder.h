@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "silc/captioner.h"
 #include "silc/export.h"
 #include "silc/random.h"
 
@@ -32,7 +33,7 @@ struct CaptionDecoderShape {
 // token must be read from the picture (CapPa, section 3).
 //
 // Captions begin with a start token; what is predicted is tokens[:, 1:], the end token included and padding left out.
-class SILC_EXPORT CaptionDecoder : public torch::nn::Module {
+class SILC_EXPORT CaptionDecoder : public torch::nn::Module, public Captioner {
  public:
   // Throws silc::Error where `heads` does not divide `width`.
   explicit CaptionDecoder(const CaptionDecoderShape& shape);
@@ -46,6 +47,9 @@ class SILC_EXPORT CaptionDecoder : public torch::nn::Module {
 
   // Scores of the vocabulary for tokens[:, 1:] → [B, T − 1, V].
   at::Tensor logits(const at::Tensor& patches, const at::Tensor& tokens, const at::Tensor& parallel);
+
+  at::Tensor write(const at::Tensor& patches, int64_t start, int64_t end) override;
+  at::Tensor log_likelihoods(const at::Tensor& patches, const at::Tensor& tokens) override;
 
  private:
   // The decoder's last tokens, before the norm: [B, T − 1, width].

@@ -247,9 +247,12 @@ EngineAnswer run_engine(const Engine& engine, const std::vector<std::string>& ar
   return answer;
 }
 
-nlohmann::json ask_engine(const Engine& engine, const std::vector<std::string>& arguments, std::string_view input) {
-  const EngineAnswer answer = run_engine(engine, arguments, input);
+nlohmann::json ask_engine(const Engine& engine, const std::vector<std::string>& arguments, std::string_view input,
+                          double patience) {
+  const EngineAnswer answer = run_engine(engine, arguments, input, {}, patience);
   const std::string what = "silc-engine " + (arguments.empty() ? std::string() : arguments.front());
+  if (answer.gave_up)
+    throw Error(fmt::format("{} did not answer for {:g} s (engine.hang_seconds) and was ended", what, patience));
   if (const ProcessEnd& end = answer.end; end.signal != 0 || end.exit_code != 0) {
     std::string words = answer.errors;
     while (!words.empty() && words.back() == '\n') words.pop_back();

@@ -63,7 +63,9 @@ EngineAnswer run_engine(const Engine& engine, const std::vector<std::string>& ar
                         const std::function<void(std::string_view)>& follow = {}, double patience = 0);
 
 // Runs the engine to its end with `arguments` (and the plugin paths) and `input` on its standard input, and parses what
-// it prints as JSON. Throws silc::Error with the engine's own words if it fails.
-nlohmann::json ask_engine(const Engine& engine, const std::vector<std::string>& arguments, std::string_view input = {});
+// it prints as JSON. Throws silc::Error with the engine's own words if it fails, and if it says nothing for `patience`
+// seconds (0: it may take any time), after which it is killed.
+nlohmann::json ask_engine(const Engine& engine, const std::vector<std::string>& arguments, std::string_view input = {},
+                          double patience = 0);
 
 }  // namespace silc

@@ -1,5 +1,6 @@
 #include "schedule/fingerprints.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -25,6 +26,30 @@ void for_each_source(std::span<ResolvedCell> cells, const Visit& visit) {
   }
 }
 
+// The greatest of the cells'; 0, which is endless, is greater than any.
+double patience_of(std::span<const ResolvedCell> cells) {
+  double patience = 0;
+  for (const ResolvedCell& cell : cells) {
+    if (cell.engine.hang_seconds == 0) return 0;
+    patience = std::max(patience, cell.engine.hang_seconds);
+  }
+  return patience;
+}
+
+nlohmann::json ask_for(const Engine& engine, const std::map<std::string, std::string>& fingerprints,
+                       const std::string& questions, double patience) {
+  try {
+    return ask_engine(engine, {"fingerprint"}, questions, patience);
+  } catch (const Error& error) {
+    std::set<std::string> datasets;
+    for (const auto& [question, fingerprint] : fingerprints)
+      datasets.insert(nlohmann::json::parse(question)["dataset"].get<std::string>());
+    std::string names;
+    for (const std::string& dataset : datasets) names += (names.empty() ? "" : ", ") + dataset;
+    throw Error(std::string(error.what()) + "\nThe data were to be read, of: " + names);
+  }
+}
+
 }  // namespace
 
 void fill_fingerprints(const Engine& engine, std::span<ResolvedCell> cells) {
@@ -34,7 +59,7 @@ void fill_fingerprints(const Engine& engine, std::span<ResolvedCell> cells) {
 
   auto questions = nlohmann::json::array();
   for (const auto& [question, fingerprint] : fingerprints) questions.push_back(nlohmann::json::parse(question));
-  const auto answers = ask_engine(engine, {"fingerprint"}, questions.dump());
+  const auto answers = ask_for(engine, fingerprints, questions.dump(), patience_of(cells));
   if (!answers.is_array() || answers.size() != fingerprints.size())
     throw Error("silc-engine fingerprint (" + engine.program.string() +
                 ") did not answer every question; is it of this version?");

@@ -44,7 +44,8 @@ class TemporaryFile {
 Prediction predict(const Engine& engine, const ResolvedCell& cell, int64_t threads) {
   const TemporaryFile file(write_cell(cell));
   const auto answer =
-      ask_engine(engine, {"measure", "--cell", file.path().string(), "--threads", std::to_string(threads)});
+      ask_engine(engine, {"measure", "--cell", file.path().string(), "--threads", std::to_string(threads)}, {},
+                 cell.engine.hang_seconds);
   try {
     Prediction prediction;
     prediction.parameters = answer.at("parameters").get<int64_t>();

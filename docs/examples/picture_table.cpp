@@ -1,7 +1,7 @@
 // A dataset: a table of pictures and captions.
 //
-// Each line of the table is the path of a PNG, a tab, and a caption; paths start from the table's folder, and a picture
-// with several captions has several lines. Every split is a table of its own.
+// Each line of the table is the path of a PNG, the split that it belongs to, and a caption, with tabs between them;
+// paths start from the table's folder, and a picture with several captions has several lines.
 #define XXH_INLINE_ALL
 #include <spng.h>
 #include <xxhash.h>
@@ -17,7 +17,7 @@
 namespace {
 
 // A file option: the path comes as an absolute one, and the table's content is part of a cell's identity.
-constexpr auto kTable = silc::required_file_option("table", "lines of picture, tab, caption");
+constexpr auto kTable = silc::required_file_option("table", "lines of picture, split and caption, with tabs between");
 
 std::string read(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
@@ -47,13 +47,16 @@ class PictureTable : public silc::Dataset {
     int64_t number = 0;
     for (std::string line; std::getline(lines, line);) {
       ++number;
-      const auto tab = line.find('\t');
-      if (tab == std::string::npos)
-        throw silc::Error(table_.string() + ":" + std::to_string(number) + ": no tab between picture and caption");
-      const auto [entry, fresh] = known.try_emplace(line.substr(0, tab), pictures_.size());
+      const auto first = line.find('\t');
+      const auto second = first == std::string::npos ? first : line.find('\t', first + 1);
+      if (second == std::string::npos)
+        throw silc::Error(table_.string() + ":" + std::to_string(number) + ": no two tabs between three columns");
+      if (line.substr(first + 1, second - first - 1) != context.split) continue;
+      const auto [entry, fresh] = known.try_emplace(line.substr(0, first), pictures_.size());
       if (fresh) pictures_.push_back({table_.parent_path() / entry->first, {}});
-      pictures_[entry->second].captions.push_back(line.substr(tab + 1));
+      pictures_[entry->second].captions.push_back(line.substr(second + 1));
     }
+    if (pictures_.empty()) throw silc::Error(table_.string() + ": no pictures of split \"" + context.split + "\"");
   }
 
   int64_t size() const override { return static_cast<int64_t>(pictures_.size()); }
@@ -94,4 +97,4 @@ class PictureTable : public silc::Dataset {
 
 }  // namespace
 
-SILC_DATASET(picture_table, PictureTable, 1, "PNG files with captions from a table", kTable);
+SILC_DATASET(picture_table, PictureTable, 2, "PNG files with captions from a table", kTable);

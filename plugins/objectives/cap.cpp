@@ -76,6 +76,8 @@ class Cap : public Objective {
     return result;
   }
 
+  [[nodiscard]] std::shared_ptr<Captioner> captioner() const override { return decoder_; }
+
   void after_update(const Progress& /*progress*/) override {
     if (contrastive_) contrastive_->clamp();
   }

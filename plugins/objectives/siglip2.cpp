@@ -27,6 +27,9 @@
 namespace silc {
 namespace {
 
+constexpr auto kInitialBias =
+    number_option("initial_bias", -10.0, -100, 100,
+                  "logit_bias at the start; -10 suits batches of thousands, -log(batch - 1) smaller ones");
 constexpr auto kCaptionWeight = number_option("caption_weight", 1.0, 0, 1000, "weight of captioning; 0: no decoder");
 constexpr auto kCaptionLayers = integer_option("caption_layers", 6, 1, 256, "blocks of the decoder");
 constexpr auto kCaptionWidth = integer_option("caption_width", 0, 0, 16384, "its width; 0: the image tower's");
@@ -72,7 +75,7 @@ class Siglip2 : public Objective {
       : options_(context.options),
         local_size_(local_crop_size(options_[kLocalSize], context.image_size)),
         model_(context.model) {
-    contrastive_ = register_module("contrastive", std::make_shared<SigmoidLoss>());
+    contrastive_ = register_module("contrastive", std::make_shared<SigmoidLoss>(options_[kInitialBias]));
     if (options_[kCaptionWeight] > 0) captioner_ = register_module("captioner", make_captioner(context));
     if (!self_supervised()) return;
     mask_token_ = register_parameter("mask_token", at::zeros({model_->image->width()}));
@@ -106,6 +109,8 @@ class Siglip2 : public Objective {
   [[nodiscard]] std::vector<double> milestones() const override {
     return self_supervised() && options_[kStart] > 0 ? std::vector{options_[kStart]} : std::vector<double>{};
   }
+
+  [[nodiscard]] std::shared_ptr<Captioner> captioner() const override { return captioner_; }
 
   [[nodiscard]] std::shared_ptr<ImageTower> teacher() const override { return teacher_ ? teacher_->tower() : nullptr; }
 
@@ -205,7 +210,7 @@ class Siglip2 : public Objective {
 
 SILC_OBJECTIVE(siglip2, silc::Siglip2, 1,
                "SigLIP 2: sigmoid loss and captioning, with self-distillation and masked prediction at the end",
-               silc::kCaptionWeight, silc::kCaptionLayers, silc::kCaptionWidth, silc::kCaptionHeads,
+               silc::kInitialBias, silc::kCaptionWeight, silc::kCaptionLayers, silc::kCaptionWidth, silc::kCaptionHeads,
                silc::kCaptionParallel, silc::kStart, silc::kScale, silc::kDistillationWeight, silc::kMaskedWeight,
                silc::kMaskRatio, silc::kTeacherMomentum, silc::kStudentTemperature, silc::kTeacherTemperature,
                silc::kCenterMomentum, silc::kPrototypes, silc::kHeadLayers, silc::kHidden, silc::kBottleneck,

@@ -279,6 +279,22 @@ TEST_F(PhasesEndToEnd, AReportCountsTheCostOfEveryPhase) {
   EXPECT_EQ(examples.at("CLIPSelf"), 3 * costs);
 }
 
+TEST_F(PhasesEndToEnd, AReportOfTheFileKnowsThatNothingHasChanged) {
+  ASSERT_EQ(run("runs"), 0) << output("runs");
+  const auto report = [&] {
+    const std::string command = "'" SILC_BINARY_DIR "/bin/silc' report '" + (root_ / "pair.toml").string() +
+                                "' --runs '" + (root_ / "runs").string() + "' > '" + (root_ / "report.txt").string() +
+                                "' 2>&1";
+    EXPECT_EQ(std::system(command.c_str()), 0);
+    return read_file(root_ / "report.txt");
+  };
+  EXPECT_THAT(report(), ::testing::Not(HasSubstr("has changed since the last silc run")));
+  std::string text = read_file(root_ / "pair.toml");
+  text.replace(text.find("batch = 8"), 9, "batch = 4");
+  std::ofstream(root_ / "pair.toml") << text;
+  EXPECT_THAT(report(), HasSubstr("\"CLIPSelf\""));
+}
+
 TEST_F(PhasesEndToEnd, KilledInALaterPhaseItGoesOnToTheSameBytes) {
   ASSERT_EQ(run("whole"), 0) << output("whole");
   const pid_t silc = start("killed");

@@ -202,10 +202,9 @@ class PictureTable : public ::testing::Test {
   }
   ~PictureTable() override { std::filesystem::remove_all(folder_); }
 
-  std::unique_ptr<Dataset> open(const std::string& table = "train.tsv") const {
-    const auto options = options_of("picture_table", {{"table", (folder_ / table).string()}});
-    return std::unique_ptr<Dataset>(
-        silc_dataset_picture_table({.options = options, .split = "train", .directory = ""}));
+  std::unique_ptr<Dataset> open(const std::string& split = "train") const {
+    const auto options = options_of("picture_table", {{"table", (folder_ / "table.tsv").string()}});
+    return std::unique_ptr<Dataset>(silc_dataset_picture_table({.options = options, .split = split, .directory = ""}));
   }
 
   template <class Work>
@@ -223,7 +222,7 @@ class PictureTable : public ::testing::Test {
 
 TEST_F(PictureTable, ReadsPicturesWithAllTheirCaptions) {
   const auto dataset = open();
-  ASSERT_EQ(dataset->size(), 12);
+  ASSERT_EQ(dataset->size(), 8);
   const auto sample = dataset->sample(0);
   EXPECT_THAT(sample.captions, ElementsAre("a red disc", "a picture of a red disc"));
   EXPECT_EQ(dataset->captions(0), sample.captions);
@@ -242,9 +241,15 @@ TEST_F(PictureTable, AChangedPictureChangesTheFingerprint) {
   EXPECT_NE(open()->fingerprint(), before);
 }
 
-TEST_F(PictureTable, NamesTheLineWithoutATab) {
-  std::ofstream(folder_ / "train.tsv", std::ios::app) << "red-disc.png a red disc\n";
-  EXPECT_THAT(refusal([&] { open(); }), HasSubstr("train.tsv:25: no tab"));
+TEST_F(PictureTable, HasThePicturesOfItsSplit) {
+  EXPECT_EQ(open("test")->size(), 4);
+  EXPECT_THAT(open("test")->captions(0), ElementsAre("a red triangle", "a picture of a red triangle"));
+  EXPECT_THAT(refusal([&] { open("validation"); }), HasSubstr("no pictures of split \"validation\""));
+}
+
+TEST_F(PictureTable, NamesTheLineWithoutTabs) {
+  std::ofstream(folder_ / "table.tsv", std::ios::app) << "red-disc.png\ta red disc\n";
+  EXPECT_THAT(refusal([&] { open(); }), HasSubstr("table.tsv:25: no two tabs"));
 }
 
 TEST_F(PictureTable, NamesThePictureThatIsCutOff) {

@@ -12,7 +12,7 @@ namespace silc {
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string name = (std::filesystem::path(testing::TempDir()) / "silc-test-XXXXXX").string();
+    std::string name = (std::filesystem::path(::testing::TempDir()) / "silc-test-XXXXXX").string();
     path_ = ::mkdtemp(name.data());
   }
   ~TemporaryFolder() {

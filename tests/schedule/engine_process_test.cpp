@@ -72,6 +72,15 @@ TEST(Fingerprints, TellEachFaultOnce) {
             "dataset \"shapes\": /data/shapes is missing; set SILC_DATA");
 }
 
+TEST(Fingerprints, OfADatasetThatHangsAreGivenUp) {
+  const ScopedVariable data("FAKE_ENGINE_DATA", "hang");
+  std::vector<ResolvedCell> cells = {make_cell("CLIP")};
+  cells[0].engine.hang_seconds = 0.2;
+  const std::string message = message_of([&] { fill_fingerprints(fake_engine(), cells); });
+  EXPECT_THAT(message, HasSubstr("did not answer for 0.2 s (engine.hang_seconds) and was ended"));
+  EXPECT_THAT(message, HasSubstr("of: shapes"));
+}
+
 TEST(Prediction, AsksTheEngineAndLeavesNoFile) {
   const TemporaryFolder folder;
   const ScopedVariable variable("TMPDIR", folder.path().string());

@@ -10,7 +10,8 @@
 //   hang      trains until it is asked to stop, then exits with 130
 //   stubborn  trains and does not listen
 // $FAKE_ENGINE_PLUGIN: the plugin that it says it is in ('objective "clip"') until it ends well.
-// $FAKE_ENGINE_DATA=missing: no data can be read. $FAKE_ENGINE_MEASURE=fail: measuring fails.
+// $FAKE_ENGINE_DATA=missing: no data can be read; hang: reading them does not end. $FAKE_ENGINE_MEASURE=fail: measuring
+// fails.
 #include <unistd.h>
 
 #include <algorithm>
@@ -146,6 +147,7 @@ int fingerprint() {
   auto answers = Json::array();
   for (const Json& question : questions) {
     const auto dataset = question.at("dataset").get<std::string>();
+    if (variable("FAKE_ENGINE_DATA") == "hang") std::this_thread::sleep_for(std::chrono::minutes(1));
     if (variable("FAKE_ENGINE_DATA") == "missing")
       answers.push_back({{"error", "dataset \"" + dataset + "\": /data/" + dataset + " is missing; set SILC_DATA"}});
     else

@@ -13,6 +13,7 @@
 #include "engine/cost.h"
 #include "engine/flop_counter.h"
 #include "engine/precision.h"
+#include "nn/recompute.h"
 #include "plugin/loader.h"
 
 namespace silc::conformance {
@@ -91,6 +92,8 @@ class BackboneChecks {
   Outcome gradients() {
     const auto module = fresh();
     to_double(*module);
+    // Over the few values here, the statistics of a batch norm are too steep for finite differences.
+    if (find_batch_norm(*module)) module->eval();
     DifferentiableProblem problem;
     for (const auto& parameter : module->named_parameters())
       if (parameter.value().requires_grad()) problem.parameters.push_back({parameter.key(), parameter.value()});
@@ -281,7 +284,8 @@ Outcome check_shapes(const Subject& subject) {
   return passed("", {{"width", backbone->width()}, {"parameters", parameter_count(*backbone)}});
 }
 
-// A patch is changed most by what it shows: a change in one corner of the picture must show in that corner's patch.
+// A patch is changed most by what it shows: a change in one corner of the picture must show in that corner's patch. One
+// that sees the whole picture tells nothing about order, unless another corner's patch changes far more.
 Outcome check_order(const Subject& subject) {
   torch::manual_seed(kSeed);
   const auto backbone = make_image(subject.plugin, subject.options, kImageSize);
@@ -297,6 +301,8 @@ Outcome check_order(const Subject& subject) {
     const char* name;
     int64_t row, column;
   };
+  constexpr double kFarMore = 2;
+  bool tells = true;
   const std::array<Corner, 4> corners = {{{"upper left", 0, 0},
                                           {"upper right", 0, width - 1},
                                           {"lower left", height - 1, 0},
@@ -311,10 +317,14 @@ Outcome check_order(const Subject& subject) {
     for (std::size_t i = 0; i < corners.size(); ++i)
       at_corners[static_cast<int64_t>(i)] = change[corners[i].row * width + corners[i].column];
     const auto greatest = static_cast<std::size_t>(at_corners.argmax().item<int64_t>());
-    if (corners[greatest].row != corner.row || corners[greatest].column != corner.column)
+    if (corners[greatest].row == corner.row && corners[greatest].column == corner.column) continue;
+    tells = false;
+    const double own = change[corner.row * width + corner.column].item<double>();
+    if (at_corners.max().item<double>() > kFarMore * own)
       return failed(c10::str("a change in the ", corner.name, " corner of the picture shows most in the patch at the ",
                              corners[greatest].name, ": patches come row by row"));
   }
+  if (!tells) return not_applicable("a change in one corner of the picture shows in the patches of all corners alike");
   return passed("", {{"grid", c10::str(height, " x ", width)}});
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <sstream>
 #include <utility>
 
 #include "engine/conformance/bits.h"
@@ -36,6 +37,16 @@ at::Tensor random_row(uint64_t seed, int64_t length) {
   return row;
 }
 
+std::vector<std::vector<int64_t>> words_of(std::span<const std::string> texts) {
+  std::vector<std::vector<int64_t>> all;
+  for (const std::string& text : texts) {
+    std::vector<int64_t>& words = all.emplace_back();
+    std::istringstream stream(text);
+    for (std::string word; stream >> word;) words.push_back(static_cast<int64_t>(hash_of(word) >> 1));
+  }
+  return all;
+}
+
 // Knows the practice data by heart: a picture's embedding is made of its number and its class, a caption's of the
 // number, a prompt's of the class that it names, a patch's of the class of its middle pixel.
 class Oracle : public Encoder {
@@ -54,6 +65,25 @@ class Oracle : public Encoder {
       if (samples[b].label >= 0) row[samples_ + samples[b].label] = 1;
     }
     return normalized(rows);
+  }
+
+  [[nodiscard]] bool writes_captions() const override { return true; }
+
+  std::vector<std::vector<int64_t>> write_captions(std::span<const Sample> samples) override {
+    std::vector<std::string> own;
+    for (const Sample& sample : samples) own.push_back(sample.captions.at(0));
+    return tokenize(own);
+  }
+
+  std::vector<std::vector<int64_t>> tokenize(std::span<const std::string> texts) override { return words_of(texts); }
+
+  at::Tensor caption_log_likelihoods(std::span<const Sample> samples, std::span<const std::string> texts) override {
+    at::Tensor values = at::empty({static_cast<int64_t>(samples.size())});
+    for (std::size_t b = 0; b < samples.size(); ++b) {
+      const auto& own = samples[b].captions;
+      values[static_cast<int64_t>(b)] = std::find(own.begin(), own.end(), texts[b]) == own.end() ? -9.0 : -0.1;
+    }
+    return values;
   }
 
   PatchEmbeddings embed_patches(std::span<const Sample> samples) override {
@@ -115,6 +145,19 @@ class Guesser : public Encoder {
         values[static_cast<int64_t>(b)][n] =
             random_row(hash_of(samples[b].image) + static_cast<uint64_t>(n) * 7919, kDim);
     return {normalized(values), kGrid, kGrid};
+  }
+  [[nodiscard]] bool writes_captions() const override { return true; }
+  std::vector<std::vector<int64_t>> write_captions(std::span<const Sample> samples) override {
+    std::vector<std::vector<int64_t>> captions;
+    for (const Sample& sample : samples) {
+      const uint64_t hash = hash_of(sample.image);
+      captions.push_back({static_cast<int64_t>(hash % 997), static_cast<int64_t>(hash % 991)});
+    }
+    return captions;
+  }
+  std::vector<std::vector<int64_t>> tokenize(std::span<const std::string> texts) override { return words_of(texts); }
+  at::Tensor caption_log_likelihoods(std::span<const Sample> samples, std::span<const std::string>) override {
+    return at::full({static_cast<int64_t>(samples.size())}, -5.0);
   }
   at::Tensor embed_texts(std::span<const std::string> texts) override {
     at::Tensor rows = at::empty({static_cast<int64_t>(texts.size()), kDim});
@@ -233,6 +276,7 @@ class EvaluatorChecks {
     const auto model = practice_model();
     TowerEncoder encoder({.image = model->image,
                           .text = model->text,
+                          .captioner = practice_captioner(),
                           .tokenizer = std::make_shared<PracticeTokenizer>(),
                           .tokenizer_name = "practice",
                           .image_size = kPracticeImageSize,

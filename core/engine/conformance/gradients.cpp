@@ -101,6 +101,8 @@ struct Setting {
   double tolerance;
 };
 constexpr Setting kDouble = {1e-5, 1e-4};
+// Over a longer step a deep network of ReLUs has too many kinks.
+constexpr Setting kDoubleWithKinks = {1e-8, 1e-4};
 constexpr Setting kPartlySingle = {1e-2, 5e-2};
 
 class Differences {
@@ -118,13 +120,17 @@ class Differences {
     register_mode();
     take_gradients();
     if (!std::isfinite(value_)) return failed(c10::str("the loss is ", value_, " in double precision"));
-    const Setting setting = lowered ? kPartlySingle : kDouble;
+    Setting setting = lowered ? kPartlySingle : kDouble;
     constexpr int kDirections = 3;
     double worst = 0;
     for (int i = 0; i < kDirections; ++i) {
       const std::vector<at::Tensor> direction = random_direction(1000 + i);
       const double expected = along(direction);
-      const double found = difference(direction, setting.step);
+      double found = difference(direction, setting.step);
+      if (!lowered && !(std::abs(found - expected) <= setting.tolerance * scale())) {
+        setting = kDoubleWithKinks;
+        found = difference(direction, setting.step);
+      }
       const double error = std::abs(found - expected) / scale();
       worst = std::max(worst, std::isfinite(error) ? error : 1e300);
       if (!(error <= setting.tolerance))

@@ -256,6 +256,31 @@ class ObjectiveChecks {
     return passed("", {{"parameters", own.size()}});
   }
 
+  Outcome captioner() {
+    constexpr int64_t kPictures = 3;
+    Trainer trainer(cell(), subject_.plugin);
+    for (const int64_t step : steps_) trainer.run(step);
+    const Assembly& assembly = trainer.assembly();
+    const std::shared_ptr<Captioner> captioner = assembly.objective->captioner();
+    if (!captioner) return not_applicable("it trains no caption decoder");
+    const torch::NoGradGuard no_grad;
+    const int64_t vocabulary = assembly.tokenizer->vocabulary_size();
+    const at::Tensor patches =
+        assembly.model->image->forward(at::zeros({kPictures, 3, kPracticeImageSize, kPracticeImageSize})).patches;
+    const at::Tensor written = captioner->write(patches, 1, vocabulary - 1);
+    if (written.sizes() != at::IntArrayRef({kPictures, kPracticeContext}) || written.scalar_type() != at::kLong)
+      return failed(c10::str("it writes ", written.sizes(), " ", written.scalar_type(), ", not [B, T] int64"));
+    if (written.min().item<int64_t>() < 0 || written.max().item<int64_t>() >= vocabulary)
+      return failed(c10::str("it writes ids outside of [0, ", vocabulary, ")"));
+    if (!written.select(1, 0).eq(1).all().item<bool>()) return failed("its captions do not begin with the start token");
+    const at::Tensor each = captioner->log_likelihoods(patches, written);
+    if (each.sizes() != at::IntArrayRef({kPictures, kPracticeContext - 1}))
+      return failed(c10::str("its log-likelihoods are ", each.sizes(), ", not [B, T - 1]"));
+    if (!at::isfinite(each).all().item<bool>() || each.max().item<double>() > 0)
+      return failed("a log-likelihood is above 0 or not finite");
+    return passed("", {{"vocabulary", vocabulary}});
+  }
+
   Outcome speed() {
     Trainer trainer(cell(), subject_.plugin);
     for (const int64_t step : steps_) trainer.run(step);
@@ -439,6 +464,7 @@ void check_objective(const Subject& subject, Report& report) {
   check("bf16", "objective.h: \"under autocast where the precision is bf16\"", &ObjectiveChecks::bf16);
   check("memory", "a step leaves nothing behind", &ObjectiveChecks::memory);
   check("teacher", "objective.h: teacher() is an image tower beside the trained one", &ObjectiveChecks::teacher);
+  check("captioner", "captioner.h: shapes, ids and log-likelihoods", &ObjectiveChecks::captioner);
   check("speed", "reported, not judged", &ObjectiveChecks::speed);
 }
 

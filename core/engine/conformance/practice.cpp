@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "engine/failure.h"
+#include "nn/caption_decoder.h"
 #include "nn/transformer.h"
 #include "plugin/loader.h"
 #include "silc/random.h"
@@ -22,6 +23,7 @@ constexpr int64_t kEmbedDim = 12;
 constexpr uint64_t kSeed = 1;
 
 const std::vector<std::string> kThings = {"apple", "boat", "cloud", "drum", "engine", "flower", "glove"};
+const std::vector<std::string> kColours = {"red", "blue", "white", "green", "black", "yellow", "purple"};  // of things
 
 int64_t thing_of(int64_t index, bool left) {
   const auto count = static_cast<int64_t>(kThings.size());
@@ -120,8 +122,11 @@ Sample PracticeDataset::sample(int64_t index) const {
             (thing * 37 + static_cast<int64_t>(c) * 61 * (thing % 3) + y) % 192 + random.below(64));
     }
   sample.boxes = {{0, 0, kWidth / 2, kHeight, sample.label}, {kWidth / 2, 0, kWidth, kHeight, right}};
-  const std::string& first = kThings[static_cast<std::size_t>(sample.label)];
-  const std::string& second = kThings[static_cast<std::size_t>(right)];
+  const auto described = [](int64_t thing) {
+    return kColours[static_cast<std::size_t>(thing)] + " " + kThings[static_cast<std::size_t>(thing)];
+  };
+  const std::string first = described(sample.label);
+  const std::string second = described(right);
   const std::string number = std::to_string(index);
   sample.captions = {"picture " + number + ": a " + first + " beside a " + second,
                      "a " + first + " and a " + second + ", number " + number,
@@ -153,6 +158,17 @@ std::shared_ptr<DualEncoder> practice_model() {
   auto image = practice_image_tower();
   auto text = std::make_shared<TextTower>(std::make_shared<PracticeTextBackbone>(), kEmbedDim);
   return std::make_shared<DualEncoder>(std::move(image), std::move(text));
+}
+
+std::shared_ptr<Captioner> practice_captioner() {
+  const PracticeTokenizer tokenizer;
+  return std::make_shared<CaptionDecoder>(CaptionDecoderShape{.vocabulary_size = tokenizer.vocabulary_size(),
+                                                              .context_length = kPracticeContext,
+                                                              .padding_id = tokenizer.padding_id(),
+                                                              .image_width = kChannels,
+                                                              .width = kChannels,
+                                                              .layers = 1,
+                                                              .heads = 2});
 }
 
 ResolvedCell practice_cell(const PluginInfo& objective, const Options& options, int64_t batch) {

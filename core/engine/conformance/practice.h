@@ -42,6 +42,9 @@ inline constexpr int64_t kPracticeBatch = 6;
 std::shared_ptr<ImageTower> practice_image_tower();
 std::shared_ptr<DualEncoder> practice_model();
 
+// A caption decoder for the practice model, fresh from its initial values.
+std::shared_ptr<Captioner> practice_captioner();
+
 // A cell around `objective` with the sizes above, a budget of 1000 updates of `batch` pictures, and seed 1.
 ResolvedCell practice_cell(const PluginInfo& objective, const Options& options, int64_t batch = kPracticeBatch);
 

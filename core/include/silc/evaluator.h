@@ -34,6 +34,21 @@ class SILC_EXPORT Encoder {
   // How well each picture fits each text, for a model that looks at a picture anew for every text (PACL): [B, T] for
   // texts [T, E], L2-normalised. Undefined where it is the cosine of embed_images() and the text, as in most models.
   virtual at::Tensor similarities(std::span<const Sample> /*samples*/, const at::Tensor& /*texts*/) { return {}; }
+
+  // Whether the model has a caption decoder, as few have. Only then there are the three below, which else throw.
+  [[nodiscard]] virtual bool writes_captions() const { return false; }
+  // A caption of each picture by greedy search: token ids, without start, end and padding.
+  virtual std::vector<std::vector<int64_t>> write_captions(std::span<const Sample> /*samples*/) { throw no_decoder(); }
+  // Texts as the model's tokenizer reads them, likewise.
+  virtual std::vector<std::vector<int64_t>> tokenize(std::span<const std::string> /*texts*/) { throw no_decoder(); }
+  // log p of each picture's text, the mean over its tokens (the end token among them): [B]. As many texts as samples.
+  virtual at::Tensor caption_log_likelihoods(std::span<const Sample> /*samples*/,
+                                             std::span<const std::string> /*texts*/) {
+    throw no_decoder();
+  }
+
+ private:
+  static Error no_decoder() { return Error("this model has no caption decoder"); }
 };
 
 struct Metric {

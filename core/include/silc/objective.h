@@ -25,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include "silc/captioner.h"
 #include "silc/error.h"
 #include "silc/model.h"
 #include "silc/plugin.h"
@@ -138,6 +139,9 @@ class SILC_EXPORT Objective : public torch::nn::Module {
 
   // The image tower to evaluate beside the trained one; null: this objective keeps none.
   [[nodiscard]] virtual std::shared_ptr<ImageTower> teacher() const { return nullptr; }
+
+  // What writes captions, for evaluators that ask for them; null: this objective trains no decoder.
+  [[nodiscard]] virtual std::shared_ptr<Captioner> captioner() const { return nullptr; }
 
   // Fractions of training, ascending in (0, 1), at which the work of a step changes: `silc plan`
   // measures one step in each part.

@@ -11,6 +11,7 @@
 #include <numeric>
 #include <random>
 
+#include "plugins/evaluators/cider.h"
 #include "silc/evaluator.h"
 #include "tests/nn/fixture.h"
 #include "tests/plugins/declared.h"
@@ -18,6 +19,7 @@
 extern "C" silc::Evaluator* silc_evaluator_zero_shot_classification(const silc::EvaluatorContext& context);
 extern "C" silc::Evaluator* silc_evaluator_retrieval(const silc::EvaluatorContext& context);
 extern "C" silc::Evaluator* silc_evaluator_zero_shot_segmentation(const silc::EvaluatorContext& context);
+extern "C" silc::Evaluator* silc_evaluator_captioning(const silc::EvaluatorContext& context);
 
 namespace silc {
 namespace {
@@ -60,12 +62,34 @@ class FakeEncoder : public Encoder {
     return own_similarities.defined() ? own_similarities.index_select(0, rows(samples)) : at::Tensor();
   }
 
+  [[nodiscard]] bool writes_captions() const override { return !written.empty(); }
+  std::vector<std::vector<int64_t>> write_captions(std::span<const Sample> samples) override {
+    std::vector<std::vector<int64_t>> captions;
+    const at::Tensor index = rows(samples);
+    for (int64_t b = 0; b < index.size(0); ++b)
+      captions.push_back(written.at(static_cast<std::size_t>(index[b].item<int64_t>())));
+    return captions;
+  }
+  // Every letter is a word.
+  std::vector<std::vector<int64_t>> tokenize(std::span<const std::string> asked) override {
+    std::vector<std::vector<int64_t>> all;
+    for (const std::string& text : asked) all.emplace_back(text.begin(), text.end());
+    return all;
+  }
+  at::Tensor caption_log_likelihoods(std::span<const Sample> samples, std::span<const std::string> asked) override {
+    at::Tensor values = at::empty({static_cast<int64_t>(asked.size())});
+    for (std::size_t i = 0; i < asked.size(); ++i)
+      values[static_cast<int64_t>(i)] = -static_cast<double>(asked[i].size() + samples[i].image.rgb.at(0));
+    return values;
+  }
+
   at::Tensor images;   // [n, E]
   at::Tensor patches;  // [n, N, E]
   int64_t grid_height = 0;
   int64_t grid_width = 0;
-  std::map<std::string, at::Tensor> texts;  // [E]
-  at::Tensor own_similarities;              // [n, classes]; undefined: none
+  std::map<std::string, at::Tensor> texts;    // [E]
+  at::Tensor own_similarities;                // [n, classes]; undefined: none
+  std::vector<std::vector<int64_t>> written;  // captions, of the pictures in turn; none: it has no decoder
 
  private:
   static at::Tensor rows(std::span<const Sample> samples) {
@@ -103,6 +127,10 @@ Scores retrieve(World& world, const Changes& changes = {}) {
 }
 Scores segment(World& world, const Changes& changes = {}) {
   return run("zero_shot_segmentation", silc_evaluator_zero_shot_segmentation, world, changes);
+}
+
+Scores caption(World& world, const Changes& changes = {}) {
+  return run("captioning", silc_evaluator_captioning, world, changes);
 }
 
 template <class F>
@@ -451,6 +479,76 @@ TEST(Evaluation, RefusesEmbeddingsThatAreNotFinite) {
   World row = row_world({0, 0}, {0, 0});
   row.encoder.patches.fill_(INFINITY);
   EXPECT_THAT(fault([&] { segment(row); }), HasSubstr("not finite"));
+}
+
+// Rows of token ids, up to the padding.
+std::vector<evaluators::Words> words_of(const at::Tensor& rows) {
+  std::vector<evaluators::Words> all;
+  for (int64_t i = 0; i < rows.size(0); ++i) {
+    evaluators::Words& words = all.emplace_back();
+    for (int64_t t = 0; t < rows.size(1) && rows[i][t].item<int64_t>() >= 0; ++t)
+      words.push_back(rows[i][t].item<int64_t>());
+  }
+  return all;
+}
+
+// Reference: the COCO caption evaluation (tests/reference/captioning.py), kept in fp32.
+TEST(Captioning, CiderIsThatOfTheCocoEvaluation) {
+  const testing::Fixture fixture = testing::load_fixture("captioning");
+  std::vector<std::vector<evaluators::Words>> references;
+  for (const at::Tensor& own : fixture.at("references").unbind(0)) references.push_back(words_of(own));
+  const std::vector<double> scores = evaluators::cider_d(words_of(fixture.at("candidates")), references);
+  EXPECT_TRUE(testing::near(at::tensor(scores).to(at::kFloat), fixture.at("cider"), kRounding));
+}
+
+// Two pictures with the captions "ab" and "ac", and "d".
+World two_captioned_pictures() {
+  World world;
+  for (const auto& captions : {std::vector<std::string>{"ab", "ac"}, std::vector<std::string>{"d"}}) {
+    Sample sample;
+    sample.image = {1, 1, mark(world.dataset.size())};
+    sample.captions = captions;
+    world.dataset.samples.push_back(sample);
+  }
+  return world;
+}
+
+double value_of(const Scores& scores, const std::string& name) {
+  const auto found = std::ranges::find(scores.metrics, name, &Metric::name);
+  return found == scores.metrics.end() ? -1 : found->value;
+}
+
+TEST(Captioning, CountsCaptionsThatAreOneOfThePicturesOwn) {
+  World world = two_captioned_pictures();
+  world.encoder.written = {{'a', 'c'}, {'a'}};
+  const Scores scores = caption(world);
+  EXPECT_EQ(value_of(scores, "exact"), 0.5);
+  EXPECT_TRUE(at::equal(scores.samples.at("exact"), at::tensor({1.0F, 0.0F})));
+}
+
+TEST(Captioning, ReadsNoMoreReferencesThanItIsTold) {
+  World world = two_captioned_pictures();
+  world.encoder.written = {{'a', 'c'}, {'a'}};
+  EXPECT_EQ(value_of(caption(world, {{"captions", int64_t{1}}}), "exact"), 0);
+}
+
+TEST(Captioning, TheLikelihoodIsAPicturesMeanOverItsCaptions) {
+  World world = two_captioned_pictures();
+  world.encoder.written = {{'a'}, {'a'}};
+  // −2 for both captions of the first picture, −(1 + 1) for that of the second.
+  EXPECT_NEAR(value_of(caption(world), "likelihood"), std::exp(-2.0), kRounding);
+}
+
+TEST(Captioning, AModelWithoutADecoderHasNoScores) {
+  World world = two_captioned_pictures();
+  EXPECT_TRUE(caption(world).metrics.empty());
+}
+
+TEST(Captioning, NamesThePictureWithoutACaption) {
+  World world = two_captioned_pictures();
+  world.encoder.written = {{'a'}, {'a'}};
+  world.dataset.samples[1].captions.clear();
+  EXPECT_THAT(fault([&] { caption(world); }), HasSubstr("picture 1 of the dataset has no caption"));
 }
 
 }  // namespace

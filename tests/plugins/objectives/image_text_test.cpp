@@ -359,6 +359,45 @@ TEST(CaptionDecoder, InParallelSeesThePictureAndNoToken) {
   EXPECT_FALSE(at::allclose(logits, decoder.logits(2 * patches, tokens, parallel)));
 }
 
+TEST(CaptionDecoder, WritesTheMostProbableTokenAgainAndAgain) {
+  const torch::NoGradGuard no_grad;
+  auto decoder = small_decoder(0.5);
+  make_visible(decoder);
+  const auto patches = at::randn({4, 3, 8});
+  const auto written = decoder.write(patches, /*start=*/1, /*end=*/-1);  // an end that is never predicted
+  ASSERT_EQ(written.sizes(), at::IntArrayRef({4, 6}));
+  EXPECT_TRUE(written.select(1, 0).eq(1).all().item<bool>());
+  const auto scores = decoder.logits(patches, written, at::zeros({4}, at::kBool));
+  EXPECT_TRUE(at::equal(scores.argmax(2), written.slice(1, 1)));
+}
+
+TEST(CaptionDecoder, WritesPaddingBehindTheEnd) {
+  const torch::NoGradGuard no_grad;
+  auto decoder = small_decoder(0);
+  make_visible(decoder);
+  const auto patches = at::randn({4, 3, 8});
+  const int64_t end = decoder.write(patches, 1, -1)[0][2].item<int64_t>();
+  const auto written = decoder.write(patches, 1, end);
+  const auto after_end = written.slice(1, 1, -1).eq(end).cumsum(1).gt(0);
+  EXPECT_TRUE(after_end[0].any().item<bool>());
+  EXPECT_TRUE(written.slice(1, 2).eq(0).logical_or(after_end.logical_not()).all().item<bool>());
+}
+
+TEST(CaptionDecoder, LogLikelihoodsAreItsLossTokenByToken) {
+  const torch::NoGradGuard no_grad;
+  auto decoder = small_decoder(0.5);
+  make_visible(decoder);
+  const auto patches = at::randn({4, 3, 8});
+  auto tokens = random_batch().tokens.clone();
+  tokens[0].slice(0, 4).fill_(0);  // padding
+  const auto one_by_one = at::zeros({4}, at::kBool);
+  const auto each = decoder.log_likelihoods(patches, tokens);  // [4, 5]
+  const auto real = tokens.slice(1, 1).ne(0);
+  EXPECT_TRUE(each.masked_select(real.logical_not()).eq(0).all().item<bool>());
+  const auto loss = -(each.sum(1) / real.sum(1)).mean();
+  EXPECT_TRUE(near(loss, decoder.loss(patches, tokens, one_by_one), 1e-6));
+}
+
 TEST(CaptionDecoder, PaddingHasNoPartInTheLoss) {
   auto decoder = small_decoder(0);
   make_visible(decoder);
