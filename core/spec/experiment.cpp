@@ -160,6 +160,7 @@ class RowResolver {
     for (std::size_t i = 0; i < phases.size(); ++i) {
       const PhaseSpec& phase = phases[i];
       if (phase.row) {
+        if (i > 0) continue;  // a fault already
         above.push_back(&row);
         const auto first = named_row(phase, point, above);
         above.pop_back();

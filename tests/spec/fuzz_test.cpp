@@ -19,9 +19,34 @@ class FuzzTest : public SpecTest {
 
 std::string mutated(std::string text, std::mt19937& random) {
   const auto below = [&](std::size_t bound) { return random() % bound; };
-  static constexpr std::string_view kPieces[] = {
-      "=",  "[",  "]",          "{",   "}",    "\"", ".",   "\n",     "[[row]]\n",         "-1", "1e99", "'''", "name",
-      "[]", "{}", "1979-05-27", "nan", "\xff", "#",  "\\u", "[data]", "base = \"SILC\"\n", "0x", "inf",  ","};
+  static constexpr std::string_view kPieces[] = {"=",
+                                                 "[",
+                                                 "]",
+                                                 "{",
+                                                 "}",
+                                                 "\"",
+                                                 ".",
+                                                 "\n",
+                                                 "[[row]]\n",
+                                                 "-1",
+                                                 "1e99",
+                                                 "'''",
+                                                 "name",
+                                                 "[]",
+                                                 "{}",
+                                                 "1979-05-27",
+                                                 "nan",
+                                                 "\xff",
+                                                 "#",
+                                                 "\\u",
+                                                 "[data]",
+                                                 "base = \"SILC\"\n",
+                                                 "0x",
+                                                 "inf",
+                                                 ",",
+                                                 "[[row.phase]]\n",
+                                                 "row = \"CLIP\"\n",
+                                                 "model.embed_dim = 8\n"};
   for (std::size_t change = below(4) + 1; change > 0; --change) {
     const std::size_t at = below(text.size());
     const std::size_t length = std::min(below(12) + 1, text.size() - at);
@@ -44,9 +69,9 @@ std::string mutated(std::string text, std::mt19937& random) {
 }
 
 TEST_F(FuzzTest, ABrokenFileGivesFaultsAndNothingElse) {
-  for (unsigned seed = 0; seed < 400; ++seed) {
+  for (unsigned seed = 0; seed < 800; ++seed) {
     std::mt19937 random(seed);
-    const std::string text = mutated(kFull, random);
+    const std::string text = mutated(seed % 2 == 0 ? kFull : kPhases, random);
     SCOPED_TRACE(seed);
     ASSERT_NO_THROW(read_whatever(text));
   }

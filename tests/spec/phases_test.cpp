@@ -10,31 +10,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// A row in two phases, and one that starts from a row.
-const std::string kPhases = kHead + R"(
-[[row]]
-name = "CLIP"
-objective = "clip"
-
-[[row]]
-name = "SILC*"
-objective = { name = "silc", distillation = "mse" }
-[[row.phase]]
-name = "pretraining"
-[[row.phase]]
-budget.examples = 10_000
-optimizer.lr = 1e-4
-data.train.pictures = 100
-
-[[row]]
-name = "late SILC"
-base = "SILC*"
-[[row.phase]]
-row = "CLIP"
-[[row.phase]]
-budget.examples = 8_000
-)";
-
 class PhasesTest : public SpecTest {
  protected:
   static std::vector<std::string> names(const ResolvedCell& cell) {

@@ -137,4 +137,29 @@ baseline = "CLIP"
 columns = ["zero_shot_classification/acc1", "on_shapes/acc1@teacher", "cost/flops"]
 )";
 
+// A row in two phases, and one that starts from a row.
+inline const std::string kPhases = kHead + R"(
+[[row]]
+name = "CLIP"
+objective = "clip"
+
+[[row]]
+name = "SILC*"
+objective = { name = "silc", distillation = "mse" }
+[[row.phase]]
+name = "pretraining"
+[[row.phase]]
+budget.examples = 10_000
+optimizer.lr = 1e-4
+data.train.pictures = 100
+
+[[row]]
+name = "late SILC"
+base = "SILC*"
+[[row.phase]]
+row = "CLIP"
+[[row.phase]]
+budget.examples = 8_000
+)";
+
 }  // namespace silc
