@@ -75,12 +75,13 @@ std::vector<MetricRecord> read_metrics(SQLite::Statement& query) {
 struct PhaseCosts {
   std::map<std::string, std::string> starts;
   std::map<std::string, std::map<std::string, double>> costs;
+  std::map<std::pair<std::string, int64_t>, std::string> folders;  // of current cells, by row and seed
 };
 
 PhaseCosts read_phase_costs(const SQLite::Database& database, const std::string& experiment) {
   PhaseCosts phases;
   SQLite::Statement query(database, R"sql(
-    SELECT cell.folder, cell.previous, metric.name, metric.value
+    SELECT cell.folder, cell.previous, metric.name, metric.value, cell.row, cell.seed, cell.position IS NOT NULL
     FROM cell JOIN experiment USING (experiment_id) JOIN metric USING (cell_id)
     WHERE experiment.name = ? AND cell.state = 'finished' AND metric.evaluator = 'cost')sql");
   query.bind(1, experiment);
@@ -88,6 +89,8 @@ PhaseCosts read_phase_costs(const SQLite::Database& database, const std::string&
     const std::string folder = query.getColumn(0).getString();
     phases.starts[folder] = query.getColumn(1).getString();
     phases.costs[folder][query.getColumn(2).getString()] = query.getColumn(3).getDouble();
+    if (query.getColumn(6).getInt() != 0)
+      phases.folders[{query.getColumn(4).getString(), query.getColumn(5).getInt64()}] = folder;
   }
   return phases;
 }
@@ -298,12 +301,10 @@ std::vector<MetricRecord> Registry::metrics(const std::string& experiment) const
     query.bind(1, experiment);
     std::vector<MetricRecord> metrics = read_metrics(query);
 
-    std::map<std::pair<std::string, int64_t>, std::string> folders;  // of current cells, by row and seed
-    for (const CellRecord& cell : cells(experiment))
-      if (cell.current) folders[{cell.cell.row, cell.cell.seed}] = cell.cell.folder.generic_string();
     const PhaseCosts phases = read_phase_costs(impl_->database, experiment);
     std::erase_if(metrics, [&](MetricRecord& metric) {
-      return metric.evaluator == "cost" && !add_earlier_phases(phases, folders.at({metric.row, metric.seed}), metric);
+      return metric.evaluator == "cost" &&
+             !add_earlier_phases(phases, phases.folders.at({metric.row, metric.seed}), metric);
     });
     return metrics;
   });

@@ -408,24 +408,26 @@ class Scheduler {
 }  // namespace
 
 std::vector<CellTask> place_cells(std::span<const ResolvedCell> cells, const std::filesystem::path& runs) {
-  std::vector<std::vector<ResolvedCell>> rows;
-  for (const ResolvedCell& cell : cells) rows.push_back(phases_of(cell));
-  // A phase that is also the whole of a row lies in that row's folder.
+  std::vector<std::vector<CellTask>> rows;
   std::map<std::string, std::filesystem::path> folders;  // by id
-  for (const auto& phases : rows) folders.emplace(cell_id(phases.back()), run_folder(phases.back()));
+  for (const ResolvedCell& cell : cells) {
+    std::vector<CellTask>& phases = rows.emplace_back();
+    for (const ResolvedCell& phase : phases_of(cell))
+      phases.push_back({phase, cell_id(phase), {runs / run_folder(phase)}});
+    folders.emplace(phases.back().id, phases.back().folder.path);
+  }
+  // A phase that is also the whole of a row lies in that row's folder.
   const auto whole_rows = folders;
 
   std::vector<CellTask> tasks;
-  for (auto& phases : rows) {
-    for (ResolvedCell& phase : phases) {
-      if (!phase.start.cell.empty()) {
-        const std::filesystem::path& before = folders.at(phase.start.cell);
-        phase.start.folder = before.lexically_relative(*before.begin()).generic_string();
-      }
-      const std::string id = cell_id(phase);
+  for (std::vector<CellTask>& phases : rows) {
+    for (CellTask& phase : phases) {
+      Start& start = phase.cell.start;
+      const std::filesystem::path experiment = phase.folder.path.parent_path().parent_path();
+      if (!start.cell.empty()) start.folder = folders.at(start.cell).lexically_relative(experiment).generic_string();
       const bool last = &phase == &phases.back();
-      if (!last && (whole_rows.contains(id) || !folders.emplace(id, run_folder(phase)).second)) continue;
-      tasks.push_back({phase, id, {runs / run_folder(phase)}});
+      if (!last && (whole_rows.contains(phase.id) || !folders.emplace(phase.id, phase.folder.path).second)) continue;
+      tasks.push_back(phase);
     }
   }
   return tasks;

@@ -206,14 +206,13 @@ class RowResolver {
 
   std::optional<ResolvedCell> named_row(const PhaseSpec& phase, const MatrixPoint& point,
                                         std::vector<const RowSpec*>& above) {
-    const auto row =
-        std::find_if(rows_.begin(), rows_.end(), [&](const RowSpec& each) { return each.name == phase.row; });
-    if (row == rows_.end()) {
+    const RowSpec* row = find_row(rows_, *phase.row);
+    if (row == nullptr) {
       context_.faults.add(phase.place, fmt::format("there is no row \"{}\" to train before{}", *phase.row,
                                                    suggestion(*phase.row, names_of(rows_))));
       return std::nullopt;
     }
-    if (std::find(above.begin(), above.end(), &*row) != above.end()) {
+    if (std::find(above.begin(), above.end(), row) != above.end()) {
       context_.faults.add(phase.place,
                           fmt::format("rows go round in a circle: \"{}\" is trained before itself", row->name));
       return std::nullopt;

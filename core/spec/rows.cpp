@@ -113,11 +113,6 @@ std::optional<RowSpec> read_row(const Setting& table, Faults& faults) {
   return row;
 }
 
-const RowSpec* find_row(const std::vector<RowSpec>& rows, std::string_view name) {
-  const auto found = std::find_if(rows.begin(), rows.end(), [&](const RowSpec& row) { return row.name == name; });
-  return found == rows.end() ? nullptr : &*found;
-}
-
 // A key of the matrix with its values; `path` are the parts of the key.
 struct Axis {
   std::vector<std::string> path;
@@ -209,6 +204,11 @@ std::vector<RowSpec> read_rows(std::span<const Setting> tables, Faults& faults) 
       rows.push_back(std::move(*row));
   }
   return rows;
+}
+
+const RowSpec* find_row(const std::vector<RowSpec>& rows, std::string_view name) {
+  const auto found = std::find_if(rows.begin(), rows.end(), [&](const RowSpec& row) { return row.name == name; });
+  return found == rows.end() ? nullptr : &*found;
 }
 
 std::optional<std::vector<const RowSpec*>> base_chain(const RowSpec& row, const std::vector<RowSpec>& rows,

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "spec/setting.h"
@@ -35,6 +36,9 @@ struct MatrixPoint {
 
 // Rows that have faults of their own are left out, and so are later rows of the same name.
 std::vector<RowSpec> read_rows(std::span<const Setting> tables, Faults& faults);
+
+// Null if there is none of that name.
+const RowSpec* find_row(const std::vector<RowSpec>& rows, std::string_view name);
 
 // The rows that `row` starts from, furthest first, itself last. Nothing, and a fault, for an unknown base or a circle.
 std::optional<std::vector<const RowSpec*>> base_chain(const RowSpec& row, const std::vector<RowSpec>& rows,

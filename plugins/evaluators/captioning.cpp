@@ -23,7 +23,6 @@ constexpr auto kReferences =
     integer_option("captions", 5, 1, 1000, "captions of a picture that are used at most, the first ones");
 
 constexpr std::string_view kName = "captioning";
-constexpr double kCiderScale = 10;
 
 // What is known of the pictures that were visited.
 struct Written {
@@ -69,7 +68,7 @@ class Captioning : public Evaluator {
     for (std::size_t i = 0; i < written.candidates.size(); ++i)
       exact.push_back(std::ranges::find(written.references[i], written.candidates[i]) != written.references[i].end());
     Scores scores;
-    add(scores, "cider", at::tensor(cider_d(written.candidates, written.references)) / kCiderScale);
+    add(scores, "cider", at::tensor(cider_d(written.candidates, written.references)) / kHighestCider);
     add(scores, "exact", at::tensor(exact));
     add(scores, "likelihood", at::tensor(written.likelihoods));
     return scores;

@@ -11,7 +11,6 @@ namespace {
 
 constexpr std::size_t kLongest = 4;  // n-grams
 constexpr double kSigma = 6;         // of the Gaussian
-constexpr double kScale = 10;
 
 using Counts = std::map<Words, double>;  // by n-gram, of all lengths
 
@@ -82,7 +81,7 @@ std::vector<double> cider_d(const std::vector<Words>& candidates, const std::vec
     double sum = 0;
     for (const Words& reference : references[i])
       sum += similarity(candidate, weigh(reference, frequencies, log_pictures));
-    scores.push_back(kScale * sum / static_cast<double>(references[i].size()));
+    scores.push_back(kHighestCider * sum / static_cast<double>(references[i].size()));
   }
   return scores;
 }

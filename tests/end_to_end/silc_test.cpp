@@ -220,6 +220,15 @@ objective = { name = "clipself", max_split = 2 }
     return {};
   }
 
+  // What `silc report` with these arguments prints.
+  std::string report_of(const std::string& arguments) {
+    const std::filesystem::path printed = root_ / "report.txt";
+    const std::string command = "'" SILC_BINARY_DIR "/bin/silc' report --runs '" + (root_ / "runs").string() + "' > '" +
+                                printed.string() + "' " + arguments;
+    EXPECT_EQ(std::system(command.c_str()), 0);
+    return read_file(printed);
+  }
+
   // Tensors of the last checkpoint of a row, by name, as bytes.
   std::map<std::string, std::string> tensors(const std::string& row) {
     std::map<std::string, std::string> content;
@@ -265,10 +274,7 @@ TEST_F(PhasesEndToEnd, AReportCountsTheCostOfEveryPhase) {
   ASSERT_EQ(run("runs"), 0) << output("runs");
   const auto costs =
       nlohmann::json::parse(read_file(folder("runs", "clip").metrics()))["cost"]["examples"].get<int64_t>();
-  const std::string command = "'" SILC_BINARY_DIR "/bin/silc' report pair --json --runs '" + (root_ / "runs").string() +
-                              "' > '" + (root_ / "report.json").string() + "'";
-  ASSERT_EQ(std::system(command.c_str()), 0);
-  const auto report = nlohmann::json::parse(read_file(root_ / "report.json"));
+  const auto report = nlohmann::json::parse(report_of("pair --json"));
   std::map<std::string, double> examples;
   const auto& table = report.at("tables").at(0);
   for (const auto& row : table.at("rows"))
@@ -281,18 +287,12 @@ TEST_F(PhasesEndToEnd, AReportCountsTheCostOfEveryPhase) {
 
 TEST_F(PhasesEndToEnd, AReportOfTheFileKnowsThatNothingHasChanged) {
   ASSERT_EQ(run("runs"), 0) << output("runs");
-  const auto report = [&] {
-    const std::string command = "'" SILC_BINARY_DIR "/bin/silc' report '" + (root_ / "pair.toml").string() +
-                                "' --runs '" + (root_ / "runs").string() + "' > '" + (root_ / "report.txt").string() +
-                                "' 2>&1";
-    EXPECT_EQ(std::system(command.c_str()), 0);
-    return read_file(root_ / "report.txt");
-  };
-  EXPECT_THAT(report(), ::testing::Not(HasSubstr("has changed since the last silc run")));
+  const std::string file = std::string("'") + (root_ / "pair.toml").string() + "' 2>&1";
+  EXPECT_THAT(report_of(file), ::testing::Not(HasSubstr("has changed since the last silc run")));
   std::string text = read_file(root_ / "pair.toml");
   text.replace(text.find("batch = 8"), 9, "batch = 4");
   std::ofstream(root_ / "pair.toml") << text;
-  EXPECT_THAT(report(), HasSubstr("\"CLIPSelf\""));
+  EXPECT_THAT(report_of(file), HasSubstr("\"CLIPSelf\""));
 }
 
 TEST_F(PhasesEndToEnd, KilledInALaterPhaseItGoesOnToTheSameBytes) {
