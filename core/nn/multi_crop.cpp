@@ -7,6 +7,8 @@
 
 namespace silc {
 
+Photometric local_crop_colours() { return {.jitter = 0.8, .greyscale = 0.2, .blur = 0.5}; }
+
 std::vector<ViewSpec> multi_crop_views(const MultiCrop& crops) {
   const auto colours = [&](double blur, double solarize) {
     if (!crops.colours) return Photometric{};
@@ -21,7 +23,7 @@ std::vector<ViewSpec> multi_crop_views(const MultiCrop& crops) {
                      .size = crops.local_size,
                      .area = crops.local_area,
                      .flip = true,
-                     .colours = colours(0.5, 0)});
+                     .colours = crops.colours ? local_crop_colours() : Photometric{}});
   return views;
 }
 

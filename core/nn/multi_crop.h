@@ -20,6 +20,9 @@ struct MultiCrop {
 // only; all crops are mirrored half of the time.
 SILC_EXPORT std::vector<ViewSpec> multi_crop_views(const MultiCrop& crops);
 
+// Colours of DINO's local crops: jitter 0.8, greyscale 0.2, blur 0.5.
+SILC_EXPORT Photometric local_crop_colours();
+
 // Both global crops, [2·B, 3, S, S].
 SILC_EXPORT at::Tensor global_crops(const Batch& batch);
 

@@ -201,5 +201,5 @@ SILC_DATASET(fashion_scenes, silc::datasets::FashionScenes, 1,
              "scenes of tinted Fashion-MNIST garments with captions, labels, masks and boxes", silc::datasets::kFolder,
              silc::datasets::kClasses, silc::datasets::kSeed, silc::datasets::kSize, silc::datasets::kExamples,
              silc::datasets::kMinObjects, silc::datasets::kMaxObjects, silc::datasets::kBackgroundStyle,
-             silc::datasets::kBackgroundLabel, silc::datasets::kColourless, silc::datasets::kHeldOut,
-             silc::datasets::kCaptions);
+             silc::datasets::kBackgroundLabel, silc::datasets::kColourless, silc::datasets::kMismatched,
+             silc::datasets::kHeldOut, silc::datasets::kCaptions);

@@ -15,7 +15,7 @@ namespace silc::datasets {
 namespace {
 
 // Uses of the seed. Each split has its own numbers for each.
-enum class Use : uint32_t { layout = 0, background = 1, wording = 2 };
+enum class Use : uint32_t { layout = 0, background = 1, wording = 2, mismatch = 3 };
 
 Random random_for(const SceneSettings& settings, Use use, int64_t index, uint32_t step = 0) {
   const uint32_t stream = static_cast<uint32_t>(settings.split) * 8 + static_cast<uint32_t>(use);
@@ -335,6 +335,7 @@ SceneSettings read_scene_settings(const DatasetContext& context, std::string_vie
   settings.max_objects = options[kMaxObjects];
   settings.captions = options[kCaptions];
   settings.colourless = options[kColourless];
+  settings.mismatched = options[kMismatched];
   settings.busy_background = options[kBackgroundStyle] == "busy";
   settings.held_out = options[kHeldOut];
   settings.background_class = options[kBackgroundLabel] == "class";
@@ -380,7 +381,7 @@ void SceneDataset::check(int64_t index) const {
 
 Sample SceneDataset::sample(int64_t index) const {
   check(index);
-  const ScenePlan plan = plan_scene(settings_, static_cast<int64_t>(nouns_.size()), index);
+  const ScenePlan plan = this->plan(index);
   const auto pixels = static_cast<std::size_t>(settings_.size * settings_.size);
   Sample sample;
   sample.image = {settings_.size, settings_.size, std::vector<uint8_t>(pixels * 3)};
@@ -396,21 +397,31 @@ Sample SceneDataset::sample(int64_t index) const {
     draw(object, stencil);
     paint_object(sample, object, stencil);
   }
-  sample.captions = describe(plan, index);
+  sample.captions = captions(index);
   return sample;
+}
+
+ScenePlan SceneDataset::plan(int64_t index) const {
+  return plan_scene(settings_, static_cast<int64_t>(nouns_.size()), index);
+}
+
+// The scene that the captions of a picture describe: its own, or a wrong one, the same in every epoch.
+int64_t SceneDataset::captioned_scene(int64_t index) const {
+  if (settings_.split != Split::train || settings_.mismatched == 0 || settings_.examples == 1) return index;
+  Random random = random_for(settings_, Use::mismatch, index);
+  if (random.uniform() >= settings_.mismatched) return index;
+  const int64_t other = random.below(static_cast<uint32_t>(settings_.examples - 1));
+  return other < index ? other : other + 1;
 }
 
 std::vector<std::string> SceneDataset::captions(int64_t index) const {
   check(index);
-  return describe(plan_scene(settings_, static_cast<int64_t>(nouns_.size()), index), index);
-}
-
-std::vector<std::string> SceneDataset::describe(const ScenePlan& plan, int64_t index) const {
+  const ScenePlan described = plan(captioned_scene(index));
   std::vector<std::string> captions;
   captions.reserve(static_cast<std::size_t>(settings_.captions));
   for (int64_t i = 0; i < settings_.captions; ++i)
     captions.push_back(
-        caption(settings_, nouns_, plan, random_for(settings_, Use::wording, index, static_cast<uint32_t>(i))));
+        caption(settings_, nouns_, described, random_for(settings_, Use::wording, index, static_cast<uint32_t>(i))));
   return captions;
 }
 

@@ -28,6 +28,7 @@ struct SceneSettings {
   int64_t max_objects = 3;  // at most kMostObjects
   int64_t captions = 5;     // a picture
   double colourless = 0.5;  // probability that a caption of the train split names no colours
+  double mismatched = 0;    // probability that a picture of the train split has the captions of another
   bool busy_background = false;
   bool held_out = true;
   bool background_class = false;  // the background is the last class rather than ignored
@@ -50,6 +51,10 @@ inline constexpr auto kBackgroundLabel =
 inline constexpr auto kColourless =
     number_option("colourless", 0.5, 0, 1,
                   "probability that a caption of the train split names no colours; other splits name them all");
+inline constexpr auto kMismatched =
+    number_option("mismatched", 0, 0, 1,
+                  "probability that a picture of the train split has the captions of another, as on the web; in other "
+                  "splits all captions are right");
 inline constexpr auto kHeldOut = boolean_option(
     "held_out", true,
     "two colours of each class occur in the test splits only (test_unseen: only these, test_seen: none)");
@@ -131,7 +136,8 @@ class SceneDataset : public Dataset {
   // Fills coverage and shade, which have stencil.side² elements and are zero.
   virtual void draw(const PlannedObject& object, Stencil& stencil) const = 0;
 
-  [[nodiscard]] std::vector<std::string> describe(const ScenePlan& plan, int64_t index) const;
+  [[nodiscard]] ScenePlan plan(int64_t index) const;
+  [[nodiscard]] int64_t captioned_scene(int64_t index) const;
   void check(int64_t index) const;
 
   SceneSettings settings_;

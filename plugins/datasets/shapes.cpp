@@ -69,4 +69,5 @@ SILC_DATASET(shapes, silc::datasets::Shapes, 1,
              "scenes of coloured shapes with captions, labels, masks and boxes; drawn from formulas, needs no files",
              silc::datasets::kSeed, silc::datasets::kSize, silc::datasets::kExamples, silc::datasets::kMinObjects,
              silc::datasets::kMaxObjects, silc::datasets::kBackgroundStyle, silc::datasets::kBackgroundLabel,
-             silc::datasets::kColourless, silc::datasets::kHeldOut, silc::datasets::kCaptions);
+             silc::datasets::kColourless, silc::datasets::kMismatched, silc::datasets::kHeldOut,
+             silc::datasets::kCaptions);

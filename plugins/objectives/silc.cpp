@@ -57,6 +57,8 @@ constexpr auto kLocalSize = integer_option("local_size", 0, 0, 8192,
                                            "side of local crops in pixels; 0: image_size * 96/224, rounded to a "
                                            "multiple of 16");
 constexpr auto kFlip = boolean_option("flip", false, "mirror views half of the time");
+constexpr auto kLocalColours =
+    boolean_option("local_colours", false, "jitter, greyscale and blur in local views, as in DINO's");
 constexpr auto kStudentViews = choice_option("student_views", "local", "local|all",
                                              "views that the student distils: local ones (SILC), or all but the "
                                              "teacher's own (DINO)");
@@ -94,7 +96,8 @@ class Silc : public Objective {
                        .size = local_size_,
                        .area = options_[kLocalArea],
                        .flip = options_[kFlip],
-                       .from = options_[kStart]});
+                       .from = options_[kStart],
+                       .colours = options_[kLocalColours] ? local_crop_colours() : Photometric{}});
     return views;
   }
 
@@ -190,4 +193,4 @@ SILC_OBJECTIVE(silc, silc::Silc, 1, "SILC: contrastive learning with local-to-gl
                silc::kTeacherTemperatureStart, silc::kTeacherTemperatureWarmup, silc::kCenterMomentum,
                silc::kPrototypes, silc::kHeadLayers, silc::kHidden, silc::kBottleneck, silc::kFreezeLastLayer,
                silc::kGlobalViews, silc::kGlobalArea, silc::kLocalViews, silc::kLocalArea, silc::kLocalSize,
-               silc::kFlip, silc::kStudentViews);
+               silc::kFlip, silc::kLocalColours, silc::kStudentViews);

@@ -70,6 +70,40 @@ TEST(Shapes, LoseTheirColoursInTheAskedShareOfTrainingCaptions) {
   EXPECT_NEAR(colourless, 0.3 * count, 5 * std::sqrt(count * 0.3 * 0.7));
 }
 
+// Which captions are those of another picture is told by the nouns and colours of the same picture without mismatches.
+TEST(Shapes, HaveTheCaptionsOfAnotherPictureInTheAskedShareOfTraining) {
+  const auto right = make_shapes("train");
+  const auto noisy = make_shapes("train", {{"mismatched", 0.3}});
+  constexpr int kCount = 1000;
+  int mismatched = 0;
+  for (int64_t i = 0; i < kCount; ++i) {
+    const Sample sample = noisy->sample(i);
+    EXPECT_EQ(sample.image.rgb, right->sample(i).image.rgb);
+    EXPECT_EQ(sample.label, right->sample(i).label);
+    EXPECT_EQ(sample.captions, noisy->captions(i));
+    mismatched += sample.captions == right->captions(i) ? 0 : 1;
+  }
+  // Five standard deviations of a binomial count; two scenes are never alike in all their five captions.
+  EXPECT_NEAR(mismatched, 0.3 * kCount, 5 * std::sqrt(kCount * 0.3 * 0.7));
+}
+
+TEST(Shapes, HaveOnlyTheCaptionsOfOthersWhereAllAreMismatched) {
+  constexpr int64_t kCount = 50;
+  const auto right = make_shapes("train", {{"examples", kCount}, {"captions", int64_t{16}}});
+  const auto noisy = make_shapes("train", {{"examples", kCount}, {"captions", int64_t{16}}, {"mismatched", 1.0}});
+  for (int64_t i = 0; i < kCount; ++i) EXPECT_NE(noisy->captions(i), right->captions(i)) << i;
+}
+
+TEST(Shapes, HaveTheirOwnCaptionsOutsideOfTraining) {
+  for (const char* split : {"validation", "test", "test_seen", "test_unseen"})
+    EXPECT_EQ(make_shapes(split, {{"mismatched", 1.0}})->captions(7), make_shapes(split)->captions(7)) << split;
+}
+
+TEST(Shapes, KeepTheOnlyPicturesCaptionsWhereThereIsNoOther) {
+  const Changes one = {{"examples", int64_t{1}}, {"mismatched", 1.0}};
+  EXPECT_EQ(make_shapes("train", one)->captions(0), make_shapes("train", {{"examples", int64_t{1}}})->captions(0));
+}
+
 TEST(Shapes, KeepTheirColoursInCaptionsOfTestPictures) {
   const auto dataset = make_shapes("test", {{"colourless", 1.0}});
   for (int64_t i = 0; i < 100; ++i)

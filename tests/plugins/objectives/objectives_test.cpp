@@ -255,6 +255,14 @@ TEST(Silc, LocalViewsAreAsLargeAsThePapersByDefault) {
   }
 }
 
+TEST(Silc, ColoursOnlyLocalViewsAndOnlyIfAsked) {
+  const auto plain = make_silc(make_model())->views();
+  const auto coloured = make_silc(make_model(), {{"local_colours", true}})->views();
+  EXPECT_EQ(plain[1].colours, Photometric{});
+  EXPECT_EQ(coloured[0].colours, Photometric{});
+  EXPECT_EQ(coloured[1].colours, (Photometric{.jitter = 0.8, .greyscale = 0.2, .blur = 0.5}));
+}
+
 TEST(Silc, RefusesToDistilWithoutLocalViews) {
   EXPECT_THROW(make_silc(make_model(), {{"local_views", int64_t{0}}}), Error);
 }
