@@ -31,7 +31,7 @@ std::set<std::string> with_earlier_phases(const std::vector<CellTask>& tasks, co
   std::set<std::string> ids;
   for (const CellTask& task : tasks) {
     before[task.id] = task.cell.start.cell;
-    if (names.contains({task.cell.row, task.cell.seed})) ids.insert(task.id);
+    if (!task.cell.elsewhere && names.contains({task.cell.row, task.cell.seed})) ids.insert(task.id);
   }
   for (const std::string& last : std::set(ids))
     for (std::string id = before[last]; !id.empty(); id = before[id]) ids.insert(id);
@@ -46,7 +46,7 @@ std::vector<CellTask> ExperimentPlan::asked_for() const {
   };
   std::vector<CellTask> asked = chosen;
   std::erase_if(asked, [&](const CellTask& task) {
-    return contains(experiment.rows, task.cell.row) && !contains(rows, task.cell.row);
+    return task.cell.elsewhere || (contains(experiment.rows, task.cell.row) && !contains(rows, task.cell.row));
   });
   return asked;
 }
@@ -61,7 +61,7 @@ std::vector<ResolvedCell> ExperimentPlan::chosen_cells() const {
 PlannedExperiment ExperimentPlan::planned() const {
   PlannedExperiment planned = describe(experiment);
   for (const CellTask& task : tasks)
-    planned.cells.push_back({task.cell.row, task.cell.seed, task.id, run_folder(task.cell)});
+    if (!task.cell.elsewhere) planned.cells.push_back({task.cell.row, task.cell.seed, task.id, run_folder(task.cell)});
   return planned;
 }
 

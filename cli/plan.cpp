@@ -46,11 +46,12 @@ RowPlans rows_of(const ExperimentPlan& plan, const ThreadPlan& threads) {
   RowPlans plans;
   std::vector<RowPlan>& rows = plans.rows;
   for (const CellTask& task : plan.chosen) {
-    auto row = std::find_if(rows.begin(), rows.end(), [&](const RowPlan& each) { return each.name == task.cell.row; });
+    auto row =
+        std::find_if(rows.begin(), rows.end(), [&](const RowPlan& each) { return each.name == row_label(task.cell); });
     if (row == rows.end()) {
       rows.emplace_back();
       row = std::prev(rows.end());
-      row->name = task.cell.row;
+      row->name = row_label(task.cell);
       row->threads = threads.of(task.cell);
     }
     const FolderState state = inspect(task.folder).state;
@@ -76,7 +77,7 @@ void measure(const Session& session, const ExperimentPlan& plan, std::vector<Row
   for (RowPlan& row : rows) {
     if (row.unfinished == 0) continue;
     const auto task = std::find_if(plan.chosen.begin(), plan.chosen.end(),
-                                   [&](const CellTask& each) { return each.cell.row == row.name; });
+                                   [&](const CellTask& each) { return row_label(each.cell) == row.name; });
     auto [entry, fresh] = measured.try_emplace(cost_key(task->cell, row.threads));
     if (fresh) {
       note(session, "measuring " + row.name);

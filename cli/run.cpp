@@ -95,6 +95,7 @@ nlohmann::ordered_json summary(const Session& session, const Experiment& experim
                                    {"id", task.id},
                                    {"folder", task.folder.path.string()},
                                    {"state", end_name(outcome.end)}};
+    if (task.cell.elsewhere) cell["experiment"] = task.cell.experiment;
     if (!outcome.message.empty()) cell["message"] = outcome.message;
     auto metrics = nlohmann::ordered_json::array();
     for (const CellMetric& metric : read_metrics(task.folder))
@@ -123,7 +124,7 @@ void report_failures(const std::vector<CellTask>& tasks, const std::vector<CellO
     if (outcomes[index].end != CellEnd::failed) continue;
     const CellTask& task = tasks[index];
     std::string text =
-        fmt::format("  {}, seed {} ({}): {}\n", task.cell.row, task.cell.seed, task.id, outcomes[index].message);
+        fmt::format("  {}, seed {} ({}): {}\n", row_label(task.cell), task.cell.seed, task.id, outcomes[index].message);
     if (std::filesystem::exists(task.folder.log())) text += "    log: " + task.folder.log().string() + "\n";
     std::fputs(text.c_str(), stderr);
   }

@@ -183,7 +183,7 @@ void RunView::ingest(size_t index) {
 
 std::string RunView::label(size_t index) const {
   const ResolvedCell& cell = tasks_[index].cell;
-  return fmt::format("{}, seed {}", cell.row, cell.seed);
+  return fmt::format("{}, seed {}", row_label(cell), cell.seed);
 }
 
 std::string RunView::describe(const CellProgress& progress) const {

@@ -28,7 +28,7 @@ struct CellIdentity {
   int64_t seed = 0;
   std::string id;
   std::string weights;
-  std::string start;  // folder below the experiment's; empty: starts from nothing
+  std::string start;  // folder, from the experiment's; empty: starts from nothing
 };
 
 // The columns of table cell that come from the run folder.
@@ -145,7 +145,8 @@ void record_identity(SQLite::Database& database, const fs::path& folder, const C
                                              WHERE other.experiment_id = experiment.experiment_id) END
       FROM experiment WHERE name = ?6
     ON CONFLICT (folder) DO UPDATE SET weights = excluded.weights, previous = excluded.previous)sql");
-  const std::string start = identity.start.empty() ? "" : (*folder.begin() / identity.start).generic_string();
+  const std::string start =
+      identity.start.empty() ? "" : (*folder.begin() / identity.start).lexically_normal().generic_string();
   SQLite::bind(cell, identity.row, identity.seed, identity.id, folder.generic_string(), identity.weights,
                identity.experiment, start);
   cell.exec();

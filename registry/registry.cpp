@@ -71,7 +71,8 @@ std::vector<MetricRecord> read_metrics(SQLite::Statement& query) {
   return metrics;
 }
 
-// Costs of one experiment's finished cells, each alone, and what each starts from; by folder.
+// Costs of one experiment's finished cells and of the cells that they start from, which may be another experiment's;
+// each alone, by folder.
 struct PhaseCosts {
   std::map<std::string, std::string> starts;
   std::map<std::string, std::map<std::string, double>> costs;
@@ -81,9 +82,13 @@ struct PhaseCosts {
 PhaseCosts read_phase_costs(const SQLite::Database& database, const std::string& experiment) {
   PhaseCosts phases;
   SQLite::Statement query(database, R"sql(
-    SELECT cell.folder, cell.previous, metric.name, metric.value, cell.row, cell.seed, cell.position IS NOT NULL
-    FROM cell JOIN experiment USING (experiment_id) JOIN metric USING (cell_id)
-    WHERE experiment.name = ? AND cell.state = 'finished' AND metric.evaluator = 'cost')sql");
+    WITH RECURSIVE needed(folder) AS (
+      SELECT cell.folder FROM cell JOIN experiment USING (experiment_id) WHERE experiment.name = ?1
+      UNION SELECT cell.previous FROM cell JOIN needed USING (folder) WHERE cell.previous <> '')
+    SELECT cell.folder, cell.previous, metric.name, metric.value, cell.row, cell.seed,
+           experiment.name = ?1 AND cell.position IS NOT NULL
+    FROM needed JOIN cell USING (folder) JOIN experiment USING (experiment_id) JOIN metric USING (cell_id)
+    WHERE cell.state = 'finished' AND metric.evaluator = 'cost')sql");
   query.bind(1, experiment);
   while (query.executeStep()) {
     const std::string folder = query.getColumn(0).getString();

@@ -177,7 +177,8 @@ class Scheduler {
       case CellEnd::finished:
         return start_cell(index);
       case CellEnd::failed:
-        fail(index, fmt::format("there is nothing to start from: {} failed", tasks_[before->second].cell.row), 0);
+        fail(index, fmt::format("there is nothing to start from: {} failed", row_label(tasks_[before->second].cell)),
+             0);
         return true;
       case CellEnd::interrupted:
       case CellEnd::not_started:

@@ -195,14 +195,19 @@ std::string cell_id(const ResolvedCell& cell) {
   return short_hash(identity.dump());
 }
 
-std::vector<ResolvedCell> phases_of(const ResolvedCell& cell) {
+std::vector<ResolvedCell> unchained(const ResolvedCell& cell) {
   std::vector<ResolvedCell> phases = cell.earlier;
   phases.push_back(cell);
   phases.back().earlier.clear();
+  return phases;
+}
+
+std::vector<ResolvedCell> phases_of(const ResolvedCell& cell) {
+  std::vector<ResolvedCell> phases = unchained(cell);
   for (std::size_t i = 1; i < phases.size(); ++i) {
-    const std::filesystem::path folder = run_folder(phases[i - 1]);  // EXPERIMENT/ROW/…
+    const std::string experiment = path_name(phases[i].experiment);
     phases[i].start = {.cell = cell_id(phases[i - 1]),
-                       .folder = folder.lexically_relative(*folder.begin()).generic_string(),
+                       .folder = run_folder(phases[i - 1]).lexically_relative(experiment).generic_string(),
                        .captions = phases.front().train};
   }
   return phases;
@@ -212,6 +217,10 @@ uint64_t training_seed(const ResolvedCell& cell) {
   const auto seed = static_cast<uint64_t>(cell.seed);
   if (cell.start.cell.empty()) return seed;
   return seed ^ XXH3_64bits(cell.start.cell.data(), cell.start.cell.size());
+}
+
+std::string row_label(const ResolvedCell& cell) {
+  return cell.elsewhere ? fmt::format("{} of {}", cell.row, cell.experiment) : cell.row;
 }
 
 std::string path_name(std::string_view name) {

@@ -104,7 +104,7 @@ struct Evaluation {
 // The phase before, from whose last checkpoint training goes on.
 struct Start {
   std::string cell;     // its id; empty: there is none, weights are drawn at random
-  std::string folder;   // of that cell, below the experiment's folder; no part of the identity
+  std::string folder;   // of that cell, from the experiment's folder; no part of the identity
   DataSource captions;  // of the first phase, from which the tokenizer has its vocabulary
 
   friend bool operator==(const Start&, const Start&) = default;
@@ -114,6 +114,7 @@ struct ResolvedCell {
   std::string experiment;  // name
   std::string row;         // name, with the values of the matrix: "CLIP [optimizer.lr=0.001]"
   int64_t seed = 0;
+  bool elsewhere = false;  // a phase that a row of another experiment has trained or will: no part of this one's plan
 
   Start start = {};
   // Of a row that is trained in phases: the cells of the phases before the last, which this one is, in order.
@@ -144,11 +145,17 @@ std::string cell_id(const ResolvedCell& cell);
 // other. Needs data fingerprints, because a phase is known by its id.
 std::vector<ResolvedCell> phases_of(const ResolvedCell& cell);
 
+// A cell after its earlier phases, none with `earlier` of its own.
+std::vector<ResolvedCell> unchained(const ResolvedCell& cell);
+
 // Seeds all that training draws at random. A later phase draws anew rather than what the first one drew.
 uint64_t training_seed(const ResolvedCell& cell);
 
 // Folder below the runs folder: EXPERIMENT/ROW/seed-N-ID, names made safe for file systems.
 std::filesystem::path run_folder(const ResolvedCell& cell);
+
+// The row as people are told of it: that of another experiment with the experiment's name.
+std::string row_label(const ResolvedCell& cell);
 
 // A name as part of a path: lower-case letters, digits and '-', at most 100 characters (longer ones end with a hash of
 // the whole). Empty if the name has no such characters.

@@ -117,12 +117,17 @@ void check_path(const RowSpec& row, const std::string& name, std::map<std::strin
                                       other->second, name, path));
 }
 
+using Files = std::vector<std::filesystem::path>;
+
+Experiment read_experiment(const ExperimentRequest& request, const Catalogue& catalogue, const Files& files);
+
 // Lays settings over each other, and phases behind each other, for the rows of one file.
 class RowResolver {
  public:
+  // `files`: of the experiments that are being read, each because of a phase in the one before; this one is the last.
   RowResolver(const Setting& document, const Sets& sets, const std::vector<RowSpec>& rows,
-              const ResolveContext& context)
-      : file_settings_(part_of(document, true)), sets_(sets), rows_(rows), context_(context) {
+              const ResolveContext& context, const Files& files)
+      : file_settings_(part_of(document, true)), sets_(sets), rows_(rows), context_(context), files_(files) {
     ResolveContext partial = context;
     partial.completeness = Completeness::partial;
     resolve_settings(file_settings_, "", document.place, partial);
@@ -137,7 +142,8 @@ class RowResolver {
         std::vector<const RowSpec*> above;
         std::optional<ResolvedCell> cell = resolve(row, point, above);
         if (!cell) continue;
-        for (const ResolvedCell& phase : cell->earlier) check_path(row, phase.row, paths_, context_.faults);
+        for (const ResolvedCell& phase : cell->earlier)
+          if (!phase.elsewhere) check_path(row, phase.row, paths_, context_.faults);
         resolved.push_back({name, *std::move(cell)});
       }
     }
@@ -162,10 +168,10 @@ class RowResolver {
       if (phase.row) {
         if (i > 0) continue;  // a fault already
         above.push_back(&row);
-        const auto first = named_row(phase, point, above);
+        const auto first = phase.experiment ? row_elsewhere(phase) : named_row(phase, point, above);
         above.pop_back();
         if (!first) return std::nullopt;
-        cells = with_earlier(*first);
+        cells = unchained(*first);
         continue;
       }
       Setting own = settings;
@@ -220,11 +226,46 @@ class RowResolver {
     return resolve(*row, point, above);
   }
 
-  static std::vector<ResolvedCell> with_earlier(const ResolvedCell& cell) {
-    std::vector<ResolvedCell> cells = cell.earlier;
-    cells.push_back(cell);
-    cells.back().earlier.clear();
-    return cells;
+  // As that experiment has it: neither the matrix nor --set changes it.
+  std::optional<ResolvedCell> row_elsewhere(const PhaseSpec& phase) {
+    const Experiment* experiment = experiment_elsewhere(files_.back().parent_path() / *phase.experiment, phase.place);
+    if (experiment == nullptr) return std::nullopt;
+    const auto found = std::find_if(experiment->cells.begin(), experiment->cells.end(),
+                                    [&](const ResolvedCell& cell) { return cell.row == *phase.row; });
+    if (found == experiment->cells.end()) {
+      context_.faults.add(phase.place, fmt::format("there is no row \"{}\" in {}{}", *phase.row, *phase.experiment,
+                                                   suggestion(*phase.row, experiment->rows)));
+      return std::nullopt;
+    }
+    ResolvedCell cell = *found;
+    cell.elsewhere = true;
+    for (ResolvedCell& earlier : cell.earlier) earlier.elsewhere = true;
+    return cell;
+  }
+
+  // Null where it cannot be read; then the faults are in `faults`.
+  const Experiment* experiment_elsewhere(const std::filesystem::path& file, const Place& place) {
+    const auto [entry, fresh] = elsewhere_.try_emplace(std::filesystem::weakly_canonical(file));
+    if (!fresh) return entry->second ? &*entry->second : nullptr;
+    if (std::find(files_.begin(), files_.end(), entry->first) != files_.end()) {
+      context_.faults.add(place, entry->first == files_.back()
+                                     ? "this is the file itself; leave experiment out to name one of its rows"
+                                     : fmt::format("experiments go round in a circle: {} needs this one's rows",
+                                                   file.lexically_normal().string()));
+      return nullptr;
+    }
+    try {
+      Files files = files_;
+      files.push_back(entry->first);
+      entry->second = read_experiment({.file = file.lexically_normal()}, context_.catalogue, files);
+      return &*entry->second;
+    } catch (const SpecError& error) {
+      for (const Diagnostic& fault : error.diagnostics())
+        context_.faults.add({fault.file, fault.line, fault.column}, fault.message);
+    } catch (const Error& error) {
+      context_.faults.add(place, error.what());
+    }
+    return nullptr;
   }
 
   static bool same_model(const ResolvedCell& one, const ResolvedCell& other) {
@@ -235,7 +276,9 @@ class RowResolver {
   const Sets& sets_;
   const std::vector<RowSpec>& rows_;
   const ResolveContext& context_;
-  std::map<std::string, std::string> paths_;  // folder → name
+  const Files& files_;
+  std::map<std::string, std::string> paths_;                              // folder → name
+  std::map<std::filesystem::path, std::optional<Experiment>> elsewhere_;  // read for their rows; by path
 };
 
 // The rows that --rows asks for, in the file's order.
@@ -259,11 +302,12 @@ bool evaluates_teacher(const std::vector<ResolvedRow>& rows) {
   });
 }
 
-// What the rows of an experiment have in common.
+// What the rows of an experiment have in common. A phase of another experiment has that one's.
 void complete(ResolvedCell& cell, const std::string& experiment, int64_t seed,
               const std::vector<Evaluation>& evaluations) {
-  cell.experiment = experiment;
   cell.seed = seed;
+  if (cell.elsewhere) return;
+  cell.experiment = experiment;
   cell.evaluations = evaluations;
 }
 
@@ -276,9 +320,7 @@ std::string with_sets(std::string source, const std::vector<std::string>& sets) 
   return source;
 }
 
-}  // namespace
-
-Experiment read_experiment(const ExperimentRequest& request, const Catalogue& catalogue) {
+Experiment read_experiment(const ExperimentRequest& request, const Catalogue& catalogue, const Files& files) {
   Experiment experiment;
   experiment.file = request.file;
   const std::string text = read_file(request.file);
@@ -300,7 +342,7 @@ Experiment read_experiment(const ExperimentRequest& request, const Catalogue& ca
   if (rows.empty() && faults.empty())
     faults.add({request.file.string()}, "there are no rows; add a [[row]] with a name and an objective");
   const std::vector<MatrixPoint> points = read_matrix(top.take("matrix"), faults);
-  std::vector<ResolvedRow> resolved = RowResolver(*document, sets, rows, context).resolve(points);
+  std::vector<ResolvedRow> resolved = RowResolver(*document, sets, rows, context, files).resolve(points);
 
   TableNames names;
   names.rows = names_of(rows);
@@ -324,6 +366,12 @@ Experiment read_experiment(const ExperimentRequest& request, const Catalogue& ca
     }
   }
   return experiment;
+}
+
+}  // namespace
+
+Experiment read_experiment(const ExperimentRequest& request, const Catalogue& catalogue) {
+  return read_experiment(request, catalogue, {std::filesystem::weakly_canonical(request.file)});
 }
 
 }  // namespace silc

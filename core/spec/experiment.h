@@ -52,8 +52,9 @@ struct ExperimentRequest {
 //
 // A row with [[row.phase]] is trained in phases. The settings of each are laid over the row's before those of the
 // matrix, and the phases are cells of their own, "SILC* (phase 1)", but for the last, which bears the row's name. A
-// first phase that names a row stands for the phases of that row, with the same values of the matrix. A row without
-// phases of its own has those of its base.
+// first phase that names a row stands for the phases of that row, with the same values of the matrix; if it names an
+// experiment too, a file, for those of a row of that one, in that one's run folders and with its evaluations. A row
+// without phases of its own has those of its base.
 //
 // Throws SpecError; silc::Error if the file cannot be read.
 Experiment read_experiment(const ExperimentRequest& request, const Catalogue& catalogue);

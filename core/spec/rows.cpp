@@ -34,7 +34,7 @@ void report_phase_key(const Entry& entry, Faults& faults) {
                "a phase cannot change the model: it is the same in all phases of a row; say it in the row");
     return;
   }
-  std::vector<std::string> known = {"name", "row"};
+  std::vector<std::string> known = {"name", "row", "experiment"};
   known.insert(known.end(), setting_keys().begin(), setting_keys().end());
   faults.add(entry.place, fmt::format("unknown key \"{}\" of a phase{}", entry.key, suggestion(entry.key, known)));
 }
@@ -45,20 +45,23 @@ PhaseSpec read_phase(const Setting& table, std::size_t number, Faults& faults) {
   phase.place = table.place;
   phase.settings = {table.place, Setting::Table{}};
   for (const Entry& entry : table.table()) {
-    if (entry.key == "name" || entry.key == "row") {
+    if (entry.key == "name" || entry.key == "row" || entry.key == "experiment") {
       if (!is_name(entry.value))
         faults.add(entry.value.place,
                    fmt::format("a phase's {} must be a text that is not empty, not {}", entry.key, shown(entry.value)));
       else if (entry.key == "name")
         phase.name = entry.value.text();
       else
-        phase.row = entry.value.text();
+        (entry.key == "row" ? phase.row : phase.experiment) = entry.value.text();
     } else if (is_setting_key(entry.key) && entry.key != "model") {
       phase.settings.table().push_back(entry);
     } else {
       report_phase_key(entry, faults);
     }
   }
+  if (phase.experiment && !phase.row)
+    faults.add(phase.place,
+               fmt::format("which row of {} this phase is must be said too: row = \"…\"", *phase.experiment));
   if (phase.row && (number > 1 || !phase.settings.table().empty()))
     faults.add(phase.place, "a phase that names a row must be the first and says nothing else");
   expand_plugin_names(phase.settings);

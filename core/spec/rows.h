@@ -10,12 +10,14 @@
 
 namespace silc {
 
-// A [[row.phase]] as it stands in the file: settings that are laid over the row's, or a row that has been trained.
+// A [[row.phase]] as it stands in the file: settings that are laid over the row's, or a row that has been trained, of
+// this experiment or of another.
 struct PhaseSpec {
   std::string name;  // "phase 1" unless it has one
   Place place;
-  std::optional<std::string> row;  // its phases come first; of a first phase only
-  Setting settings;                // plugins expanded
+  std::optional<std::string> row;         // its phases come first; of a first phase only
+  std::optional<std::string> experiment;  // the file that has this row; none: this one
+  Setting settings;                       // plugins expanded
 };
 
 // A [[row]] as it stands in the file.

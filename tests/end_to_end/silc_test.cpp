@@ -285,6 +285,35 @@ TEST_F(PhasesEndToEnd, AReportCountsTheCostOfEveryPhase) {
   EXPECT_EQ(examples.at("CLIPSelf"), 3 * costs);
 }
 
+TEST_F(PhasesEndToEnd, ARowOfAnotherExperimentIsTrainedOnceForBoth) {
+  ASSERT_EQ(run("runs"), 0) << output("runs");
+  std::filesystem::rename(root_ / "pair.toml", root_ / "pretraining.toml");
+  const std::string all = kExperiment;
+  std::string head = all.substr(0, all.find("[[row]]"));
+  head.replace(head.find("pair"), 4, "tuning");
+  std::ofstream(root_ / "pair.toml") << head << R"(
+[[row]]
+name = "PACL on LiT"
+[[row.phase]]
+experiment = "pretraining.toml"
+row = "LiT"
+[[row.phase]]
+objective = "pacl"
+)";
+  ASSERT_EQ(run("runs"), 0) << output("runs");
+  EXPECT_EQ(events("runs", "finished").size(), 8U) << "one more than the other experiment has";
+  const auto report = nlohmann::json::parse(report_of("tuning --json --metric cost/examples"));
+  const auto one =
+      nlohmann::json::parse(read_file(folder("runs", "clip").metrics()))["cost"]["examples"].get<int64_t>();
+  EXPECT_EQ(report.at("tables").at(0).at("rows").at(0).at("entries").at(0).at("mean"), 3 * one);
+
+  ASSERT_EQ(run("alone"), 0) << output("alone");
+  EXPECT_THAT(output("alone"), HasSubstr("LiT of pair, seed 0"));
+  EXPECT_EQ(events("alone", "finished").size(), 3U) << "CLIP and LiT are trained where nobody has";
+  const auto whole = result("runs");
+  for (const auto& [file, content] : result("alone")) EXPECT_TRUE(whole.at(file) == content) << file;
+}
+
 TEST_F(PhasesEndToEnd, AReportOfTheFileKnowsThatNothingHasChanged) {
   ASSERT_EQ(run("runs"), 0) << output("runs");
   const std::string file = std::string("'") + (root_ / "pair.toml").string() + "' 2>&1";

@@ -65,6 +65,22 @@ TEST_F(PhasesTest, ACostIsNotKnownWhereAPhaseIsNot) {
   EXPECT_FALSE(registry_.metrics("ablation").empty());
 }
 
+TEST_F(PhasesTest, TheCostOfAPhaseOfAnotherExperimentCountsToo) {
+  registry_.ingest(first_.folder);
+  const PlannedCell third = FakeRuns::cell("fine-tuning", "LiT", 0, "aaaaaaaaaaa3");
+  fakes_.finish("fine-tuning", third, 0.7, "student", "../ablation/CLIP/seed-0-aaaaaaaaaaa1");
+  PlannedExperiment experiment = FakeRuns::experiment("fine-tuning", {"LiT"}, {0});
+  experiment.cells = {third};
+  registry_.plan(experiment);
+  registry_.ingest(third.folder);
+  EXPECT_EQ(registry_.find_cell("fine-tuning/LiT/0").start, "ablation/CLIP/seed-0-aaaaaaaaaaa1");
+  const std::vector<MetricRecord> metrics = registry_.metrics("fine-tuning");
+  const auto examples = std::ranges::find(metrics, "examples", &MetricRecord::name);
+  ASSERT_NE(examples, metrics.end());
+  EXPECT_EQ(examples->value, 1280);
+  EXPECT_EQ(examples->phases, 2);
+}
+
 TEST_F(PhasesTest, ACellAloneHasItsOwnCosts) {
   registry_.ingest(first_.folder);
   registry_.ingest(second_.folder);

@@ -1,6 +1,9 @@
 // Rows that are trained in phases.
 #include <gmock/gmock.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "spec_testing.h"
 
 namespace silc {
@@ -9,6 +12,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::SizeIs;
 
 class PhasesTest : public SpecTest {
  protected:
@@ -110,6 +114,124 @@ TEST_F(PhasesTest, EveryPhaseDrawsOtherRandomNumbers) {
 TEST_F(PhasesTest, AStarInANameIsKeptInItsFolder) {
   EXPECT_EQ(path_name("SILC*"), "silc-star");
   EXPECT_EQ(path_name("SILC* (phase 1)"), "silc-star-phase-1");
+}
+
+// A file beside the experiment's, with rows to start from.
+class ElsewhereTest : public PhasesTest {
+ protected:
+  ElsewhereTest() { std::ofstream(folder_ / "pretraining.toml") << kPretraining; }
+
+  static std::string starting_from(const std::string& row, const std::string& file = "pretraining.toml") {
+    return kHead + "[[row]]\nname = \"LiT\"\nobjective = \"siglip\"\n[[row.phase]]\nexperiment = \"" + file +
+           "\"\nrow = \"" + row + "\"\n[[row.phase]]\nbudget.examples = 500\n";
+  }
+
+  static inline const std::string kPretraining = R"([experiment]
+name = "pretraining"
+seeds = [0]
+
+[budget]
+examples = 70_000
+
+[data]
+train = "shapes"
+
+[[evaluate]]
+evaluator = "zero_shot_classification"
+dataset = "shapes"
+
+[[row]]
+name = "CLIP"
+objective = "clip"
+
+[[row]]
+name = "twice"
+objective = "silc"
+[[row.phase]]
+row = "CLIP"
+[[row.phase]]
+)";
+};
+
+TEST_F(ElsewhereTest, AFirstPhaseMayBeARowOfAnotherFile) {
+  const ResolvedCell cell = read(starting_from("CLIP")).cells.at(0);
+  const std::vector<ResolvedCell> phases = phases_of(cell);
+  ASSERT_THAT(names(cell), ElementsAre("CLIP", "LiT"));
+  EXPECT_EQ(phases[0].experiment, "pretraining");
+  EXPECT_EQ(phases[0].budget.amount, 70'000);
+  EXPECT_THAT(phases[0].evaluations, SizeIs(1));
+  EXPECT_TRUE(phases[0].elsewhere);
+  EXPECT_FALSE(phases[1].elsewhere);
+  EXPECT_THAT(phases[1].evaluations, IsEmpty());
+  EXPECT_EQ(row_label(phases[0]), "CLIP of pretraining");
+  EXPECT_EQ(phases[1].start.captions, phases[0].train);
+}
+
+TEST_F(ElsewhereTest, ItIsTheVeryCellThatTheOtherFileTrains) {
+  const Experiment there = read_experiment({.file = folder_ / "pretraining.toml"}, fake_catalogue());
+  const std::vector<ResolvedCell> here = phases_of(read(starting_from("twice")).cells.at(0));
+  ASSERT_THAT(names(read(starting_from("twice")).cells.at(0)), ElementsAre("CLIP", "twice", "LiT"));
+  EXPECT_EQ(cell_id(here[0]), cell_id(there.cells.at(0)));
+  EXPECT_EQ(cell_id(here[1]), cell_id(phases_of(there.cells.at(1)).back()));
+  EXPECT_EQ(run_folder(here[1]), run_folder(phases_of(there.cells.at(1)).back()));
+}
+
+TEST_F(ElsewhereTest, ItsFolderIsTheOtherExperiments) {
+  const std::vector<ResolvedCell> phases = phases_of(read(starting_from("CLIP")).cells.at(0));
+  EXPECT_EQ(("test" / std::filesystem::path(phases[1].start.folder)).lexically_normal(), run_folder(phases[0]));
+  EXPECT_EQ(*run_folder(phases[0]).begin(), "pretraining");
+}
+
+TEST_F(ElsewhereTest, ItHasTheSeedsOfTheFileThatAsks) {
+  const Experiment experiment = read(starting_from("CLIP"), {.seeds = {3, 4}});
+  EXPECT_EQ(experiment.cells.at(1).earlier.at(0).seed, 4);
+}
+
+TEST_F(ElsewhereTest, SetDoesNotChangeIt) {
+  const ResolvedCell cell = read(starting_from("CLIP"), {.sets = {"optimizer.batch=8"}}).cells.at(0);
+  EXPECT_EQ(cell.optimizer.batch, 8);
+  EXPECT_EQ(cell.earlier.at(0).optimizer.batch, OptimizerSettings().batch);
+}
+
+TEST_F(ElsewhereTest, AnUnknownRowIsRefusedWithTheNearestName) {
+  EXPECT_THAT(faults(starting_from("CLIPP")),
+              HasSubstr("there is no row \"CLIPP\" in pretraining.toml; did you mean \"CLIP\"?"));
+}
+
+TEST_F(ElsewhereTest, AFileThatIsNotThereIsRefused) {
+  EXPECT_THAT(faults(starting_from("CLIP", "nowhere.toml")), HasSubstr("nowhere.toml"));
+}
+
+TEST_F(ElsewhereTest, FaultsOfTheOtherFileAreToldWithTheirPlace) {
+  std::ofstream(folder_ / "pretraining.toml") << kPretraining << "\n[tabel]\n";
+  try {
+    read(starting_from("CLIP"));
+    FAIL() << "no fault";
+  } catch (const SpecError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("pretraining.toml:"));
+    EXPECT_THAT(error.what(), HasSubstr("tabel"));
+  }
+}
+
+TEST_F(ElsewhereTest, TheFileItselfIsRefused) {
+  EXPECT_THAT(faults(starting_from("CLIP", "experiment.toml")),
+              HasSubstr("this is the file itself; leave experiment out to name one of its rows"));
+}
+
+TEST_F(ElsewhereTest, FilesThatNeedEachOtherAreRefused) {
+  std::ofstream(folder_ / "pretraining.toml") << starting_from("LiT", "experiment.toml");
+  EXPECT_THAT(faults(starting_from("LiT")), HasSubstr("experiments go round in a circle"));
+}
+
+TEST_F(ElsewhereTest, AnotherModelIsRefused) {
+  EXPECT_THAT(faults(starting_from("CLIP") + "[model]\nembed_dim = 64\n"), HasSubstr("which has another model"));
+}
+
+TEST_F(ElsewhereTest, AnExperimentWithoutARowIsRefused) {
+  const std::string text = kHead +
+                           "[[row]]\nname = \"LiT\"\nobjective = \"clip\"\n[[row.phase]]\nexperiment = "
+                           "\"pretraining.toml\"\n[[row.phase]]\n";
+  EXPECT_THAT(faults(text), HasSubstr("which row of pretraining.toml this phase is must be said too: row = \"…\""));
 }
 
 TEST_F(PhasesTest, RowsThatGoRoundInACircleAreRefused) {
