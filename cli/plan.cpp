@@ -46,12 +46,12 @@ RowPlans rows_of(const ExperimentPlan& plan, const ThreadPlan& threads) {
   RowPlans plans;
   std::vector<RowPlan>& rows = plans.rows;
   for (const CellTask& task : plan.chosen) {
-    auto row =
-        std::find_if(rows.begin(), rows.end(), [&](const RowPlan& each) { return each.name == row_label(task.cell); });
+    const std::string name = row_label(task.cell);
+    auto row = std::find_if(rows.begin(), rows.end(), [&](const RowPlan& each) { return each.name == name; });
     if (row == rows.end()) {
       rows.emplace_back();
       row = std::prev(rows.end());
-      row->name = row_label(task.cell);
+      row->name = name;
       row->threads = threads.of(task.cell);
     }
     const FolderState state = inspect(task.folder).state;

@@ -7,23 +7,28 @@
 
 namespace silc {
 
-Photometric local_crop_colours() { return {.jitter = 0.8, .greyscale = 0.2, .blur = 0.5}; }
+namespace {
+
+Photometric dino_colours(double blur, double solarize) {
+  return {.jitter = 0.8, .greyscale = 0.2, .blur = blur, .solarize = solarize};
+}
+
+}  // namespace
+
+Photometric local_crop_colours() { return dino_colours(0.5, 0); }
 
 std::vector<ViewSpec> multi_crop_views(const MultiCrop& crops) {
-  const auto colours = [&](double blur, double solarize) {
-    if (!crops.colours) return Photometric{};
-    return Photometric{.jitter = 0.8, .greyscale = 0.2, .blur = blur, .solarize = solarize};
-  };
+  const auto if_asked = [&](const Photometric& colours) { return crops.colours ? colours : Photometric{}; };
   std::vector<ViewSpec> views = {
-      {.name = "global_1", .area = crops.global_area, .flip = true, .colours = colours(1.0, 0)},
-      {.name = "global_2", .area = crops.global_area, .flip = true, .colours = colours(0.1, 0.2)}};
+      {.name = "global_1", .area = crops.global_area, .flip = true, .colours = if_asked(dino_colours(1.0, 0))},
+      {.name = "global_2", .area = crops.global_area, .flip = true, .colours = if_asked(dino_colours(0.1, 0.2))}};
   if (crops.local_views > 0)
     views.push_back({.name = "local",
                      .count = crops.local_views,
                      .size = crops.local_size,
                      .area = crops.local_area,
                      .flip = true,
-                     .colours = crops.colours ? local_crop_colours() : Photometric{}});
+                     .colours = if_asked(local_crop_colours())});
   return views;
 }
 

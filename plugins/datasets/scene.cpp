@@ -397,7 +397,8 @@ Sample SceneDataset::sample(int64_t index) const {
     draw(object, stencil);
     paint_object(sample, object, stencil);
   }
-  sample.captions = captions(index);
+  const int64_t captioned = captioned_scene(index);
+  sample.captions = describe(captioned == index ? plan : this->plan(captioned), index);
   return sample;
 }
 
@@ -416,12 +417,15 @@ int64_t SceneDataset::captioned_scene(int64_t index) const {
 
 std::vector<std::string> SceneDataset::captions(int64_t index) const {
   check(index);
-  const ScenePlan described = plan(captioned_scene(index));
+  return describe(plan(captioned_scene(index)), index);
+}
+
+std::vector<std::string> SceneDataset::describe(const ScenePlan& plan, int64_t index) const {
   std::vector<std::string> captions;
   captions.reserve(static_cast<std::size_t>(settings_.captions));
   for (int64_t i = 0; i < settings_.captions; ++i)
     captions.push_back(
-        caption(settings_, nouns_, described, random_for(settings_, Use::wording, index, static_cast<uint32_t>(i))));
+        caption(settings_, nouns_, plan, random_for(settings_, Use::wording, index, static_cast<uint32_t>(i))));
   return captions;
 }
 

@@ -138,6 +138,7 @@ class SceneDataset : public Dataset {
 
   [[nodiscard]] ScenePlan plan(int64_t index) const;
   [[nodiscard]] int64_t captioned_scene(int64_t index) const;
+  [[nodiscard]] std::vector<std::string> describe(const ScenePlan& plan, int64_t index) const;
   void check(int64_t index) const;
 
   SceneSettings settings_;

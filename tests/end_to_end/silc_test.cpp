@@ -168,8 +168,7 @@ TEST_F(SilcEndToEnd, SaysWhereAnExperimentIsWrongAndStartsNothing) {
 class PhasesEndToEnd : public SilcEndToEnd {
  protected:
   PhasesEndToEnd() {
-    std::ofstream(root_ / "pair.toml") << std::string(kExperiment).substr(0, std::string(kExperiment).find("[[row]]"))
-                                       << R"(
+    std::ofstream(root_ / "pair.toml") << without_rows() << R"(
 [[row]]
 name = "CLIP"
 objective = "clip"
@@ -212,6 +211,16 @@ row = "LiT"
 [[row.phase]]
 objective = { name = "clipself", max_split = 2 }
 )";
+  }
+
+  static std::string without_rows() {
+    const std::string text = kExperiment;
+    return text.substr(0, text.find("[[row]]"));
+  }
+
+  // That the last phase of a row in "runs" was trained on.
+  int64_t examples_of(const std::string& row) {
+    return nlohmann::json::parse(read_file(folder("runs", row).metrics()))["cost"]["examples"].get<int64_t>();
   }
 
   RunFolder folder(const std::string& runs, const std::string& row) {
@@ -272,8 +281,7 @@ TEST_F(PhasesEndToEnd, TheSameObjectiveGoesOnWithItsState) {
 
 TEST_F(PhasesEndToEnd, AReportCountsTheCostOfEveryPhase) {
   ASSERT_EQ(run("runs"), 0) << output("runs");
-  const auto costs =
-      nlohmann::json::parse(read_file(folder("runs", "clip").metrics()))["cost"]["examples"].get<int64_t>();
+  const int64_t costs = examples_of("clip");
   const auto report = nlohmann::json::parse(report_of("pair --json"));
   std::map<std::string, double> examples;
   const auto& table = report.at("tables").at(0);
@@ -288,8 +296,7 @@ TEST_F(PhasesEndToEnd, AReportCountsTheCostOfEveryPhase) {
 TEST_F(PhasesEndToEnd, ARowOfAnotherExperimentIsTrainedOnceForBoth) {
   ASSERT_EQ(run("runs"), 0) << output("runs");
   std::filesystem::rename(root_ / "pair.toml", root_ / "pretraining.toml");
-  const std::string all = kExperiment;
-  std::string head = all.substr(0, all.find("[[row]]"));
+  std::string head = without_rows();
   head.replace(head.find("pair"), 4, "tuning");
   std::ofstream(root_ / "pair.toml") << head << R"(
 [[row]]
@@ -303,9 +310,7 @@ objective = "pacl"
   ASSERT_EQ(run("runs"), 0) << output("runs");
   EXPECT_EQ(events("runs", "finished").size(), 8U) << "one more than the other experiment has";
   const auto report = nlohmann::json::parse(report_of("tuning --json --metric cost/examples"));
-  const auto one =
-      nlohmann::json::parse(read_file(folder("runs", "clip").metrics()))["cost"]["examples"].get<int64_t>();
-  EXPECT_EQ(report.at("tables").at(0).at("rows").at(0).at("entries").at(0).at("mean"), 3 * one);
+  EXPECT_EQ(report.at("tables").at(0).at("rows").at(0).at("entries").at(0).at("mean"), 3 * examples_of("clip"));
 
   ASSERT_EQ(run("alone"), 0) << output("alone");
   EXPECT_THAT(output("alone"), HasSubstr("LiT of pair, seed 0"));
