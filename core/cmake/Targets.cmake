@@ -22,7 +22,9 @@ if(SILC_TORCH_ABI)
 endif()
 target_compile_definitions(silc_headers INTERFACE SILC_VERSION="${PROJECT_VERSION}" BOOST_DLL_USE_STD_FS)
 
-# One precompiled header for everything that includes LibTorch: without it each file costs 10 to 20 s.
+# One precompiled header for everything that includes LibTorch, and the files of a library compiled as one: what LibTorch's
+# headers instantiate, 8 s even so, is then made once a library instead of once a file. Test programs stay apart: they are
+# of few files, each with fixtures of its own.
 function(silc_use_torch target)
   target_link_libraries(${target} PRIVATE silc::headers silc::torch)
   # CMake's TARGET_EXPORTS macro would make the precompiled header unfit for every other target.
@@ -33,9 +35,17 @@ function(silc_use_torch target)
     set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
     target_compile_options(${target} PRIVATE -fPIC)
   endif()
+  if(NOT type STREQUAL "EXECUTABLE")
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ${SILC_UNITY} UNITY_BUILD_BATCH_SIZE 0)
+  endif()
   if(TARGET silc_torch_precompiled)
     target_precompile_headers(${target} REUSE_FROM silc_torch_precompiled)
   endif()
+endfunction()
+
+# silc_hot_loops(SOURCE...): files whose own loops decide how long a step or a batch takes.
+function(silc_hot_loops)
+  set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS $<$<CONFIG:Release>:-O3>)
 endfunction()
 
 # silc_plugin(NAME SOURCE...): a library of plugins, found in the build tree's plugin folder.

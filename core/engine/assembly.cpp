@@ -1,5 +1,7 @@
 #include "engine/assembly.h"
 
+#include <torch/cuda.h>
+
 #include <algorithm>
 #include <cstdlib>
 

@@ -14,9 +14,9 @@
 namespace silc {
 namespace {
 
-constexpr const char* kRemedy = "; train that phase anew with silc run --fresh";
+constexpr const char* kTrainAnew = "; train that phase anew with silc run --fresh";
 
-using Tensors = std::map<std::string, at::Tensor>;
+using NamedTensors = std::map<std::string, at::Tensor>;
 
 std::string at_key(const std::map<std::string, std::string>& metadata, const std::string& key) {
   const auto found = metadata.find(key);
@@ -35,7 +35,7 @@ bool has_same_shape(const TensorView& view, const at::Tensor& tensor) {
 }
 
 // All tensors of the file are in `state` and the other way round, of the same shapes; the optimizer's do not count.
-bool has_same_tensors(const SafetensorsFile& start, const Tensors& state) {
+bool has_same_tensors(const SafetensorsFile& start, const NamedTensors& state) {
   const auto is_optimizers = [](const auto& named) { return named.first.starts_with("optimizer."); };
   const auto& tensors = start.tensors();
   const auto others = static_cast<std::size_t>(std::count_if(tensors.begin(), tensors.end(), is_optimizers));
@@ -70,11 +70,11 @@ std::unique_ptr<const SafetensorsFile> open_start(const ResolvedCell& cell, cons
   const std::optional<ResumePoint> point = find_resume_point(before);
   if (!point)
     throw Error("there is no checkpoint in " + before.path.string() + ", of the phase that this one starts from" +
-                kRemedy);
+                kTrainAnew);
   auto start = std::make_unique<const SafetensorsFile>(point->file);
   const std::string owner = at_key(start->metadata(), "cell");
   if (owner != cell.start.cell)
-    throw Error(point->file.string() + " belongs to cell " + owner + ", not to " + cell.start.cell + kRemedy);
+    throw Error(point->file.string() + " belongs to cell " + owner + ", not to " + cell.start.cell + kTrainAnew);
   return start;
 }
 
@@ -83,7 +83,7 @@ void start_model(const SafetensorsFile& start, DualEncoder& model) {
 }
 
 void start_objective(const SafetensorsFile& start, const DualEncoder& model, const torch::nn::Module& objective) {
-  const Tensors state = module_state(model, objective);
+  const NamedTensors state = module_state(model, objective);
   if (has_same_tensors(start, state)) {
     for (const auto& [name, tensor] : state) copy(start, name, name, tensor);
     log_info("going on with the model and the objective's state of the phase before");

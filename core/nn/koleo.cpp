@@ -1,6 +1,7 @@
 #include "nn/koleo.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <torch/utils.h>
 
 #include "nn/precision.h"
 

@@ -1,6 +1,6 @@
 #include "nn/layer_decay.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <array>

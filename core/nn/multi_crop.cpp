@@ -1,6 +1,6 @@
 #include "nn/multi_crop.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,6 @@
 #include "nn/patch_masks.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cmath>
 #include <numeric>

@@ -1,6 +1,6 @@
 #include "nn/patch_token_loss.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "nn/precision.h"
 #include "nn/soft_cross_entropy.h"

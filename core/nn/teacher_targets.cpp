@@ -1,6 +1,6 @@
 #include "nn/teacher_targets.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "silc/error.h"
 

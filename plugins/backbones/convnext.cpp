@@ -1,6 +1,11 @@
 // ConvNeXt (Liu 2022): depthwise convolutions and pointwise MLPs with layer norms.
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/nn/init.h>
+#include <torch/nn/module.h>
+#include <torch/nn/modules/container/modulelist.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/normalization.h>
 
 #include <cmath>
 
@@ -8,7 +13,7 @@
 #include "nn/transformer.h"
 #include "silc/backbone.h"
 
-namespace silc {
+namespace silc::backbones::convnext {
 namespace {
 
 constexpr auto kDepths = text_option("depths", "3,3,9,3", "blocks in each stage");
@@ -149,7 +154,8 @@ class ConvNext : public ImageBackbone {
 };
 
 }  // namespace
-}  // namespace silc
 
-SILC_IMAGE_BACKBONE(convnext, silc::ConvNext, 1, "ConvNeXt: depthwise convolutions and pointwise MLPs", silc::kDepths,
-                    silc::kWidths, silc::kPatch, silc::kKernel, silc::kMlpRatio, silc::kLayerScale);
+SILC_IMAGE_BACKBONE(convnext, ConvNext, 1, "ConvNeXt: depthwise convolutions and pointwise MLPs", kDepths, kWidths,
+                    kPatch, kKernel, kMlpRatio, kLayerScale);
+
+}  // namespace silc::backbones::convnext

@@ -1,6 +1,12 @@
 // GroupViT (Xu 2022, arXiv:2202.11094): group tokens gather the patches of one object each, stage by stage.
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/nn/init.h>
+#include <torch/nn/module.h>
+#include <torch/nn/modules/container/modulelist.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/modules/normalization.h>
 
 #include <cmath>
 
@@ -10,7 +16,7 @@
 #include "nn/transformer.h"
 #include "silc/backbone.h"
 
-namespace silc {
+namespace silc::backbones::groupvit {
 namespace {
 
 constexpr auto kWidth = integer_option("width", 384, 2, 16384, "width of the tokens");
@@ -263,7 +269,8 @@ class GroupVit : public ImageBackbone {
 };
 
 }  // namespace
-}  // namespace silc
 
-SILC_IMAGE_BACKBONE(groupvit, silc::GroupVit, 1, "GroupViT: group tokens that gather the patches of objects",
-                    silc::kWidth, silc::kHeads, silc::kPatch, silc::kDepths, silc::kGroups);
+SILC_IMAGE_BACKBONE(groupvit, GroupVit, 1, "GroupViT: group tokens that gather the patches of objects", kWidth, kHeads,
+                    kPatch, kDepths, kGroups);
+
+}  // namespace silc::backbones::groupvit

@@ -1,7 +1,12 @@
 // Residual networks (He 2016) with average pooling, and CLIP's modification with attention pooling (Radford 2021,
 // section 2.4).
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/nn/init.h>
+#include <torch/nn/module.h>
+#include <torch/nn/modules/container/modulelist.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
 
 #include <cmath>
 
@@ -9,7 +14,7 @@
 #include "nn/patch_grid.h"
 #include "silc/backbone.h"
 
-namespace silc {
+namespace silc::backbones::resnet {
 namespace {
 
 constexpr auto kVariant = choice_option("variant", "standard", "standard|clip",
@@ -261,8 +266,8 @@ class ResNet : public ImageBackbone {
 };
 
 }  // namespace
-}  // namespace silc
 
-SILC_IMAGE_BACKBONE(resnet, silc::ResNet, 1, "residual network with average pooling, or CLIP's with attention pooling",
-                    silc::kVariant, silc::kBlock, silc::kDepths, silc::kWidth, silc::kHeads, silc::kZeroInit,
-                    silc::kStatistics);
+SILC_IMAGE_BACKBONE(resnet, ResNet, 1, "residual network with average pooling, or CLIP's with attention pooling",
+                    kVariant, kBlock, kDepths, kWidth, kHeads, kZeroInit, kStatistics);
+
+}  // namespace silc::backbones::resnet

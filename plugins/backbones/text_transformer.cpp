@@ -1,12 +1,15 @@
 // The text tower of CLIP (Radford 2021, section 2.4), and with other options that of SigLIP.
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/nn/init.h>
+#include <torch/nn/modules/embedding.h>
+#include <torch/nn/modules/normalization.h>
 
 #include "nn/precision.h"
 #include "nn/transformer.h"
 #include "silc/backbone.h"
 
-namespace silc {
+namespace silc::backbones::text_transformer {
 namespace {
 
 constexpr auto kWidth = integer_option("width", 512, 1, 16384, "width of the tokens");
@@ -86,9 +89,8 @@ class TextTransformer : public TextBackbone {
 };
 
 }  // namespace
-}  // namespace silc
 
-using silc::kHeads, silc::kLayers, silc::kMask, silc::kMlp, silc::kMlpRatio, silc::kNormEps, silc::kPooling,
-    silc::kWidth;
-SILC_TEXT_BACKBONE(text_transformer, silc::TextTransformer, 1, "transformer of CLIP's or SigLIP's text tower", kWidth,
+SILC_TEXT_BACKBONE(text_transformer, TextTransformer, 1, "transformer of CLIP's or SigLIP's text tower", kWidth,
                    kLayers, kHeads, kMlpRatio, kMask, kPooling, kMlp, kNormEps);
+
+}  // namespace silc::backbones::text_transformer

@@ -1,6 +1,11 @@
 // The vision transformer (Dosovitskiy 2021) with the variants that vision-language pretraining uses.
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/nn/init.h>
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/normalization.h>
 
 #include <bit>
 #include <cmath>
@@ -12,7 +17,7 @@
 #include "nn/transformer.h"
 #include "silc/backbone.h"
 
-namespace silc {
+namespace silc::backbones::vit {
 namespace {
 
 constexpr auto kWidth = integer_option("width", 768, 1, 16384, "width of the tokens");
@@ -228,11 +233,9 @@ class Vit : public ImageBackbone {
 };
 
 }  // namespace
-}  // namespace silc
 
-using silc::kHeads, silc::kLayers, silc::kLayerScale, silc::kMlp, silc::kMlpRatio, silc::kNormEps, silc::kPatch,
-    silc::kPooling, silc::kPositions, silc::kPreNorm, silc::kQkNorm, silc::kRegisters, silc::kRotaryGrid, silc::kStem,
-    silc::kSubNorm, silc::kWidth;
-SILC_IMAGE_BACKBONE(vit, silc::Vit, 1, "vision transformer with patch or convolutional stem", kWidth, kLayers, kHeads,
+SILC_IMAGE_BACKBONE(vit, Vit, 1, "vision transformer with patch or convolutional stem", kWidth, kLayers, kHeads,
                     kMlpRatio, kPatch, kStem, kPooling, kPreNorm, kPositions, kRotaryGrid, kRegisters, kMlp,
                     kLayerScale, kQkNorm, kSubNorm, kNormEps);
+
+}  // namespace silc::backbones::vit

@@ -17,7 +17,7 @@
 #include "plugins/datasets/scene.h"
 #include "silc/error.h"
 
-namespace silc::datasets {
+namespace silc::datasets::fashion_scenes {
 namespace {
 
 constexpr auto kFolder = text_option(
@@ -195,11 +195,10 @@ class FashionScenes : public SceneDataset {
 };
 
 }  // namespace
-}  // namespace silc::datasets
 
-SILC_DATASET(fashion_scenes, silc::datasets::FashionScenes, 1,
-             "scenes of tinted Fashion-MNIST garments with captions, labels, masks and boxes", silc::datasets::kFolder,
-             silc::datasets::kClasses, silc::datasets::kSeed, silc::datasets::kSize, silc::datasets::kExamples,
-             silc::datasets::kMinObjects, silc::datasets::kMaxObjects, silc::datasets::kBackgroundStyle,
-             silc::datasets::kBackgroundLabel, silc::datasets::kColourless, silc::datasets::kMismatched,
-             silc::datasets::kHeldOut, silc::datasets::kCaptions);
+SILC_DATASET(fashion_scenes, FashionScenes, 1,
+             "scenes of tinted Fashion-MNIST garments with captions, labels, masks and boxes", kFolder, kClasses, kSeed,
+             kSize, kExamples, kMinObjects, kMaxObjects, kBackgroundStyle, kBackgroundLabel, kColourless, kMismatched,
+             kHeldOut, kCaptions);
+
+}  // namespace silc::datasets::fashion_scenes

@@ -5,7 +5,7 @@
 
 #include "plugins/datasets/scene.h"
 
-namespace silc::datasets {
+namespace silc::datasets::shapes {
 namespace {
 
 enum class Shape : int64_t { circle, square, triangle, cross, ring, diamond };
@@ -63,11 +63,10 @@ class Shapes : public SceneDataset {
 };
 
 }  // namespace
-}  // namespace silc::datasets
 
-SILC_DATASET(shapes, silc::datasets::Shapes, 1,
+SILC_DATASET(shapes, Shapes, 1,
              "scenes of coloured shapes with captions, labels, masks and boxes; drawn from formulas, needs no files",
-             silc::datasets::kSeed, silc::datasets::kSize, silc::datasets::kExamples, silc::datasets::kMinObjects,
-             silc::datasets::kMaxObjects, silc::datasets::kBackgroundStyle, silc::datasets::kBackgroundLabel,
-             silc::datasets::kColourless, silc::datasets::kMismatched, silc::datasets::kHeldOut,
-             silc::datasets::kCaptions);
+             kSeed, kSize, kExamples, kMinObjects, kMaxObjects, kBackgroundStyle, kBackgroundLabel, kColourless,
+             kMismatched, kHeldOut, kCaptions);
+
+}  // namespace silc::datasets::shapes

@@ -16,7 +16,7 @@
 #include "plugins/evaluators/cider.h"
 #include "silc/evaluator.h"
 
-namespace silc::evaluators {
+namespace silc::evaluators::captioning {
 namespace {
 
 constexpr auto kReferences =
@@ -82,8 +82,8 @@ class Captioning : public Evaluator {
 };
 
 }  // namespace
-}  // namespace silc::evaluators
 
-SILC_EVALUATOR(captioning, silc::evaluators::Captioning, 1,
-               "cider, exact and likelihood of captions, for models with a caption decoder",
-               silc::evaluators::kReferences);
+SILC_EVALUATOR(captioning, Captioning, 1, "cider, exact and likelihood of captions, for models with a caption decoder",
+               kReferences);
+
+}  // namespace silc::evaluators::captioning

@@ -15,7 +15,7 @@
 #include "plugins/evaluators/prompts.h"
 #include "plugins/evaluators/ranking.h"
 
-namespace silc::evaluators {
+namespace silc::evaluators::retrieval {
 namespace {
 
 constexpr auto kCaptionsUsed =
@@ -132,8 +132,8 @@ class Retrieval : public Evaluator {
 };
 
 }  // namespace
-}  // namespace silc::evaluators
 
-SILC_EVALUATOR(retrieval, silc::evaluators::Retrieval, 1,
-               "image_retrieval_recall@1/5/10 by caption and text_retrieval_recall@1/5/10 by picture",
-               silc::evaluators::kCaptionsUsed);
+SILC_EVALUATOR(retrieval, Retrieval, 1,
+               "image_retrieval_recall@1/5/10 by caption and text_retrieval_recall@1/5/10 by picture", kCaptionsUsed);
+
+}  // namespace silc::evaluators::retrieval

@@ -5,7 +5,7 @@
 #include "plugins/evaluators/prompts.h"
 #include "plugins/evaluators/ranking.h"
 
-namespace silc::evaluators {
+namespace silc::evaluators::zero_shot_classification {
 namespace {
 
 constexpr std::string_view kName = "zero_shot_classification";
@@ -87,7 +87,8 @@ class ZeroShotClassification : public Evaluator {
 };
 
 }  // namespace
-}  // namespace silc::evaluators
 
-SILC_EVALUATOR(zero_shot_classification, silc::evaluators::ZeroShotClassification, 1,
-               "acc1, acc5 and mean_per_class_recall with class embeddings from prompts", silc::evaluators::kTemplates);
+SILC_EVALUATOR(zero_shot_classification, ZeroShotClassification, 1,
+               "acc1, acc5 and mean_per_class_recall with class embeddings from prompts", kTemplates);
+
+}  // namespace silc::evaluators::zero_shot_classification

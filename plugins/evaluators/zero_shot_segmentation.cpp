@@ -10,7 +10,7 @@
 
 #include "plugins/evaluators/prompts.h"
 
-namespace silc::evaluators {
+namespace silc::evaluators::zero_shot_segmentation {
 namespace {
 
 constexpr auto kPerClass = boolean_option("per_class", false, "also report each class, as iou/CLASS");
@@ -133,8 +133,9 @@ class ZeroShotSegmentation : public Evaluator {
 };
 
 }  // namespace
-}  // namespace silc::evaluators
 
-SILC_EVALUATOR(zero_shot_segmentation, silc::evaluators::ZeroShotSegmentation, 1,
-               "miou and pixel_accuracy of patch tokens against class embeddings, without training for it",
-               silc::evaluators::kTemplates, silc::evaluators::kPerClass);
+SILC_EVALUATOR(zero_shot_segmentation, ZeroShotSegmentation, 1,
+               "miou and pixel_accuracy of patch tokens against class embeddings, without training for it", kTemplates,
+               kPerClass);
+
+}  // namespace silc::evaluators::zero_shot_segmentation

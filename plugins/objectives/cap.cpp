@@ -9,7 +9,7 @@
 #include "nn/freeze.h"
 #include "silc/objective.h"
 
-namespace silc {
+namespace silc::objectives::cap {
 namespace {
 
 constexpr auto kParallel = number_option("parallel", 0.75, 0, 1,
@@ -90,9 +90,9 @@ class Cap : public Objective {
 };
 
 }  // namespace
-}  // namespace silc
 
-SILC_OBJECTIVE(cap, silc::Cap, 1,
-               "CapPa: captioning from patch tokens, in parallel or token by token; with contrast: CoCa",
-               silc::kParallel, silc::kDecoderLayers, silc::kDecoderWidth, silc::kDecoderHeads, silc::kMlpRatio,
-               silc::kWeight, silc::kContrastive, silc::kContrastiveWeight, silc::kArea, silc::kFlip);
+SILC_OBJECTIVE(cap, Cap, 1, "CapPa: captioning from patch tokens, in parallel or token by token; with contrast: CoCa",
+               kParallel, kDecoderLayers, kDecoderWidth, kDecoderHeads, kMlpRatio, kWeight, kContrastive,
+               kContrastiveWeight, kArea, kFlip);
+
+}  // namespace silc::objectives::cap

@@ -2,7 +2,7 @@
 #include "nn/contrastive_loss.h"
 #include "silc/objective.h"
 
-namespace silc {
+namespace silc::objectives::clip {
 namespace {
 
 constexpr auto kArea = pair_option("area", 0.9, 1.0, 0.01, 1.0, "part of the picture's area that the view shows");
@@ -35,6 +35,7 @@ class Clip : public Objective {
 };
 
 }  // namespace
-}  // namespace silc
 
-SILC_OBJECTIVE(clip, silc::Clip, 1, "CLIP's softmax contrastive loss", silc::kArea, silc::kFlip);
+SILC_OBJECTIVE(clip, Clip, 1, "CLIP's softmax contrastive loss", kArea, kFlip);
+
+}  // namespace silc::objectives::clip

@@ -12,7 +12,7 @@
 #include "nn/teacher.h"
 #include "silc/objective.h"
 
-namespace silc {
+namespace silc::objectives::clipself {
 namespace {
 
 constexpr auto kMaxSplit = integer_option("max_split", 6, 1, 64, "grids have 1 to so many rows and columns");
@@ -79,7 +79,8 @@ class ClipSelf : public Objective {
 };
 
 }  // namespace
-}  // namespace silc
 
-SILC_OBJECTIVE(clipself, silc::ClipSelf, 1, "CLIPSelf: patches of a region learn the model's own view of it cut out",
-               silc::kMaxSplit, silc::kMaxCells, silc::kViewSize, silc::kProjection, silc::kArea, silc::kFlip);
+SILC_OBJECTIVE(clipself, ClipSelf, 1, "CLIPSelf: patches of a region learn the model's own view of it cut out",
+               kMaxSplit, kMaxCells, kViewSize, kProjection, kArea, kFlip);
+
+}  // namespace silc::objectives::clipself

@@ -19,7 +19,7 @@
 #include "nn/views.h"
 #include "silc/objective.h"
 
-namespace silc {
+namespace silc::objectives::dino {
 namespace {
 
 constexpr auto kTeacherMomentum =
@@ -126,11 +126,11 @@ class Dino : public Objective {
 };
 
 }  // namespace
-}  // namespace silc
 
-SILC_OBJECTIVE(dino, silc::Dino, 1, "DINO: self-distillation of pictures alone; zero-shot figures are those of chance",
-               silc::kTeacherMomentum, silc::kTeacherMomentumEnd, silc::kStudentTemperature, silc::kTeacherTemperature,
-               silc::kTeacherTemperatureStart, silc::kTeacherTemperatureWarmup, silc::kCenterMomentum,
-               silc::kPrototypes, silc::kHeadLayers, silc::kHidden, silc::kBottleneck, silc::kNormLastLayer,
-               silc::kFreezeLastLayer, silc::kGlobalArea, silc::kLocalViews, silc::kLocalArea, silc::kLocalSize,
-               silc::kColours);
+SILC_OBJECTIVE(dino, Dino, 1, "DINO: self-distillation of pictures alone; zero-shot figures are those of chance",
+               kTeacherMomentum, kTeacherMomentumEnd, kStudentTemperature, kTeacherTemperature,
+               kTeacherTemperatureStart, kTeacherTemperatureWarmup, kCenterMomentum, kPrototypes, kHeadLayers, kHidden,
+               kBottleneck, kNormLastLayer, kFreezeLastLayer, kGlobalArea, kLocalViews, kLocalArea, kLocalSize,
+               kColours);
+
+}  // namespace silc::objectives::dino

@@ -25,7 +25,7 @@
 #include "nn/teacher.h"
 #include "silc/objective.h"
 
-namespace silc {
+namespace silc::objectives::dinov2 {
 namespace {
 
 constexpr auto kDistillationWeight = number_option("distillation_weight", 1.0, 0, 1000, "weight of DINO's loss");
@@ -194,14 +194,13 @@ class Dinov2 : public Objective {
 };
 
 }  // namespace
-}  // namespace silc
 
-SILC_OBJECTIVE(dinov2, silc::Dinov2, 1,
+SILC_OBJECTIVE(dinov2, Dinov2, 1,
                "DINOv2: DINO, iBOT and KoLeo, of pictures alone; zero-shot figures are those of chance",
-               silc::kDistillationWeight, silc::kPatchWeight, silc::kKoleoWeight, silc::kCentering,
-               silc::kMaskProbability, silc::kMaskRatio, silc::kTeacherMomentum, silc::kTeacherMomentumEnd,
-               silc::kStudentTemperature, silc::kTeacherTemperature, silc::kTeacherTemperatureStart,
-               silc::kTeacherTemperatureWarmup, silc::kCenterMomentum, silc::kSeparateHead, silc::kPrototypes,
-               silc::kHeadLayers, silc::kHidden, silc::kBottleneck, silc::kNormLastLayer, silc::kFreezeLastLayer,
-               silc::kLayerDecay, silc::kPatchEmbeddingScale, silc::kGlobalArea, silc::kLocalViews, silc::kLocalArea,
-               silc::kLocalSize, silc::kColours);
+               kDistillationWeight, kPatchWeight, kKoleoWeight, kCentering, kMaskProbability, kMaskRatio,
+               kTeacherMomentum, kTeacherMomentumEnd, kStudentTemperature, kTeacherTemperature,
+               kTeacherTemperatureStart, kTeacherTemperatureWarmup, kCenterMomentum, kSeparateHead, kPrototypes,
+               kHeadLayers, kHidden, kBottleneck, kNormLastLayer, kFreezeLastLayer, kLayerDecay, kPatchEmbeddingScale,
+               kGlobalArea, kLocalViews, kLocalArea, kLocalSize, kColours);
+
+}  // namespace silc::objectives::dinov2

@@ -20,7 +20,7 @@
 #include "nn/teacher.h"
 #include "silc/objective.h"
 
-namespace silc {
+namespace silc::objectives::ibot {
 namespace {
 
 constexpr auto kDistillationWeight = number_option("distillation_weight", 1.0, 0, 1000, "weight of DINO's loss");
@@ -198,14 +198,13 @@ class Ibot : public Objective {
 };
 
 }  // namespace
-}  // namespace silc
 
-SILC_OBJECTIVE(ibot, silc::Ibot, 1,
+SILC_OBJECTIVE(ibot, Ibot, 1,
                "iBOT: DINO with masked prediction of patches, of pictures alone; zero-shot figures are those of chance",
-               silc::kDistillationWeight, silc::kPatchWeight, silc::kMaskProbability, silc::kMaskRatio,
-               silc::kTeacherMomentum, silc::kTeacherMomentumEnd, silc::kStudentTemperature, silc::kTeacherTemperature,
-               silc::kTeacherTemperatureStart, silc::kPatchTemperature, silc::kPatchTemperatureStart,
-               silc::kTeacherTemperatureWarmup, silc::kCenterMomentum, silc::kSharedHead, silc::kPrototypes,
-               silc::kPatchPrototypes, silc::kHeadLayers, silc::kHidden, silc::kBottleneck, silc::kNormLastLayer,
-               silc::kFreezeLastLayer, silc::kGlobalArea, silc::kLocalViews, silc::kLocalArea, silc::kLocalSize,
-               silc::kColours);
+               kDistillationWeight, kPatchWeight, kMaskProbability, kMaskRatio, kTeacherMomentum, kTeacherMomentumEnd,
+               kStudentTemperature, kTeacherTemperature, kTeacherTemperatureStart, kPatchTemperature,
+               kPatchTemperatureStart, kTeacherTemperatureWarmup, kCenterMomentum, kSharedHead, kPrototypes,
+               kPatchPrototypes, kHeadLayers, kHidden, kBottleneck, kNormLastLayer, kFreezeLastLayer, kGlobalArea,
+               kLocalViews, kLocalArea, kLocalSize, kColours);
+
+}  // namespace silc::objectives::ibot

@@ -6,7 +6,7 @@
 #include "nn/freeze.h"
 #include "silc/objective.h"
 
-namespace silc {
+namespace silc::objectives::lit {
 namespace {
 
 constexpr auto kContrastive =
@@ -49,7 +49,8 @@ class Lit : public Objective {
 };
 
 }  // namespace
-}  // namespace silc
 
-SILC_OBJECTIVE(lit, silc::Lit, 1, "LiT: contrastive learning of the text tower alone, the image tower frozen",
-               silc::kContrastive, silc::kImageProjection, silc::kArea, silc::kFlip);
+SILC_OBJECTIVE(lit, Lit, 1, "LiT: contrastive learning of the text tower alone, the image tower frozen", kContrastive,
+               kImageProjection, kArea, kFlip);
+
+}  // namespace silc::objectives::lit

@@ -21,7 +21,7 @@
 #include "nn/transformer.h"
 #include "silc/objective.h"
 
-namespace silc {
+namespace silc::objectives::maskclip {
 namespace {
 
 constexpr auto kWeight = number_option("weight", 0.05, 0, 1000, "weight of the masked self-distillation");
@@ -135,9 +135,9 @@ class MaskClip : public Objective {
 };
 
 }  // namespace
-}  // namespace silc
 
-SILC_OBJECTIVE(maskclip, silc::MaskClip, 1, "MaskCLIP: CLIP with masked self-distillation of the image tower",
-               silc::kWeight, silc::kMaskRatio, silc::kDecoderLayers, silc::kDecoderHeads, silc::kTeacherMomentum,
-               silc::kTeacherMomentumEnd, silc::kStudentTemperature, silc::kTeacherTemperature, silc::kCenterMomentum,
-               silc::kPrototypes, silc::kHeadLayers, silc::kHidden, silc::kBottleneck, silc::kArea, silc::kFlip);
+SILC_OBJECTIVE(maskclip, MaskClip, 1, "MaskCLIP: CLIP with masked self-distillation of the image tower", kWeight,
+               kMaskRatio, kDecoderLayers, kDecoderHeads, kTeacherMomentum, kTeacherMomentumEnd, kStudentTemperature,
+               kTeacherTemperature, kCenterMomentum, kPrototypes, kHeadLayers, kHidden, kBottleneck, kArea, kFlip);
+
+}  // namespace silc::objectives::maskclip

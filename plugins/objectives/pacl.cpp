@@ -12,7 +12,7 @@
 #include "nn/patch_alignment.h"
 #include "silc/objective.h"
 
-namespace silc {
+namespace silc::objectives::pacl {
 namespace {
 
 constexpr auto kTrain =
@@ -70,7 +70,8 @@ class Pacl : public Objective {
 };
 
 }  // namespace
-}  // namespace silc
 
-SILC_OBJECTIVE(pacl, silc::Pacl, 1, "PACL: patches aligned with texts through a patch embedder", silc::kTrain,
-               silc::kPatchWeights, silc::kPatchScale, silc::kTile, silc::kArea, silc::kFlip);
+SILC_OBJECTIVE(pacl, Pacl, 1, "PACL: patches aligned with texts through a patch embedder", kTrain, kPatchWeights,
+               kPatchScale, kTile, kArea, kFlip);
+
+}  // namespace silc::objectives::pacl

@@ -2,7 +2,7 @@
 #include "nn/contrastive_loss.h"
 #include "silc/objective.h"
 
-namespace silc {
+namespace silc::objectives::siglip {
 namespace {
 
 constexpr auto kArea = pair_option("area", 0.9, 1.0, 0.01, 1.0, "part of the picture's area that the view shows");
@@ -39,7 +39,7 @@ class Siglip : public Objective {
 };
 
 }  // namespace
-}  // namespace silc
 
-SILC_OBJECTIVE(siglip, silc::Siglip, 1, "SigLIP's sigmoid contrastive loss", silc::kArea, silc::kFlip,
-               silc::kInitialBias);
+SILC_OBJECTIVE(siglip, Siglip, 1, "SigLIP's sigmoid contrastive loss", kArea, kFlip, kInitialBias);
+
+}  // namespace silc::objectives::siglip

@@ -24,7 +24,7 @@
 #include "nn/teacher.h"
 #include "silc/objective.h"
 
-namespace silc {
+namespace silc::objectives::siglip2 {
 namespace {
 
 constexpr auto kInitialBias =
@@ -206,12 +206,12 @@ class Siglip2 : public Objective {
 };
 
 }  // namespace
-}  // namespace silc
 
-SILC_OBJECTIVE(siglip2, silc::Siglip2, 1,
+SILC_OBJECTIVE(siglip2, Siglip2, 1,
                "SigLIP 2: sigmoid loss and captioning, with self-distillation and masked prediction at the end",
-               silc::kInitialBias, silc::kCaptionWeight, silc::kCaptionLayers, silc::kCaptionWidth, silc::kCaptionHeads,
-               silc::kCaptionParallel, silc::kStart, silc::kScale, silc::kDistillationWeight, silc::kMaskedWeight,
-               silc::kMaskRatio, silc::kTeacherMomentum, silc::kStudentTemperature, silc::kTeacherTemperature,
-               silc::kCenterMomentum, silc::kPrototypes, silc::kHeadLayers, silc::kHidden, silc::kBottleneck,
-               silc::kArea, silc::kGlobalArea, silc::kLocalViews, silc::kLocalArea, silc::kLocalSize, silc::kFlip);
+               kInitialBias, kCaptionWeight, kCaptionLayers, kCaptionWidth, kCaptionHeads, kCaptionParallel, kStart,
+               kScale, kDistillationWeight, kMaskedWeight, kMaskRatio, kTeacherMomentum, kStudentTemperature,
+               kTeacherTemperature, kCenterMomentum, kPrototypes, kHeadLayers, kHidden, kBottleneck, kArea, kGlobalArea,
+               kLocalViews, kLocalArea, kLocalSize, kFlip);
+
+}  // namespace silc::objectives::siglip2

@@ -12,7 +12,7 @@
 #include "nn/views.h"
 #include "silc/objective.h"
 
-namespace silc {
+namespace silc::objectives::silc {
 namespace {
 
 constexpr auto kContrastive = choice_option("contrastive", "clip", "clip|siglip", "contrastive part; siglip: SILC-S");
@@ -185,12 +185,11 @@ class Silc : public Objective {
 };
 
 }  // namespace
-}  // namespace silc
 
-SILC_OBJECTIVE(silc, silc::Silc, 1, "SILC: contrastive learning with local-to-global self-distillation",
-               silc::kContrastive, silc::kInitialBias, silc::kDistillation, silc::kWeight, silc::kStart, silc::kRamp,
-               silc::kTeacherMomentum, silc::kStudentTemperature, silc::kTeacherTemperature,
-               silc::kTeacherTemperatureStart, silc::kTeacherTemperatureWarmup, silc::kCenterMomentum,
-               silc::kPrototypes, silc::kHeadLayers, silc::kHidden, silc::kBottleneck, silc::kFreezeLastLayer,
-               silc::kGlobalViews, silc::kGlobalArea, silc::kLocalViews, silc::kLocalArea, silc::kLocalSize,
-               silc::kFlip, silc::kLocalColours, silc::kStudentViews);
+SILC_OBJECTIVE(silc, Silc, 1, "SILC: contrastive learning with local-to-global self-distillation", kContrastive,
+               kInitialBias, kDistillation, kWeight, kStart, kRamp, kTeacherMomentum, kStudentTemperature,
+               kTeacherTemperature, kTeacherTemperatureStart, kTeacherTemperatureWarmup, kCenterMomentum, kPrototypes,
+               kHeadLayers, kHidden, kBottleneck, kFreezeLastLayer, kGlobalViews, kGlobalArea, kLocalViews, kLocalArea,
+               kLocalSize, kFlip, kLocalColours, kStudentViews);
+
+}  // namespace silc::objectives::silc

@@ -6,7 +6,7 @@
 #include "nn/views.h"
 #include "silc/objective.h"
 
-namespace silc {
+namespace silc::objectives::slip {
 namespace {
 
 constexpr auto kWeight = number_option("weight", 1.0, 0, 1000, "weight of the self-supervised loss");
@@ -78,8 +78,8 @@ class Slip : public Objective {
 };
 
 }  // namespace
-}  // namespace silc
 
-SILC_OBJECTIVE(slip, silc::Slip, 1, "SLIP: CLIP and SimCLR on two augmented views", silc::kWeight, silc::kTemperature,
-               silc::kHeadLayers, silc::kHidden, silc::kOut, silc::kArea, silc::kAugmentedArea, silc::kFlip,
-               silc::kColours);
+SILC_OBJECTIVE(slip, Slip, 1, "SLIP: CLIP and SimCLR on two augmented views", kWeight, kTemperature, kHeadLayers,
+               kHidden, kOut, kArea, kAugmentedArea, kFlip, kColours);
+
+}  // namespace silc::objectives::slip

@@ -8,7 +8,7 @@
 #include "nn/projection_head.h"
 #include "silc/objective.h"
 
-namespace silc {
+namespace silc::objectives::xclip {
 namespace {
 
 constexpr auto kWeight = number_option("weight", 1.0, 0, 1000, "weight of the non-contrastive loss");
@@ -68,8 +68,8 @@ class Xclip : public Objective {
 };
 
 }  // namespace
-}  // namespace silc
 
-SILC_OBJECTIVE(xclip, silc::Xclip, 1, "xCLIP: CLIP and non-contrastive agreement on prototypes", silc::kWeight,
-               silc::kEntropyWeight, silc::kMeanEntropyWeight, silc::kTemperature, silc::kPrototypes, silc::kHeadLayers,
-               silc::kHidden, silc::kArea, silc::kFlip);
+SILC_OBJECTIVE(xclip, Xclip, 1, "xCLIP: CLIP and non-contrastive agreement on prototypes", kWeight, kEntropyWeight,
+               kMeanEntropyWeight, kTemperature, kPrototypes, kHeadLayers, kHidden, kArea, kFlip);
+
+}  // namespace silc::objectives::xclip

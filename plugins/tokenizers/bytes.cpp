@@ -2,7 +2,7 @@
 #include "plugins/tokenizers/special_tokens.h"
 #include "silc/tokenizer.h"
 
-namespace silc::tokenizers {
+namespace silc::tokenizers::bytes {
 namespace {
 
 constexpr int64_t kFirstByte = 2;
@@ -24,6 +24,7 @@ class Bytes : public Tokenizer {
 };
 
 }  // namespace
-}  // namespace silc::tokenizers
 
-SILC_TOKENIZER(bytes, silc::tokenizers::Bytes, 1, "the bytes of the text in UTF-8; no vocabulary to build");
+SILC_TOKENIZER(bytes, Bytes, 1, "the bytes of the text in UTF-8; no vocabulary to build");
+
+}  // namespace silc::tokenizers::bytes

@@ -8,7 +8,7 @@
 #include "silc/error.h"
 #include "silc/tokenizer.h"
 
-namespace silc::tokenizers {
+namespace silc::tokenizers::words {
 namespace {
 
 constexpr auto kVocabulary =
@@ -89,8 +89,7 @@ std::vector<std::string> split_words(std::string_view text) {
   return words;
 }
 
-}  // namespace silc::tokenizers
+SILC_TOKENIZER(words, Words, 1, "whole lower-case words, the vocabulary built from the training captions", kVocabulary,
+               kSample);
 
-SILC_TOKENIZER(words, silc::tokenizers::Words, 1,
-               "whole lower-case words, the vocabulary built from the training captions", silc::tokenizers::kVocabulary,
-               silc::tokenizers::kSample);
+}  // namespace silc::tokenizers::words

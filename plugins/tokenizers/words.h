@@ -5,10 +5,10 @@
 #include <string_view>
 #include <vector>
 
-namespace silc::tokenizers {
+namespace silc::tokenizers::words {
 
 // Lower-case words: runs of letters, digits and bytes above ASCII, joined by single '-' and '\'' between them.
 // All else separates words and is dropped.
 std::vector<std::string> split_words(std::string_view text);
 
-}  // namespace silc::tokenizers
+}  // namespace silc::tokenizers::words

@@ -1,7 +1,8 @@
 // An image backbone that is written in Python: a TorchScript module whose forward(images [B, 3, H, W]) gives pooled
 // features [B, D] and a map of features [B, D, h, w]. H and W may be smaller than image_size (local crops).
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/utils.h>
 
 #include "nn/precision.h"
 #include "plugins/torchscript/script.h"

@@ -4,8 +4,8 @@
 // ([V, B, E], L2-normalised), NAME_features ([V, B, D], pooled, before the projection) and NAME_patches ([V, B, N, E],
 // L2-normalised); text ([C, B, E], L2-normalised) and text_features ([C, B, D]); labels ([B]); fraction (of training)
 // and step. Tensors are fp32. Only what is asked for is computed.
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

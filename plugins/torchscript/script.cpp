@@ -1,9 +1,12 @@
 #include "plugins/torchscript/script.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/serialization/import.h>
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/utils.h>
 
 #include <charconv>
 #include <new>

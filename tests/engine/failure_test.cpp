@@ -1,7 +1,7 @@
 #include "engine/failure.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace silc {
 namespace {

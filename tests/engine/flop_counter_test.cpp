@@ -1,7 +1,9 @@
 #include "engine/flop_counter.h"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "engine/precision.h"
 #include "nn/recompute.h"

@@ -1,8 +1,11 @@
 #include "engine/start.h"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/utils.h>
 
 #include "engine/parameters.h"
 #include "engine/tensor_file.h"

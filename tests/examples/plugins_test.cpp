@@ -1,7 +1,8 @@
 // The worked examples as the plugins that they are; experiments_test.cpp trains and evaluates them.
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/utils.h>
 
 #include <filesystem>
 #include <fstream>

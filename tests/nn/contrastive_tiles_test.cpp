@@ -1,6 +1,7 @@
 #include "nn/contrastive_tiles.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <torch/utils.h>
 
 #include "nn/contrastive_loss.h"
 #include "nn/precision.h"

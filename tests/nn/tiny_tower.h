@@ -1,7 +1,8 @@
 // An image tower that is as small as can be, with a buffer of each kind.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <torch/nn/modules/linear.h>
 
 #include "silc/model.h"
 

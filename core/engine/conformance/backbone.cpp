@@ -1,5 +1,6 @@
+#include <ATen/ATen.h>
 #include <c10/util/StringUtil.h>
-#include <torch/torch.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 #include <array>

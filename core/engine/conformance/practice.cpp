@@ -1,6 +1,10 @@
 #include "engine/conformance/practice.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <torch/nn/modules/embedding.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/modules/normalization.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 #include <sstream>
@@ -20,7 +24,7 @@ constexpr int64_t kIgnoredRows = 2;
 constexpr int64_t kPatch = 8;
 constexpr int64_t kChannels = 16;  // width of the towers
 constexpr int64_t kEmbedDim = 12;
-constexpr uint64_t kSeed = 1;
+constexpr uint64_t kPracticeSeed = 1;
 
 const std::vector<std::string> kThings = {"apple", "boat", "cloud", "drum", "engine", "flower", "glove"};
 const std::vector<std::string> kColours = {"red", "blue", "white", "green", "black", "yellow", "purple"};  // of things
@@ -111,7 +115,7 @@ Sample PracticeDataset::sample(int64_t index) const {
   const int64_t right = thing_of(index, false);
   sample.image = {.width = kWidth, .height = kHeight, .rgb = std::vector<uint8_t>(kWidth * kHeight * 3)};
   sample.mask.resize(kWidth * kHeight);
-  Random random(kSeed, 0, static_cast<uint64_t>(index));
+  Random random(kPracticeSeed, 0, static_cast<uint64_t>(index));
   for (int64_t y = 0; y < kHeight; ++y)
     for (int64_t x = 0; x < kWidth; ++x) {
       const int64_t thing = x < kWidth / 2 ? sample.label : right;
@@ -176,7 +180,7 @@ ResolvedCell practice_cell(const PluginInfo& objective, const Options& options, 
   ResolvedCell cell;
   cell.experiment = "check";
   cell.row = objective.name;
-  cell.seed = kSeed;
+  cell.seed = kPracticeSeed;
   cell.budget = {.unit = BudgetUnit::examples, .amount = kUpdates * static_cast<double>(batch)};
   cell.train.dataset.name = "practice";
   cell.text.tokenizer.name = "practice";

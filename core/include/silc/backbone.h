@@ -60,6 +60,6 @@ class SILC_EXPORT TextBackbone : public torch::nn::Module {
 
 // SILC_IMAGE_BACKBONE(identifier, Class, version, "one line", options...)
 #define SILC_IMAGE_BACKBONE(id, Class, version, ...) \
-  SILC_PLUGIN(image_backbone, silc::ImageBackbone, silc::ImageBackboneContext, id, Class, version, __VA_ARGS__)
+  SILC_PLUGIN(image_backbone, ::silc::ImageBackbone, ::silc::ImageBackboneContext, id, Class, version, __VA_ARGS__)
 #define SILC_TEXT_BACKBONE(id, Class, version, ...) \
-  SILC_PLUGIN(text_backbone, silc::TextBackbone, silc::TextBackboneContext, id, Class, version, __VA_ARGS__)
+  SILC_PLUGIN(text_backbone, ::silc::TextBackbone, ::silc::TextBackboneContext, id, Class, version, __VA_ARGS__)

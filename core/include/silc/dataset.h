@@ -70,4 +70,4 @@ class SILC_EXPORT Dataset {
 
 // SILC_DATASET(identifier, Class, version, "one line", options...)
 #define SILC_DATASET(id, Class, version, ...) \
-  SILC_PLUGIN(dataset, silc::Dataset, silc::DatasetContext, id, Class, version, __VA_ARGS__)
+  SILC_PLUGIN(dataset, ::silc::Dataset, ::silc::DatasetContext, id, Class, version, __VA_ARGS__)

@@ -87,4 +87,4 @@ struct EvaluatorContext {
 
 // SILC_EVALUATOR(identifier, Class, version, "one line", options...)
 #define SILC_EVALUATOR(id, Class, version, ...) \
-  SILC_PLUGIN(evaluator, silc::Evaluator, silc::EvaluatorContext, id, Class, version, __VA_ARGS__)
+  SILC_PLUGIN(evaluator, ::silc::Evaluator, ::silc::EvaluatorContext, id, Class, version, __VA_ARGS__)

@@ -152,4 +152,4 @@ class SILC_EXPORT Objective : public torch::nn::Module {
 
 // SILC_OBJECTIVE(identifier, Class, version, "one line", options...)
 #define SILC_OBJECTIVE(id, Class, version, ...) \
-  SILC_PLUGIN(objective, silc::Objective, silc::ObjectiveContext, id, Class, version, __VA_ARGS__)
+  SILC_PLUGIN(objective, ::silc::Objective, ::silc::ObjectiveContext, id, Class, version, __VA_ARGS__)

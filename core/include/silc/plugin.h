@@ -108,5 +108,5 @@ consteval auto declare_plugin(PluginKind kind, std::string_view name, std::strin
 #define SILC_PLUGIN(kind, Interface, Context, id, Class, version, summary, ...)                                \
   extern "C" SILC_EXPORT Interface* silc_##kind##_##id(const Context& context) { return new Class(context); }  \
   extern "C" SILC_EXPORT __attribute__((section("silc_plugins"), used)) const auto silc_record_##kind##_##id = \
-      silc::declare_plugin(silc::PluginKind::kind, #id, "silc_" #kind "_" #id, version,                        \
-                           summary __VA_OPT__(, ) __VA_ARGS__)
+      ::silc::declare_plugin(::silc::PluginKind::kind, #id, "silc_" #kind "_" #id, version,                    \
+                             summary __VA_OPT__(, ) __VA_ARGS__)

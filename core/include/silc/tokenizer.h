@@ -36,4 +36,4 @@ class SILC_EXPORT Tokenizer {
 
 // SILC_TOKENIZER(identifier, Class, version, "one line", options...)
 #define SILC_TOKENIZER(id, Class, version, ...) \
-  SILC_PLUGIN(tokenizer, silc::Tokenizer, silc::TokenizerContext, id, Class, version, __VA_ARGS__)
+  SILC_PLUGIN(tokenizer, ::silc::Tokenizer, ::silc::TokenizerContext, id, Class, version, __VA_ARGS__)

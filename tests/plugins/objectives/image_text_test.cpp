@@ -1,4 +1,6 @@
 // Image-text objectives beside CLIP, SigLIP and SILC.
+#include <torch/optim/adamw.h>
+
 #include "nn/caption_decoder.h"
 #include "nn/grid_cells.h"
 #include "nn/patch_alignment.h"

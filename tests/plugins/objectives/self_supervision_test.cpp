@@ -1,5 +1,6 @@
 // The self-supervised and masked objectives: DINO, iBOT, DINOv2, MaskCLIP, SigLIP 2.
 #include <ATen/autocast_mode.h>
+#include <torch/optim/adamw.h>
 
 #include "nn/caption_decoder.h"
 #include "tests/plugins/objectives/tiny_training.h"

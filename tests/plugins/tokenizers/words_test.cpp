@@ -16,7 +16,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-using tokenizers::split_words;
+using tokenizers::words::split_words;
 
 std::unique_ptr<Tokenizer> make_words(const std::vector<std::string>& captions,
                                       const std::map<std::string, OptionValue>& changes = {}) {

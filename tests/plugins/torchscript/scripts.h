@@ -1,10 +1,10 @@
 // TorchScript files for tests: written by Python (tests/reference/torchscript.py), or here from a line or two.
 #pragma once
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/jit/api/module.h>
-#include <torch/torch.h>
 
 #include <filesystem>
 #include <string>
