@@ -233,7 +233,8 @@ std::vector<std::string> plugin_values(const Catalogue& catalogue) {
 std::vector<std::string> values(const Session& session, const std::string& kind, const std::string& file) {
   if (kind == "plugin") return plugin_values(session.catalogue());
   if (kind == "rows")
-    return file.empty() ? std::vector<std::string>{} : read_experiment({.file = file}, session.catalogue()).rows;
+    return file.empty() ? std::vector<std::string>{}
+                        : read_experiment({.file = file}, session.with_plugins_of(file).catalogue()).rows;
   const Registry registry = session.open_registry();
   if (kind == "experiment") return registry.experiments();
   std::vector<std::string> cells;

@@ -113,7 +113,8 @@ PlannedExperiment describe(const Experiment& experiment) {
   return planned;
 }
 
-ExperimentPlan plan_experiment(const Session& session, const ExperimentRequest& request) {
+ExperimentPlan plan_experiment(const Session& given, const ExperimentRequest& request) {
+  const Session session = given.with_plugins_of(request.file);
   const Catalogue catalogue = session.catalogue();
   ExperimentPlan plan;
   plan.experiment = read_whole(request, catalogue);

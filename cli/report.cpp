@@ -75,7 +75,7 @@ void warn_of_changed_rows(const Session& session, const Catalogue& catalogue, co
 // data; rows and seeds tell them.
 std::vector<Table> tables_of_file(const Session& session, const Registry& registry, const ReportOptions& options,
                                   const std::string& file) {
-  const Catalogue catalogue = session.catalogue();
+  const Catalogue catalogue = session.with_plugins_of(file).catalogue();
   const Experiment now = read_experiment({file, {}, {}, {}}, catalogue);
   const auto recorded = registry.experiment(now.name);
   if (!recorded)

@@ -10,12 +10,25 @@
 
 #include "plugin/similar.h"
 #include "silc/error.h"
+#include "spec/experiment.h"
 
 namespace silc {
 
 std::filesystem::path Session::registry_file() const { return registry.empty() ? runs / "registry.sqlite" : registry; }
 
 Catalogue Session::catalogue() const { return Catalogue::scan(plugin_folders(plugin_paths)); }
+
+Session Session::with_plugins_of(const std::filesystem::path& experiment) const {
+  Session with = *this;
+  for (const auto& named : plugins_of(experiment)) {
+    if (std::filesystem::exists(named))
+      with.plugin_paths.push_back(named);
+    else
+      warn(experiment.string() + ": experiment.plugins names " + named.string() +
+           ", which does not exist; build the plugins that it needs");
+  }
+  return with;
+}
 
 Registry Session::open_registry() const {
   if (!std::filesystem::exists(registry_file()))

@@ -30,6 +30,8 @@ struct Session {
 
   [[nodiscard]] std::filesystem::path registry_file() const;
   [[nodiscard]] Catalogue catalogue() const;
+  // With the plugins that the experiment file names, after those of the command line.
+  [[nodiscard]] Session with_plugins_of(const std::filesystem::path& experiment) const;
   // For commands that only read. Throws silc::Error if there is no registry.
   [[nodiscard]] Registry open_registry() const;
   // The experiment called `name`; empty: the one planned last. Throws silc::Error that suggests similar names.

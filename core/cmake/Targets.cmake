@@ -43,6 +43,12 @@ function(silc_use_torch target)
   endif()
 endfunction()
 
+# silc_watch_folders(FOLDER...): configures anew when a file comes into one of them or goes. CONFIGURE_DEPENDS of file(GLOB)
+# would run CMake before each build, and Ninja could never say that there is nothing to do.
+function(silc_watch_folders)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${ARGN})
+endfunction()
+
 # silc_hot_loops(SOURCE...): files whose own loops decide how long a step or a batch takes.
 function(silc_hot_loops)
   set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS $<$<CONFIG:Release>:-O3>)

@@ -85,6 +85,7 @@ void read_head(const Setting& document, const ExperimentRequest& request, Experi
   TableReader reader(table ? &table->value : nullptr, "experiment", faults);
   reader.read("name", experiment.name);
   reader.read("title", experiment.title);
+  reader.take("plugins");  // plugins_of() reads it, before there is a catalogue
   experiment.seeds = read_seeds(reader.take("seeds"), request.seeds, faults);
   reader.finish();
   const Place place = table ? table->value.place : document.place;
@@ -369,6 +370,21 @@ Experiment read_experiment(const ExperimentRequest& request, const Catalogue& ca
 }
 
 }  // namespace
+
+std::vector<std::filesystem::path> plugins_of(const std::filesystem::path& file) {
+  Faults syntax;
+  const std::optional<Setting> document = parse_toml(read_file(file), file.string(), syntax);
+  const Entry* table = document ? document->find("experiment") : nullptr;
+  if (table == nullptr || !table->value.is_table()) return {};
+
+  Faults faults;
+  std::vector<std::string> names;
+  TableReader(&table->value, "experiment", faults).read("plugins", names);
+  faults.throw_if_any();
+  std::vector<std::filesystem::path> places;
+  for (const std::string& name : names) places.push_back((file.parent_path() / name).lexically_normal());
+  return places;
+}
 
 Experiment read_experiment(const ExperimentRequest& request, const Catalogue& catalogue) {
   return read_experiment(request, catalogue, {std::filesystem::weakly_canonical(request.file)});

@@ -39,6 +39,11 @@ struct ExperimentRequest {
   std::vector<int64_t> seeds = {};     // replaces the file's; empty: the file's
 };
 
+// The folders (or libraries) of plugins that the file names in experiment.plugins, which is relative to the file. Empty
+// for a file that read_experiment() will refuse. Throws SpecError if it is no list of texts; silc::Error if the file
+// cannot be read.
+std::vector<std::filesystem::path> plugins_of(const std::filesystem::path& file);
+
 // Parses, resolves and checks everything against the catalogue. Data fingerprints are left empty.
 //
 // A row's settings are, each laid over the one before (spec/overlay.h): the file's, those of its base and the base's

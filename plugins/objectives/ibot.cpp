@@ -167,7 +167,7 @@ class Ibot : public Objective {
     const auto patches = head.bottleneck(features.patches);  // [2·B, N, bottleneck]
     return {.pooled = head.forward(features.pooled),
             .patches = head.patch_scores(masked_patches(patches, mask)),
-            .patch_mean = head.patch_scores(patches.mean({0, 1}))};
+            .patch_mean = head.patch_scores(patches.mean(at::IntArrayRef{0, 1}))};
   }
 
   // Class tokens of all crops and masked patches go through the head together.
