@@ -8,6 +8,7 @@
 #include <exception>
 
 #include "cli/text.h"
+#include "registry/report.h"
 #include "text/display.h"
 
 namespace silc {
@@ -82,13 +83,12 @@ void RunView::ended(size_t index, const CellOutcome& outcome) {
       break;
     case CellEnd::finished:
       if (outcome.elsewhere) {
-        say(label(index) + ": finished by another silc" + main_metrics(index));
+        say_finished(index, "finished by another silc");
         break;
       }
       seconds_of_finished_ += outcome.wall_seconds;
       ++finished_here_;
-      say(fmt::format("{}: finished in {}{}", label(index), format_duration(outcome.wall_seconds),
-                      main_metrics(index)));
+      say_finished(index, "finished in " + format_duration(outcome.wall_seconds));
       break;
     case CellEnd::failed:
       warning(label(index) + " failed: " + outcome.message);
@@ -198,7 +198,27 @@ std::string RunView::describe(const CellProgress& progress) const {
   return text;
 }
 
-std::string RunView::main_metrics(size_t index) const {
+// Labels side by side, so that what follows stands below each other. On a terminal metrics that do not fit go on the
+// next line, whole.
+void RunView::say_finished(size_t index, const std::string& what) {
+  std::string line = label(index) + ":";
+  line.append(label_width_ + 2 - std::min(label_width_ + 2, display_width(line)), ' ');
+  line += what;
+  const size_t width = live_ != nullptr ? live_->width() : std::string::npos;
+  const std::vector<std::string> metrics = main_metrics(index);
+  size_t column = display_width(line);
+  for (size_t i = 0; i < metrics.size(); ++i) {
+    line += i == 0 ? ":" : ",";
+    const size_t needed = 1 + display_width(metrics[i]) + 1;  // with the comma that may follow
+    const bool fits = column + 1 + needed <= width;
+    line += fits ? " " : "\n    ";
+    column = (fits ? column + 1 : 3) + needed;
+    line += metrics[i];
+  }
+  say(line);
+}
+
+std::vector<std::string> RunView::main_metrics(size_t index) const {
   const CellTask& task = tasks_[index];
   const std::string standard = task.cell.weights.empty() ? "" : task.cell.weights.front();
   const auto metrics = read_metrics(task.folder);
@@ -211,13 +231,11 @@ std::string RunView::main_metrics(size_t index) const {
     for (const CellMetric& metric : metrics)
       if (metric.weights == standard) chosen.push_back(&metric);
   if (chosen.size() > kMetricsOnALine) chosen.resize(kMetricsOnALine);
-  std::string text;
-  for (const CellMetric* metric : chosen) {
-    text += (text.empty() ? ": " : ", ") + metric->name;
-    if (metric->weights != standard) text += "@" + metric->weights;
-    text.append(" ").append(format_number(metric->value));
-  }
-  return text;
+  std::vector<std::string> texts;
+  for (const CellMetric* metric : chosen)
+    texts.push_back(
+        named_value(metric->name + (metric->weights == standard ? "" : "@" + metric->weights), metric->value));
+  return texts;
 }
 
 double RunView::done() const {

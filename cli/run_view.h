@@ -41,12 +41,13 @@ class RunView : public RunObserver {
 
  private:
   void say(const std::string& line);
+  void say_finished(size_t index, const std::string& what);
   void redraw();
   void write_lines();
   void ingest(size_t index);
   [[nodiscard]] std::string label(size_t index) const;
   [[nodiscard]] std::string describe(const CellProgress& progress) const;
-  [[nodiscard]] std::string main_metrics(size_t index) const;
+  [[nodiscard]] std::vector<std::string> main_metrics(size_t index) const;
   [[nodiscard]] double done() const;
   [[nodiscard]] std::optional<double> seconds_left() const;
 

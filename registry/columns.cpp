@@ -10,6 +10,8 @@
 #include <map>
 #include <string_view>
 
+#include "registry/report.h"
+
 namespace silc {
 
 namespace {
@@ -27,8 +29,12 @@ Unit unit_of(const std::string& column) {
     if (metric == "peak_memory") return Unit::bytes;
     return Unit::count;
   }
-  const bool fraction = metric.starts_with("acc") || metric.starts_with("miou") || metric.starts_with("AP") ||
-                        metric.find("recall") != std::string::npos;
+  // Of the names that are in use for fractions of what is right.
+  constexpr std::array<std::string_view, 8> kFractions{"accuracy", "recall", "precision",  "iou",
+                                                       "exact",    "f1",     "likelihood", "cider"};
+  const bool fraction =
+      metric.starts_with("acc") || metric.starts_with("AP") ||
+      std::ranges::any_of(kFractions, [&](std::string_view name) { return metric.find(name) != std::string::npos; });
   return fraction ? Unit::percent : Unit::plain;
 }
 
@@ -205,6 +211,11 @@ std::string format_difference(const std::string& column, double difference) {
   const std::string number = format_value(column, std::abs(difference), std::nullopt);
   if (reads_as_zero(number)) return fmt::format("±{}", number);
   return fmt::format("{}{}", difference < 0 ? "−" : "+", number);
+}
+
+std::string named_value(const std::string& metric, double value) {
+  return fmt::format("{} {}{}", metric, format_value(metric, value, std::nullopt),
+                     unit_of(metric) == Unit::percent ? " %" : "");
 }
 
 }  // namespace silc

@@ -255,7 +255,7 @@ std::string format_markdown(const Table& table) {
 }
 
 std::string escape_latex(const std::string& text) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 17> kReplacements{{{"\\", "\\textbackslash{}"},
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 20> kReplacements{{{"\\", "\\textbackslash{}"},
                                                                                          {"&", "\\&"},
                                                                                          {"%", "\\%"},
                                                                                          {"$", "\\$"},
@@ -267,6 +267,12 @@ std::string escape_latex(const std::string& text) {
                                                                                          {"^", "\\textasciicircum{}"},
                                                                                          {"<", "$<$"},
                                                                                          {">", "$>$"},
+                                                                                         {"|", "\\textbar{}"},
+                                                                                         // At the start of a row of a
+                                                                                         // tabular these would belong
+                                                                                         // to the \\ before it.
+                                                                                         {"[", "{[}"},
+                                                                                         {"*", "{*}"},
                                                                                          {"±", "$\\pm$"},
                                                                                          {"−", "$-$"},
                                                                                          {"–", "--"},
@@ -292,14 +298,42 @@ std::string escape_latex(const std::string& text) {
   return escaped;
 }
 
+// Whether names have letters beyond Latin's (U+0370 and on, but for punctuation and what escape_latex() replaces).
+bool has_foreign_script(const Table& table) {
+  const auto is_foreign = [](const std::string& text) {
+    return std::ranges::any_of(text, [](char c) {
+      const auto lead = static_cast<unsigned char>(c);
+      return lead >= 0xCD && lead != 0xE2;
+    });
+  };
+  return is_foreign(table.title) || std::ranges::any_of(table.notes, is_foreign) ||
+         std::ranges::any_of(table.rows, is_foreign, &TableRow::name);
+}
+
+// Letters, digits and what else is safe in a \label, all other runs of characters a hyphen.
+std::string latex_label(std::string_view text) {
+  std::string label;
+  for (const char c : text) {
+    const bool safe = is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == ':';
+    if (safe)
+      label += c;
+    else if (!label.ends_with('-'))
+      label += '-';
+  }
+  return label;
+}
+
 std::string format_latex(const Table& table) {
   const Grid grid = make_grid(table, {.differences = false, .weights = !table.published});
   const std::size_t columns = grid.front().size();
   std::string layout;
   for (std::size_t c = 0; c < columns; ++c) layout += is_name_column(grid, c) ? 'l' : 'r';
-  std::string text = "% needs \\usepackage{booktabs}\n\\begin{table}\n\\centering\n";
+  std::string text = "% needs \\usepackage{booktabs}\n";
+  if (has_foreign_script(table))
+    text += "% has letters that pdflatex does not know: compile with xelatex or lualatex, and a font that has them\n";
+  text += "\\begin{table}\n\\centering\n";
   text += fmt::format("\\caption{{{}}}\n", escape_latex(std::string(title_of(table))));
-  text += fmt::format("\\label{{tab:{}-{}}}\n", table.experiment, table.name);
+  text += fmt::format("\\label{{{}}}\n", latex_label("tab:" + table.experiment + "-" + table.name));
   text += fmt::format("\\begin{{tabular}}{{{}}}\n\\toprule\n", layout);
   for (std::size_t r = 0; r < grid.size(); ++r) {
     for (std::size_t c = 0; c < columns; ++c) {
@@ -315,9 +349,11 @@ std::string format_latex(const Table& table) {
   return text + "\\end{table}\n";
 }
 
+// A name that begins as a formula does would run as one in a spreadsheet; behind an apostrophe it is a text.
 std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = text;
+  const bool formula = text.find_first_of("=+-@\t\r") == 0;
+  if (!formula && text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = formula ? "'" + text : text;
   replace_all(quoted, "\"", "\"\"");
   return fmt::format("\"{}\"", quoted);
 }

@@ -65,9 +65,13 @@ enum class TableFormat { terminal, markdown, csv, latex, json };
 // Throws silc::Error for an unknown name.
 TableFormat parse_format(const std::string& name);
 
+// "acc1 46.2 %", "cider 0.12": a value as tables read, behind its metric's name.
+std::string named_value(const std::string& metric, double value);
+
 // terminal: aligned columns, with escapes for bold if `color`; where it would be wider than 120 columns, long headers
 // are broken into lines, and differences left out if that is not enough. markdown: as on GitHub. csv: RFC 4180, one
-// line an entry, full precision. latex: booktabs. json: full precision, with the value of every seed.
+// line an entry, full precision, names that a spreadsheet would take for a formula behind an apostrophe. latex:
+// booktabs. json: full precision, with the value of every seed.
 std::string format_tables(const std::vector<Table>& tables, TableFormat format, bool color);
 
 }  // namespace silc

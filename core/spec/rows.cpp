@@ -47,8 +47,7 @@ PhaseSpec read_phase(const Setting& table, std::size_t number, Faults& faults) {
   for (const Entry& entry : table.table()) {
     if (entry.key == "name" || entry.key == "row" || entry.key == "experiment") {
       if (!is_name(entry.value))
-        faults.add(entry.value.place,
-                   fmt::format("a phase's {} must be a text that is not empty, not {}", entry.key, shown(entry.value)));
+        faults.add(entry.value.place, fmt::format("a phase's {} {}", entry.key, name_fault(entry.value)));
       else if (entry.key == "name")
         phase.name = entry.value.text();
       else
@@ -90,8 +89,7 @@ std::optional<RowSpec> read_row(const Setting& table, Faults& faults) {
   for (const Entry& entry : table.table()) {
     if (entry.key == "name" || entry.key == "base") {
       if (!is_name(entry.value)) {
-        faults.add(entry.value.place,
-                   fmt::format("a row's {} must be a text that is not empty, not {}", entry.key, shown(entry.value)));
+        faults.add(entry.value.place, fmt::format("a row's {} {}", entry.key, name_fault(entry.value)));
         return std::nullopt;
       }
       if (entry.key == "name") {

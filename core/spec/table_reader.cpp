@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "plugin/similar.h"
 
@@ -37,10 +38,29 @@ std::string Range::text() const {
   return text;
 }
 
+namespace {
+
+// Columns and lines of a terminal or a table would break at one.
+std::optional<unsigned> control_character(std::string_view text) {
+  const auto found =
+      std::ranges::find_if(text, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7F; });
+  return found == text.end() ? std::nullopt : std::optional<unsigned>(static_cast<unsigned char>(*found));
+}
+
+}  // namespace
+
 bool is_name(const Setting& setting) {
-  return setting.is_text() && !setting.text().empty() &&
-         std::none_of(setting.text().begin(), setting.text().end(),
-                      [](char c) { return static_cast<unsigned char>(c) < ' '; });
+  return setting.is_text() && !setting.text().empty() && !control_character(setting.text());
+}
+
+std::string name_fault(const Setting& setting) {
+  if (setting.is_text())
+    if (const auto character = control_character(setting.text()))
+      return fmt::format("must be without control characters; it has {}", *character == '\n' ? "a line break"
+                                                                          : *character == '\t'
+                                                                              ? "a tab"
+                                                                              : fmt::format("U+{:04X}", *character));
+  return fmt::format("must be a text that is not empty, not {}", shown(setting));
 }
 
 TableReader::TableReader(const Setting* table, std::string path, Faults& faults)
@@ -100,7 +120,7 @@ void TableReader::read(std::string_view key, std::string& value) {
   if (is_name(*setting))
     value = setting->text();
   else
-    wrong(key, *setting, "a text that is not empty");
+    faults_.add(setting->place, fmt::format("{} {}", name_of(key), name_fault(*setting)));
 }
 
 void TableReader::read(std::string_view key, std::string& value, std::span<const std::string> choices) {

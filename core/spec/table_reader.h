@@ -20,8 +20,10 @@ struct Range {
   [[nodiscard]] std::string text() const;  // "of at least 0 and below 1"
 };
 
-// A text that must be there: not empty, without line breaks.
+// A text that must be there: not empty, without line breaks and other control characters.
 bool is_name(const Setting& setting);
+// What is wrong with one that is no name, for a message: `must be a text that is not empty, not 5`.
+std::string name_fault(const Setting& setting);
 
 class TableReader {
  public:

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "registry/report.h"
+
 namespace silc {
 namespace {
 
@@ -67,6 +69,12 @@ TEST(Columns, TakeLossesAndCostsForBetterWhenLower) {
   EXPECT_TRUE(higher_is_better("c/acc1@teacher"));
   EXPECT_FALSE(higher_is_better("cost/flops"));
   EXPECT_FALSE(higher_is_better("c/validation_loss"));
+}
+
+TEST(NamedValue, ReadsAsTheTableDoes) {
+  EXPECT_EQ(named_value("acc1", 0.4623), "acc1 46.2 %");
+  EXPECT_EQ(named_value("pixel_accuracy@teacher", 0.23), "pixel_accuracy@teacher 23.0 %");
+  EXPECT_EQ(named_value("kl", 1.234), "kl 1.23");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <sstream>
 
 #include "files/durable_file.h"
@@ -337,7 +338,7 @@ TEST_F(Report, GivesCsvThatReadsBackAsTheSameNumbers) {
       ASSERT_EQ(record.size(), 12);
       EXPECT_EQ(record[0], "ablation");
       EXPECT_EQ(record[1], "main");
-      EXPECT_EQ(record[2], row.name);
+      EXPECT_EQ(record[2], row.name.starts_with("+") ? "'" + row.name : row.name);
       EXPECT_EQ(record[3], row.weights);
       EXPECT_EQ(record[4], table.columns[column]);
       EXPECT_EQ(number(record[5]), entry.values.empty() ? std::nullopt : std::optional(entry.mean));
@@ -348,6 +349,42 @@ TEST_F(Report, GivesCsvThatReadsBackAsTheSameNumbers) {
       EXPECT_EQ(number(record[10]), entry.difference);
       EXPECT_EQ(number(record[11]), entry.p_value);
     }
+}
+
+TEST_F(Report, GivesCsvInWhichNoNameRunsAsAFormula) {
+  Table table = this->table();
+  const std::vector<std::string> hostile = {"=1+1", "+CLIP", "-CLIP", "@CLIP", "=HYPERLINK(\"x\",\"y\")"};
+  for (const std::string& name : hostile) {
+    table.rows[0].name = name;
+    EXPECT_EQ(parse_csv(format_tables({table}, TableFormat::csv, false)).at(1).at(2), "'" + name);
+  }
+}
+
+TEST_F(Report, GivesLatexLabelsOfSafeCharactersOnly) {
+  Table table = this->table();
+  table.experiment = "100% a_b & c";
+  table.name = "{x}~\\y";
+  EXPECT_THAT(format_tables({table}, TableFormat::latex, false), HasSubstr("\\label{tab:100-a-b-c-x-y}\n"));
+}
+
+TEST_F(Report, GivesLatexThatCompilesWithHostileNames) {
+  if (std::system("pdflatex --version > /dev/null 2>&1") != 0) GTEST_SKIP() << "there is no pdflatex";
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "silc-latex";
+  std::filesystem::create_directories(folder);
+  Table table = this->table();
+  const std::string hostile = "100% a_b & c #1 $x^2$ {y} ~ \\z <t> |u| \"v\" 'w' `x` ± µ × é";
+  table.experiment = table.name = table.title = hostile;
+  table.notes = {hostile};
+  table.rows[0].name = hostile;
+  table.rows[1].name = "[2ex] a row that begins as an argument does";
+  table.rows[2].name = "*starred";
+  table.rows[3].name = "what pdflatex knows";
+  FakeRuns::write(folder / "table.tex", "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n" +
+                                            format_tables({table}, TableFormat::latex, false) + "\\end{document}\n");
+  const std::string command =
+      "cd '" + folder.string() + "' && pdflatex -halt-on-error -interaction=nonstopmode table.tex";
+  EXPECT_EQ(std::system((command + " > output.txt").c_str()), 0) << read_file(folder / "table.log");
+  EXPECT_TRUE(std::filesystem::exists(folder / "table.pdf"));
 }
 
 TEST_F(Report, GivesJsonWithTheValueOfEverySeed) {
