@@ -53,8 +53,12 @@ void look_at_engine(const Session& session, Findings& findings) {
   findings.push_back(
       {Verdict::ok, fmt::format("silc-engine {}, LibTorch {}: {}", version, about.value("torch", "?"), program), ""});
   std::string devices;
-  for (const auto& device : about.value("devices", nlohmann::json::array()))
-    devices += (devices.empty() ? "" : ", ") + device.value("name", "?") + " (" + device.value("kind", "?") + ")";
+  for (const auto& device : about.value("devices", nlohmann::json::array())) {
+    devices += (devices.empty() ? "" : ", ") + device.value("name", "?") + " (" + device.value("kind", "?");
+    if (const double memory = device.value("memory", 0.0); memory > 0)
+      devices += ", " + format_bytes(device.value("free_memory", 0.0)) + " of " + format_bytes(memory) + " free";
+    devices += ")";
+  }
   findings.push_back({Verdict::ok, "devices: " + (devices.empty() ? "cpu" : devices), ""});
   const bool bf16 = about.value("bf16", false);
   findings.push_back(

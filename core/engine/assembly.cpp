@@ -108,6 +108,9 @@ void prepare_torch(int64_t threads, const at::Device& device) {
     setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
     at::globalContext().setBenchmarkCuDNN(false);
     at::globalContext().setDeterministicCuDNN(true);
+    // fp32 is fp32: TF32's ten bits of mantissa would make a row's values those of another precision.
+    at::globalContext().setAllowTF32CuBLAS(false);
+    at::globalContext().setAllowTF32CuDNN(false);
   }
 }
 

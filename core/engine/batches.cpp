@@ -101,17 +101,21 @@ std::vector<int64_t> BatchSource::tokens(const std::string& caption) const {
   });
 }
 
+at::Tensor BatchSource::empty(at::IntArrayRef shape, at::ScalarType type) const {
+  return at::empty(shape, at::TensorOptions(type).pinned_memory(settings_.pinned));
+}
+
 std::vector<BatchSource::Target> BatchSource::make_views(int64_t step, Batch& batch) const {
   std::vector<Target> targets;
   for (const ViewSpec& view : views_) {
     Target& target = targets.emplace_back();
     if (!needed(view, step)) continue;
     const int64_t count = view.count * batch.size;
-    at::Tensor crops = at::empty({count, 3, view.size, view.size}, at::kFloat);  // [V·B, 3, S, S]
+    at::Tensor crops = empty({count, 3, view.size, view.size}, at::kFloat);  // [V·B, 3, S, S]
     target.pixels = crops.mutable_data_ptr<float>();
     batch.views.emplace(view.name, std::move(crops));
     if (!view.masks) continue;
-    at::Tensor classes = at::empty({count, view.size, view.size}, at::kByte);  // [V·B, S, S]
+    at::Tensor classes = empty({count, view.size, view.size}, at::kByte);  // [V·B, S, S]
     target.masks = classes.mutable_data_ptr<uint8_t>();
     batch.masks.emplace(view.name, std::move(classes));
   }
@@ -146,8 +150,8 @@ Batch BatchSource::batch(int64_t step) const {
   const int64_t T = settings_.context_length;
   Batch batch;
   batch.size = B;
-  batch.tokens = at::empty({C * B, T}, at::kLong);
-  batch.labels = at::empty({B}, at::kLong);
+  batch.tokens = empty({C * B, T}, at::kLong);
+  batch.labels = empty({B}, at::kLong);
   const std::vector<Target> targets = make_views(step, batch);
 
   for (int64_t b = 0; b < B; ++b) {
@@ -175,6 +179,7 @@ BatchSource make_batch_source(const ResolvedCell& cell, const Assembly& assembly
            .seed = training_seed(cell),
            .captions = ask([&] { return assembly.objective->captions(); }),
            .total_steps = total_steps * cell.optimizer.accumulate,
+           .pinned = assembly.device.is_cuda(),
            .dataset_name = cell.train.dataset.name,
            .tokenizer_name = cell.text.tokenizer.name}};
 }

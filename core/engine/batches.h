@@ -22,6 +22,7 @@ struct BatchSettings {
   uint64_t seed = 0;
   int64_t captions = 1;      // C, drawn for each picture
   int64_t total_steps = 0;   // of training, one for each batch; 0: not known beforehand
+  bool pinned = false;       // in memory that a GPU can read by itself
   std::string dataset_name;  // for messages
   std::string tokenizer_name;
 };
@@ -45,6 +46,7 @@ class BatchSource {
     uint8_t* masks = nullptr;
   };
 
+  [[nodiscard]] at::Tensor empty(at::IntArrayRef shape, at::ScalarType type) const;
   [[nodiscard]] bool needed(const ViewSpec& view, int64_t step) const;
   // Room in `batch` for the views of update `step`.
   std::vector<Target> make_views(int64_t step, Batch& batch) const;

@@ -7,33 +7,14 @@
 
 #include <array>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <thread>
 
+#include "engine/accelerator.h"
+#include "engine/proc_file.h"
+
 namespace silc {
 namespace {
-
-// What follows the colon in the first line of a file of /proc that begins with `key`; empty if there is none.
-std::string property(const std::filesystem::path& path, const std::string& key) {
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    if (line.rfind(key, 0) != 0) continue;
-    const size_t value = line.find_first_not_of(" \t", line.find(':') + 1);
-    return value == std::string::npos ? "" : line.substr(value);
-  }
-  return "";
-}
-
-// As the driver names it: CUDA's own headers are not needed to build silc.
-std::string cuda_name(int64_t index) {
-  std::error_code none;
-  int64_t next = 0;
-  for (const auto& gpu : std::filesystem::directory_iterator("/proc/driver/nvidia/gpus", none))
-    if (next++ == index) return property(gpu.path() / "information", "Model");
-  return "CUDA device " + std::to_string(index);
-}
 
 // First line of a command's output; empty if it fails.
 std::string first_line_of(const char* command) {
@@ -44,6 +25,15 @@ std::string first_line_of(const char* command) {
   std::string text = line.data();
   while (!text.empty() && text.back() == '\n') text.pop_back();
   return text;
+}
+
+nlohmann::json describe_gpu(const at::Device& device) {
+  const auto memory = device_memory(device);
+  return {{"name", gpu_name(device)},
+          {"kind", device.str()},
+          {"address", device_address(device)},
+          {"memory", memory ? memory->total : 0},
+          {"free_memory", memory ? memory->free : 0}};
 }
 
 nlohmann::json git_state() {
@@ -60,18 +50,16 @@ std::string host_name() {
 }  // namespace
 
 std::string cpu_name() {
-  const std::string name = property("/proc/cpuinfo", "model name");
+  const std::string name = proc_property("/proc/cpuinfo", "model name");
   return name.empty() ? "unknown processor" : name;
 }
 
 bool fast_bf16() {
-  const std::string flags = property("/proc/cpuinfo", "flags");
+  const std::string flags = proc_property("/proc/cpuinfo", "flags");
   return flags.find("avx512_bf16") != std::string::npos || flags.find("amx_bf16") != std::string::npos;
 }
 
-std::string device_name(const at::Device& device) {
-  return device.is_cuda() ? cuda_name(std::max<int64_t>(device.index(), 0)) : cpu_name();
-}
+std::string device_name(const at::Device& device) { return device.is_cuda() ? gpu_name(device) : cpu_name(); }
 
 nlohmann::json describe_environment(const at::Device& device) {
   return {{"engine_version", SILC_VERSION},
@@ -89,7 +77,7 @@ nlohmann::json describe_engine() {
   auto devices = nlohmann::json::array({{{"name", cpu_name()}, {"kind", "cpu"}}});
   if (torch::cuda::is_available())
     for (int64_t i = 0; i < static_cast<int64_t>(torch::cuda::device_count()); ++i)
-      devices.push_back({{"name", cuda_name(i)}, {"kind", "cuda:" + std::to_string(i)}});
+      devices.push_back(describe_gpu(at::Device(at::kCUDA, static_cast<int8_t>(i))));
   return {{"engine_version", SILC_VERSION},   {"torch", TORCH_VERSION}, {"devices", devices},
           {"threads", at::get_num_threads()}, {"cpu", cpu_name()},      {"bf16", fast_bf16()}};
 }

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "engine/accelerator.h"
 #include "engine/assembly.h"
 #include "engine/conformance/conformance.h"
 #include "engine/environment.h"
@@ -116,6 +117,7 @@ int main(int argc, char** argv) {
   // A terminal that is gone must not end a training.
   signal(SIGPIPE, SIG_IGN);
   silc::report_crashes();
+  silc::number_devices_by_address();
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {

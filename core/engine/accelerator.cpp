@@ -1,0 +1,133 @@
+#include "engine/accelerator.h"
+
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+
+#include "engine/batches.h"
+#include "engine/nvml.h"
+#include "engine/proc_file.h"
+
+namespace silc {
+namespace {
+
+// Bus ids of the machine's GPUs in the order of number_devices_by_address().
+std::vector<std::string> all_addresses() {
+  std::vector<std::string> addresses;
+  std::error_code none;
+  for (const auto& gpu : std::filesystem::directory_iterator("/proc/driver/nvidia/gpus", none))
+    addresses.push_back(gpu.path().filename().string());
+  std::sort(addresses.begin(), addresses.end());
+  return addresses;
+}
+
+// The machine's number of the process's device `index`, which CUDA_VISIBLE_DEVICES may renumber. Nothing where that
+// names parts of GPUs, or GPUs by something other than numbers.
+std::optional<std::size_t> machine_index(std::size_t index) {
+  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  if (visible == nullptr) return index;
+  std::istringstream list(visible);
+  std::string entry;
+  for (std::size_t i = 0; std::getline(list, entry, ','); ++i) {
+    if (i < index) continue;
+    if (entry.empty() || !std::all_of(entry.begin(), entry.end(), [](unsigned char c) { return std::isdigit(c) != 0; }))
+      return std::nullopt;
+    return std::stoul(entry);
+  }
+  return std::nullopt;
+}
+
+// Whether other cells run on the GPU at the same time: silc says so to the engines that it starts.
+bool is_shared() { return std::getenv("SILC_DEVICE_SHARED") != nullptr; }
+
+template <class Visit>
+void for_each_tensor(Batch& batch, Visit visit) {
+  for (auto& [name, view] : batch.views) visit(view);
+  for (auto& [name, mask] : batch.masks) visit(mask);
+  visit(batch.tokens);
+  visit(batch.labels);
+}
+
+}  // namespace
+
+void number_devices_by_address() { setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0); }
+
+std::string device_address(const c10::Device& device) {
+  if (!device.is_cuda()) return "";
+  const auto index = machine_index(static_cast<std::size_t>(std::max<int>(device.index(), 0)));
+  const std::vector<std::string> addresses = all_addresses();
+  return index && *index < addresses.size() ? addresses[*index] : "";
+}
+
+std::string gpu_name(const c10::Device& device) {
+  const std::string address = device_address(device);
+  const std::string name =
+      address.empty()
+          ? ""
+          : proc_property(std::filesystem::path("/proc/driver/nvidia/gpus") / address / "information", "Model");
+  return name.empty() ? "CUDA device " + std::to_string(std::max<int>(device.index(), 0)) : name;
+}
+
+std::optional<DeviceMemory> device_memory(const c10::Device& device) {
+  if (device.is_cpu()) return std::nullopt;
+  const auto [free, total] = c10::getDeviceAllocator(device.type())->getMemoryInfo(std::max<int>(device.index(), 0));
+  return DeviceMemory{static_cast<int64_t>(free), static_cast<int64_t>(total)};
+}
+
+DeviceMeter::DeviceMeter(const c10::Device& device)
+    : device_(device),
+      address_(is_shared() ? "" : device_address(device)),
+      energy_before_(address_.empty() ? std::nullopt : gpu_energy(address_)),
+      start_(std::chrono::steady_clock::now()) {}
+
+std::optional<DeviceCost> DeviceMeter::elapsed() const {
+  if (device_.is_cpu()) return std::nullopt;
+  DeviceCost cost;
+  cost.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  const auto stats = c10::getDeviceAllocator(device_.type())->getDeviceStats(std::max<int>(device_.index(), 0));
+  constexpr auto kAggregate = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  cost.peak_memory = stats.reserved_bytes[kAggregate].peak;
+  if (energy_before_)
+    if (const auto now = gpu_energy(address_)) cost.energy = *now - *energy_before_;
+  return cost;
+}
+
+DeviceCopier::DeviceCopier(const c10::Device& device) : device_(device) {
+  if (!device.is_cpu())
+    stream_ = c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device, /*isHighPriority=*/false);
+}
+
+void DeviceCopier::begin(Batch batch) {
+  if (!stream_) {
+    copies_.push_back({std::move(batch), std::nullopt});
+    return;
+  }
+  // LibTorch keeps pinned memory that is being read from, so that the source may go at once.
+  Copy copy{std::move(batch), c10::Event(device_.type())};
+  const c10::StreamGuard beside(*stream_);
+  for_each_tensor(copy.batch, [&](at::Tensor& tensor) {
+    if (tensor.defined()) tensor = tensor.to(device_, /*non_blocking=*/true);
+  });
+  copy.done->record(*stream_);
+  copies_.push_back(std::move(copy));
+}
+
+Batch DeviceCopier::finish() {
+  Copy copy = std::move(copies_.front());
+  copies_.erase(copies_.begin());
+  if (!stream_) return std::move(copy.batch);
+  const c10::Stream current = c10::impl::VirtualGuardImpl(device_.type()).getStream(device_);
+  copy.done->block(current);
+  // The allocator must not give the memory to later copies before what is queued now has read it.
+  for_each_tensor(copy.batch, [&](at::Tensor& tensor) {
+    if (tensor.defined()) tensor.record_stream(current);
+  });
+  return std::move(copy.batch);
+}
+
+}  // namespace silc
