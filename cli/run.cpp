@@ -9,6 +9,7 @@
 #include "cli/run_view.h"
 #include "cli/session.h"
 #include "cli/text.h"
+#include "cli/warnings.h"
 #include "silc/error.h"
 
 namespace silc {
@@ -105,6 +106,7 @@ nlohmann::ordered_json summary(const Session& session, const Experiment& experim
                          {"name", metric.name},
                          {"value", metric.value}});
     cell["metrics"] = metrics;
+    cell["warnings"] = json_of(inspect(task.folder).progress.warnings);
     cells.push_back(cell);
   }
   nlohmann::ordered_json result = {{"experiment", experiment.name}, {"registry", session.registry_file().string()}};
@@ -113,6 +115,11 @@ nlohmann::ordered_json summary(const Session& session, const Experiment& experim
     result[end == CellEnd::not_started ? "not_started" : std::string(end_name(end))] = count_of(outcomes, end);
   result["cells"] = cells;
   return result;
+}
+
+int64_t count_with_warnings(const std::vector<CellTask>& tasks) {
+  return std::count_if(tasks.begin(), tasks.end(),
+                       [](const CellTask& task) { return !inspect(task.folder).progress.warnings.empty(); });
 }
 
 void report_failures(const std::vector<CellTask>& tasks, const std::vector<CellOutcome>& outcomes) {
@@ -140,7 +147,12 @@ int conclude(const Session& session, const Experiment& experiment, const std::ve
     return kInterrupted;
   }
   if (count_of(outcomes, CellEnd::failed) > 0) return kFailed;
-  if (!session.json) note(session, "see: silc report " + experiment.name);
+  if (session.json) return kDone;
+  if (const int64_t sick = count_with_warnings(tasks); sick > 0)
+    note(session,
+         fmt::format("{} of {} {} warnings; silc status {} lists them", sick,
+                     count(static_cast<int64_t>(tasks.size()), "cell"), sick == 1 ? "has" : "have", experiment.name));
+  note(session, "see: silc report " + experiment.name);
   return kDone;
 }
 

@@ -62,6 +62,7 @@ void RunView::started(size_t index, const CellProgress& progress) {
   running_[index] = progress;
   start_times_[index] = now();
   elsewhere_.erase(index);
+  for (const HealthWarning& earlier : progress.warnings) told_[index].insert(earlier.check);
   if (progress.step > 0)
     say(fmt::format("{}: goes on, last seen at step {}", label(index), progress.step));
   else if (live_ == nullptr)
@@ -69,7 +70,10 @@ void RunView::started(size_t index, const CellProgress& progress) {
   if (session_.verbose) say("  in " + tasks_[index].folder.path.string());
 }
 
-void RunView::progressed(size_t index, const CellProgress& progress) { running_[index] = progress; }
+void RunView::progressed(size_t index, const CellProgress& progress) {
+  running_[index] = progress;
+  say_warnings(index, progress);
+}
 
 void RunView::ended(size_t index, const CellOutcome& outcome) {
   running_.erase(index);
@@ -143,6 +147,12 @@ void RunView::say(const std::string& line) {
     live_->message(line);
   else
     note(session_, line);
+}
+
+void RunView::say_warnings(size_t index, const CellProgress& progress) {
+  for (const HealthWarning& each : progress.warnings)
+    if (told_[index].insert(each.check).second)
+      warning(fmt::format("warning: {}, step {}: {}", label(index), each.step, each.message));
 }
 
 void RunView::redraw() {

@@ -42,6 +42,8 @@ class RunView : public RunObserver {
  private:
   void say(const std::string& line);
   void say_finished(size_t index, const std::string& what);
+  // Says the warnings that were not said yet.
+  void say_warnings(size_t index, const CellProgress& progress);
   void redraw();
   void write_lines();
   void ingest(size_t index);
@@ -61,6 +63,7 @@ class RunView : public RunObserver {
   size_t label_width_ = 0;
   std::map<size_t, CellProgress> running_;
   std::map<size_t, double> start_times_;
+  std::map<size_t, std::set<std::string>> told_;  // checks that have warned
   std::set<size_t> elsewhere_;
   size_t over_ = 0;    // cells that have ended in any way
   size_t reused_ = 0;  // of these, finished before

@@ -7,6 +7,7 @@
 
 #include "cli/session.h"
 #include "cli/text.h"
+#include "cli/warnings.h"
 #include "schedule/progress.h"
 #include "silc/error.h"
 #include "text/display.h"
@@ -117,6 +118,8 @@ std::string format_contents(const CellContents& contents, const CellRecord& reco
   if (!record.start.empty())
     text += "starts: from the phase in " + record.start.generic_string() + "; costs below are of this phase alone\n";
   if (!record.current) text += "no longer part of its experiment\n";
+  for (const HealthWarning& warning : progress.warnings)
+    text += fmt::format("warning: step {}: {}\n", warning.step, warning.message);
   if (!contents.metrics.is_null()) text += "\n" + metrics_table(contents.metrics) + "\n" + cost_table(contents.metrics);
   if (!contents.attempts.empty()) text += "\n" + attempts_table(contents.attempts);
   if (std::filesystem::exists(contents.folder.cell()))
@@ -141,6 +144,7 @@ nlohmann::ordered_json to_json(const CellContents& contents, const CellRecord& r
                                  {"state", state_name(contents.status.state)},
                                  {"message", contents.status.message},
                                  {"step", contents.status.progress.step},
+                                 {"warnings", json_of(contents.status.progress.warnings)},
                                  {"metrics", nullptr},
                                  {"cost", nullptr},
                                  {"attempts", attempts},
@@ -168,10 +172,11 @@ int show(const Session& session, const std::string& name) {
 }  // namespace
 
 void add_show(CLI::App& app, Session& session) {
-  CLI::App* command = app.add_subcommand("show",
-                                         "everything about one cell: settings, metrics, costs, attempts, the log's "
-                                         "end, why it failed\n\nCELL is an ID, an "
-                                         "unambiguous start of one, or EXPERIMENT/ROW/SEED. silc status shows IDs.");
+  CLI::App* command =
+      app.add_subcommand("show",
+                         "everything about one cell: settings, metrics, costs, warnings, attempts, the log's "
+                         "end, why it failed\n\nCELL is an ID, an "
+                         "unambiguous start of one, or EXPERIMENT/ROW/SEED. silc status shows IDs.");
   command->footer("silc show 3fa9c1\nsilc show ablation/CLIP/0");
   const auto name = std::make_shared<std::string>();
   command->add_option("cell", *name, "the cell")->option_text("CELL")->required();

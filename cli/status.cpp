@@ -7,6 +7,7 @@
 
 #include "cli/session.h"
 #include "cli/text.h"
+#include "cli/warnings.h"
 #include "schedule/progress.h"
 
 namespace silc {
@@ -77,7 +78,8 @@ nlohmann::ordered_json to_json(const CellLine& line) {
                                  {"fraction", progress.fraction},
                                  {"rate", progress.rate},
                                  {"seconds_left", nullptr},
-                                 {"message", line.status.message}};
+                                 {"message", line.status.message},
+                                 {"warnings", json_of(progress.warnings)}};
   if (progress.total_steps) json["total_steps"] = *progress.total_steps;
   if (left) json["seconds_left"] = *left;
   return json;
@@ -98,6 +100,10 @@ int status(const Session& session, const std::string& name) {
     if (line.status.state == FolderState::failed)
       text += fmt::format("{}, seed {} failed: {}\n  silc show {}\n", line.cell.row, line.cell.seed,
                           line.status.message, line.cell.id);
+  for (const CellLine& line : lines)
+    for (const HealthWarning& warning : line.status.progress.warnings)
+      text += fmt::format("warning: {}, seed {}, step {}: {}\n", line.cell.row, line.cell.seed, warning.step,
+                          warning.message);
   print(text);
   return 0;
 }
@@ -105,10 +111,10 @@ int status(const Session& session, const std::string& name) {
 }  // namespace
 
 void add_status(CLI::App& app, Session& session) {
-  CLI::App* command = app.add_subcommand(
-      "status",
-      "how far each cell is: state, step, rate, time left\n\nAlso while a silc run is going on elsewhere: it reads the "
-      "run folders and disturbs nobody.");
+  CLI::App* command = app.add_subcommand("status",
+                                         "how far each cell is: state, step, rate, time left, and warnings of training "
+                                         "that is sick\n\nAlso while a silc run is going on elsewhere: it reads the "
+                                         "run folders and disturbs nobody.");
   command->footer("silc status\nsilc status ablation --json");
   const auto name = std::make_shared<std::string>();
   command->add_option("experiment", *name, "an experiment's name (default: the one that was run last)")

@@ -106,6 +106,17 @@ CREATE VIEW result AS
     R"sql(
 -- Folder of the cell, a phase before, that this one starts from; empty: none.
 ALTER TABLE cell ADD COLUMN previous TEXT NOT NULL DEFAULT '';
+)sql",
+    R"sql(
+CREATE TABLE warning (  -- a sign that training was sick
+  cell_id INTEGER NOT NULL REFERENCES cell ON DELETE CASCADE,
+  name    TEXT NOT NULL,     -- of the check: it warns once
+  step    INTEGER NOT NULL,
+  metric  TEXT NOT NULL,     -- that it looked at
+  value   REAL,              -- of the metric in that step; null: not finite
+  message TEXT NOT NULL,
+  PRIMARY KEY (cell_id, name)
+) STRICT, WITHOUT ROWID;
 )sql"};
 
 int version_of(SQLite::Database& database) { return database.execAndGet("PRAGMA user_version").getInt(); }

@@ -361,17 +361,27 @@ std::string csv_field(const std::string& text) {
 // Shortest text that reads back as the same number.
 std::string exact(const std::optional<double>& value) { return value ? fmt::format("{}", *value) : ""; }
 
+// "seed 0, step 40: loss 12 (...)"; "; " between them.
+std::string warnings_text(const TableRow& row) {
+  std::string text;
+  for (const WarningRecord& warning : row.warnings)
+    text += fmt::format("{}seed {}, {}step {}: {}", text.empty() ? "" : "; ", warning.seed,
+                        warning.phase.empty() ? "" : "phase " + warning.phase + ", ", warning.step, warning.message);
+  return text;
+}
+
 std::string format_csv(const std::vector<Table>& tables) {
-  std::string text = "experiment,table,row,weights,column,mean,spread,n,planned,failed,difference,p_value\r\n";
+  std::string text = "experiment,table,row,weights,column,mean,spread,n,planned,failed,difference,p_value,warnings\r\n";
   for (const Table& table : tables)
     for (const TableRow& row : table.rows)
       for (std::size_t i = 0; i < table.columns.size(); ++i) {
         const TableEntry& entry = row.entries[i];
         const std::optional<double> mean = entry.values.empty() ? std::nullopt : std::optional(entry.mean);
-        text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{}\r\n", csv_field(table.experiment),
-                            csv_field(table.name), csv_field(row.name), csv_field(row.weights),
-                            csv_field(table.columns[i]), exact(mean), exact(entry.spread), entry.values.size(),
-                            entry.planned, entry.failed, exact(entry.difference), exact(entry.p_value));
+        text +=
+            fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n", csv_field(table.experiment),
+                        csv_field(table.name), csv_field(row.name), csv_field(row.weights), csv_field(table.columns[i]),
+                        exact(mean), exact(entry.spread), entry.values.size(), entry.planned, entry.failed,
+                        exact(entry.difference), exact(entry.p_value), csv_field(warnings_text(row)));
       }
   return text;
 }
@@ -397,6 +407,19 @@ Json json_entry(const std::string& column, const TableEntry& entry) {
           {"values", std::move(values)}};
 }
 
+Json json_warnings(const TableRow& row) {
+  Json warnings = Json::array();
+  for (const WarningRecord& warning : row.warnings)
+    warnings.push_back({{"seed", warning.seed},
+                        {"phase", warning.phase},
+                        {"step", warning.step},
+                        {"check", warning.check},
+                        {"metric", warning.metric},
+                        {"value", json_number(warning.value)},
+                        {"message", warning.message}});
+  return warnings;
+}
+
 std::string format_json(const std::vector<Table>& tables) {
   Json array = Json::array();
   for (const Table& table : tables) {
@@ -405,8 +428,11 @@ std::string format_json(const std::vector<Table>& tables) {
       Json entries = Json::array();
       for (std::size_t i = 0; i < table.columns.size(); ++i)
         entries.push_back(json_entry(table.columns[i], row.entries[i]));
-      rows.push_back(
-          {{"name", row.name}, {"weights", row.weights}, {"baseline", row.baseline}, {"entries", std::move(entries)}});
+      rows.push_back({{"name", row.name},
+                      {"weights", row.weights},
+                      {"baseline", row.baseline},
+                      {"entries", std::move(entries)},
+                      {"warnings", json_warnings(row)}});
     }
     array.push_back({{"experiment", table.experiment},
                      {"name", table.name},

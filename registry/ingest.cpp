@@ -202,7 +202,10 @@ class EventReader {
   EventReader(SQLite::Database& database, CellRow& cell)
       : database_(database),
         cell_(cell),
-        insert_(database, "INSERT OR REPLACE INTO step_metric (cell_id, step, name, value) VALUES (?, ?, ?, ?)") {}
+        insert_(database, "INSERT OR REPLACE INTO step_metric (cell_id, step, name, value) VALUES (?, ?, ?, ?)"),
+        insert_warning_(database,
+                        "INSERT OR REPLACE INTO warning (cell_id, name, step, metric, value, message) "
+                        "VALUES (?, ?, ?, ?, ?, ?)") {}
 
   void read(const fs::path& file) {
     const std::string head = first_line(file);
@@ -221,7 +224,7 @@ class EventReader {
  private:
   // The log was replaced: the cell has been run afresh.
   void start_over() {
-    remove_steps_after(-1);
+    remove_after(-1);
     CellRow fresh;
     fresh.cell_id = cell_.cell_id;
     cell_ = fresh;
@@ -233,6 +236,8 @@ class EventReader {
     cell_.last_event_time = time;
     if (kind == "step") {
       take_step(event);
+    } else if (kind == "warning") {
+      take_warning(warning_of(event));
     } else if (kind == "started" || kind == "finished" || kind == "failed" || kind == "interrupted") {
       cell_.last_event = kind;
       cell_.state_time = time;
@@ -240,7 +245,7 @@ class EventReader {
       cell_.plugin.clear();
     }
     if (kind == "started") {
-      remove_steps_after(event.at("step"));
+      remove_after(event.at("step"));
       cell_.total_steps.reset();
       if (const auto total = event.find("total_steps"); total != event.end() && !total->is_null())
         cell_.total_steps = total->get<int64_t>();
@@ -259,6 +264,15 @@ class EventReader {
       if (name != "step" && name != "time") insert_number(step, name, value);
   }
 
+  void take_warning(const HealthWarning& warning) {
+    SQLite::bind(insert_warning_, cell_.cell_id, warning.check, warning.step, warning.metric);
+    if (warning.value) insert_warning_.bind(5, *warning.value);
+    insert_warning_.bind(6, warning.message);
+    insert_warning_.exec();
+    insert_warning_.reset();
+    insert_warning_.clearBindings();
+  }
+
   // Anything else than a number has no place in the table; a loss that is not finite is null in JSON.
   void insert_number(int64_t step, const std::string& name, const Json& value) {
     if (!value.is_number()) return;
@@ -267,15 +281,19 @@ class EventReader {
     insert_.reset();
   }
 
-  void remove_steps_after(int64_t step) {
-    SQLite::Statement remove(database_, "DELETE FROM step_metric WHERE cell_id = ? AND step > ?");
-    SQLite::bind(remove, cell_.cell_id, step);
-    remove.exec();
+  // What an attempt that goes on from `step` makes void.
+  void remove_after(int64_t step) {
+    for (const char* table : {"step_metric", "warning"}) {
+      SQLite::Statement remove(database_, std::string("DELETE FROM ") + table + " WHERE cell_id = ? AND step > ?");
+      SQLite::bind(remove, cell_.cell_id, step);
+      remove.exec();
+    }
   }
 
   SQLite::Database& database_;
   CellRow& cell_;
   SQLite::Statement insert_;
+  SQLite::Statement insert_warning_;
 };
 
 std::vector<AttemptRecord> to_records(const std::vector<Event>& lines) {

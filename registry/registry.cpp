@@ -315,6 +315,36 @@ std::vector<MetricRecord> Registry::metrics(const std::string& experiment) const
   });
 }
 
+std::vector<WarningRecord> Registry::warnings(const std::string& experiment) const {
+  return with_database_errors(impl_->file, [&] {
+    SQLite::Statement query(impl_->database, R"sql(
+      WITH RECURSIVE phase(last, folder, back) AS (
+        SELECT cell.folder, cell.folder, 0 FROM cell JOIN experiment USING (experiment_id)
+          WHERE experiment.name = ?1 AND cell.position IS NOT NULL
+        UNION ALL SELECT phase.last, cell.previous, phase.back + 1 FROM phase JOIN cell USING (folder)
+          WHERE cell.previous <> '')
+      SELECT last.row, last.seed, cell.row, warning.step, warning.name, warning.metric, warning.value, warning.message,
+             phase.back
+      FROM phase JOIN cell AS last ON last.folder = phase.last JOIN cell ON cell.folder = phase.folder
+           JOIN warning ON warning.cell_id = cell.cell_id
+      ORDER BY last.position, phase.back DESC, warning.step, warning.name)sql");
+    query.bind(1, experiment);
+    std::vector<WarningRecord> warnings;
+    while (query.executeStep()) {
+      WarningRecord& warning = warnings.emplace_back();
+      warning.row = query.getColumn(0).getString();
+      warning.seed = query.getColumn(1).getInt64();
+      if (query.getColumn(8).getInt64() > 0) warning.phase = query.getColumn(2).getString();
+      warning.step = query.getColumn(3).getInt64();
+      warning.check = query.getColumn(4).getString();
+      warning.metric = query.getColumn(5).getString();
+      if (!query.getColumn(6).isNull()) warning.value = query.getColumn(6).getDouble();
+      warning.message = query.getColumn(7).getString();
+    }
+    return warnings;
+  });
+}
+
 std::vector<MetricRecord> Registry::metrics(const CellRecord& cell) const {
   return with_database_errors(impl_->file, [&] {
     SQLite::Statement query(impl_->database, std::string(kSelectMetrics) + R"sql(

@@ -90,6 +90,18 @@ struct ArtifactRecord {
   int64_t bytes = 0;
 };
 
+// A sign that training was sick (files/run_folder.h).
+struct WarningRecord {
+  std::string row;
+  int64_t seed = 0;
+  std::string phase;  // the row's, before its last one, that was sick; empty: the last or only one
+  int64_t step = 0;
+  std::string check;
+  std::string metric;
+  std::optional<double> value;  // empty: not finite
+  std::string message;
+};
+
 struct MetricRecord {
   std::string row;
   int64_t seed = 0;
@@ -143,6 +155,9 @@ class Registry {
   // Of current finished cells. Costs are those of the cell with all its earlier phases (memory: the greatest of them),
   // and not there if a phase is no longer known.
   [[nodiscard]] std::vector<MetricRecord> metrics(const std::string& experiment) const;
+
+  // Of current cells in any state and of the phases that they start from: cell by cell, first phase first, by step.
+  [[nodiscard]] std::vector<WarningRecord> warnings(const std::string& experiment) const;
 
   // Of one cell, whether it is current or not; costs of this phase alone.
   [[nodiscard]] std::vector<MetricRecord> metrics(const CellRecord& cell) const;

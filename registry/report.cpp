@@ -37,6 +37,8 @@ class Results {
       if (cell.current && cell.state == CellState::failed && planned.contains({cell.cell.row, cell.cell.seed}))
         ++failed_[cell.cell.row];
     std::erase_if(metrics_, [&](const MetricRecord& metric) { return !planned.contains({metric.row, metric.seed}); });
+    for (WarningRecord& warning : registry.warnings(experiment.name))
+      if (planned.contains({warning.row, warning.seed})) warnings_[warning.row].push_back(std::move(warning));
     for (const MetricRecord& metric : metrics_) {
       for (const std::string& base : {column_of(metric), qualified_column_of(metric)}) {
         if (metric.primary) columns_[base][{metric.row, metric.seed}] = metric.value;
@@ -105,6 +107,11 @@ class Results {
     return found == weights_.end() ? "" : found->second;
   }
 
+  [[nodiscard]] std::vector<WarningRecord> warnings(const std::string& row) const {
+    const auto found = warnings_.find(row);
+    return found == warnings_.end() ? std::vector<WarningRecord>{} : found->second;
+  }
+
  private:
   static int64_t count(const std::map<std::string, int64_t>& counts, const std::string& row) {
     const auto found = counts.find(row);
@@ -118,6 +125,7 @@ class Results {
   std::map<std::string, int64_t> failed_;
   std::map<std::string, std::string> weights_;
   std::set<std::string> phased_;
+  std::map<std::string, std::vector<WarningRecord>> warnings_;
 };
 
 void compare(TableEntry& entry, const TableEntry& baseline, bool tested) {
@@ -233,6 +241,27 @@ void note_phases(Table& table, const Results& results) {
     table.notes.push_back(fmt::format("Costs of {}: of all phases of training together.", list(rows)));
 }
 
+// One note for what several seeds of a row warn of.
+void note_warnings(Table& table) {
+  for (const TableRow& row : table.rows) {
+    std::vector<std::pair<std::string, std::vector<const WarningRecord*>>> groups;  // by phase and check
+    for (const WarningRecord& warning : row.warnings) {
+      const std::string key = warning.phase + "\n" + warning.check;
+      auto group = std::ranges::find(groups, key, &decltype(groups)::value_type::first);
+      if (group == groups.end()) group = groups.insert(groups.end(), {key, {}});
+      group->second.push_back(&warning);
+    }
+    for (const auto& [key, group] : groups) {
+      std::vector<std::string> places;
+      for (const WarningRecord* warning : group)
+        places.push_back(fmt::format("seed {} at step {}", warning->seed, warning->step));
+      const std::string phase = group[0]->phase.empty() ? "" : fmt::format(", phase \"{}\"", group[0]->phase);
+      table.notes.push_back(
+          fmt::format("Warning: \"{}\"{} ({}): {}.", row.name, phase, fmt::join(places, ", "), group[0]->message));
+    }
+  }
+}
+
 Table build_table(const PlannedExperiment& experiment, const PlannedTable& planned, const Results& results,
                   std::vector<std::string> columns) {
   Table table{.experiment = experiment.name,
@@ -247,6 +276,7 @@ Table build_table(const PlannedExperiment& experiment, const PlannedTable& plann
     row.name = name;
     row.weights = results.weights(name);
     row.baseline = name == planned.baseline;
+    row.warnings = results.warnings(name);
     for (const std::string& column : table.columns) {
       TableEntry& entry = row.entries.emplace_back(results.entry(column, name));
       if (!row.baseline && !planned.baseline.empty())
@@ -261,6 +291,7 @@ Table build_table(const PlannedExperiment& experiment, const PlannedTable& plann
   note_weights(table);
   note_phases(table, results);
   note_gaps(table);
+  note_warnings(table);
   return table;
 }
 

@@ -29,7 +29,8 @@ struct TableRow {
   std::string name;
   std::string weights;  // whose weights its plain columns mean
   bool baseline = false;
-  std::vector<TableEntry> entries;  // one a column
+  std::vector<TableEntry> entries;           // one a column
+  std::vector<WarningRecord> warnings = {};  // of its seeds, finished or not
 };
 
 struct Table {
@@ -41,7 +42,7 @@ struct Table {
       columns;             // "EVALUATOR/METRIC", "EVALUATOR/DATASET/METRIC", either with "@WEIGHTS"; "cost/NAME"
   bool published = false;  // of numbers that others published, one value an entry, and not measured here
   std::vector<TableRow> rows;
-  std::vector<std::string> notes;  // test used, missing and failed cells, whose weights
+  std::vector<std::string> notes;  // test used, missing and failed cells, whose weights, warnings
 };
 
 struct ReportRequest {
@@ -70,8 +71,8 @@ std::string named_value(const std::string& metric, double value);
 
 // terminal: aligned columns, with escapes for bold if `color`; where it would be wider than 120 columns, long headers
 // are broken into lines, and differences left out if that is not enough. markdown: as on GitHub. csv: RFC 4180, one
-// line an entry, full precision, names that a spreadsheet would take for a formula behind an apostrophe. latex:
-// booktabs. json: full precision, with the value of every seed.
+// line an entry, full precision, names that a spreadsheet would take for a formula behind an apostrophe; its row's
+// warnings come last. latex: booktabs. json: full precision, with the value of every seed.
 std::string format_tables(const std::vector<Table>& tables, TableFormat format, bool color);
 
 }  // namespace silc

@@ -156,7 +156,8 @@ Batch BatchSource::batch(int64_t step) const {
 
   for (int64_t b = 0; b < B; ++b) {
     const int64_t position = step * B + b;
-    const Sample sample = read_sample(order_.sample_at(position));
+    batch.samples.push_back(order_.sample_at(position));
+    const Sample sample = read_sample(batch.samples.back());
     batch.labels.mutable_data_ptr<int64_t>()[b] = sample.label;
     for (int64_t c = 0; c < C; ++c) {
       const int64_t caption = order_.caption_at(position, static_cast<int64_t>(sample.captions.size()), c);

@@ -37,9 +37,11 @@ TrainingState load(const SafetensorsFile& file, const std::map<std::string, at::
   const std::string version = required(metadata, "engine_version");
   if (version != std::to_string(kEngineVersion))
     throw Error(c10::str("it was written by engine version ", version, ", and this is ", kEngineVersion));
-  const TrainingState state{.step = required_number(metadata, "step"),
-                            .examples = required_number(metadata, "examples"),
-                            .flops = required_number(metadata, "flops")};
+  TrainingState state{.step = required_number(metadata, "step"),
+                      .examples = required_number(metadata, "examples"),
+                      .flops = required_number(metadata, "flops")};
+  // Not in those of engines that did not watch; going on from one, watching begins.
+  if (const auto health = metadata.find("health"); health != metadata.end()) state.health = health->second;
   for (const auto& [name, view] : file.tensors())
     if (!tensors.contains(name)) throw Error(c10::str("it holds a tensor \"", name, "\" that this cell does not have"));
   for (const auto& [name, tensor] : tensors) {
@@ -65,7 +67,8 @@ void write_checkpoint(const std::filesystem::path& file, const std::map<std::str
                  {"engine_version", std::to_string(kEngineVersion)},
                  {"step", std::to_string(state.step)},
                  {"examples", std::to_string(state.examples)},
-                 {"flops", std::to_string(state.flops)}});
+                 {"flops", std::to_string(state.flops)},
+                 {"health", state.health}});
 }
 
 TrainingState load_checkpoint(const std::filesystem::path& file, const std::map<std::string, at::Tensor>& tensors,

@@ -19,6 +19,8 @@ spdlog::logger& logger() {
 
 void log_info(const std::string& message) { logger().info("{}", message); }
 
+void log_warning(const std::string& message) { logger().warn("{}", message); }
+
 void log_error(const std::string& message) { logger().error("{}", message); }
 
 }  // namespace silc

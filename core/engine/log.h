@@ -6,6 +6,7 @@
 namespace silc {
 
 void log_info(const std::string& message);
+void log_warning(const std::string& message);
 void log_error(const std::string& message);
 
 }  // namespace silc

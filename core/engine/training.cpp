@@ -8,9 +8,12 @@
 #include <limits>
 
 #include "engine/batches.h"
+#include "engine/failure.h"
 #include "engine/flop_counter.h"
+#include "engine/health.h"
 #include "engine/log.h"
 #include "engine/prefetcher.h"
+#include "engine/repeats.h"
 #include "engine/schedule.h"
 #include "engine/training_step.h"
 
@@ -28,6 +31,18 @@ void remove_others(const std::filesystem::path& checkpoints, const std::filesyst
   for (const auto& other : others) std::filesystem::remove_all(other);
 }
 
+// A batch with what is found out about it while it is still on the CPU.
+struct PreparedBatch {
+  Batch batch;
+  Repeats repeats;
+};
+
+HealthMonitor make_monitor(const ResolvedCell& cell, Objective& objective) {
+  return in_plugin(PluginKind::objective, cell.objective.name, [&] {
+    return HealthMonitor(objective.health({.size = cell.optimizer.batch}), objective.milestones());
+  });
+}
+
 class Training {
  public:
   Training(const ResolvedCell& cell, const Assembly& assembly, const RunFolder& folder, EventLog& events)
@@ -38,7 +53,8 @@ class Training {
         device_(assembly.device),
         total_steps_(known_steps(cell)),
         step_(assembly, cell),
-        source_(make_batch_source(cell, assembly, total_steps_.value_or(0))) {}
+        source_(make_batch_source(cell, assembly, total_steps_.value_or(0))),
+        monitor_(make_monitor(cell, *assembly.objective)) {}
 
   TrainingOutcome run(const std::function<bool()>& stop) {
     resume();
@@ -58,9 +74,16 @@ class Training {
     remove_others(folder_.checkpoints(), point ? point->file : std::filesystem::path());
     if (!point) return;
     state_ = load_checkpoint(point->file, step_.state(), id_);
+    monitor_.restore(state_.health);
     earlier_ = point->cost;
     saved_step_ = state_.step;
     log_info("going on from step " + std::to_string(state_.step));
+  }
+
+  [[nodiscard]] PreparedBatch prepare(int64_t number) const {
+    Batch batch = source_.batch(number);
+    const Repeats repeats = repeats_in(batch);
+    return {std::move(batch), repeats};
   }
 
   // Until the budget is used up (false) or `stop` says so (true).
@@ -69,12 +92,16 @@ class Training {
     if (done) return false;
     const int64_t per_update = cell_.optimizer.accumulate;
     const int64_t end = total_steps_ ? *total_steps_ * per_update : std::numeric_limits<int64_t>::max();
-    Prefetcher<Batch> batches(state_.step * per_update, end, cell_.engine.data_threads, cell_.engine.data_threads + 1,
-                              [this](int64_t number) { return source_.batch(number); });
+    Prefetcher<PreparedBatch> batches(state_.step * per_update, end, cell_.engine.data_threads,
+                                      cell_.engine.data_threads + 1,
+                                      [this](int64_t number) { return prepare(number); });
+    Repeats repeats;  // mean over the batches of an update
     const auto next_batch = [&] {
-      Batch batch = to_device(*batches.next(), device_);
-      state_.examples += batch.size;
-      return batch;
+      PreparedBatch prepared = *batches.next();
+      repeats.pictures += prepared.repeats.pictures / static_cast<double>(per_update);
+      repeats.captions += prepared.repeats.captions / static_cast<double>(per_update);
+      state_.examples += prepared.batch.size;
+      return to_device(std::move(prepared.batch), device_);
     };
     const FlopCounter flops;
     const int64_t flops_before = state_.flops;
@@ -88,11 +115,15 @@ class Training {
                               .total_steps = total_steps_.value_or(0),
                               .seed = training_seed(cell_)};
       const double lr = learning_rate(cell_.optimizer, progress.fraction, fraction_of_update());
-      const StepFigures figures = step_.run(next_batch, progress, lr);
+      repeats = {};
+      StepFigures figures = step_.run(next_batch, progress, lr);
+      figures.values.emplace_back("duplicate_pictures", repeats.pictures);
+      figures.values.emplace_back("duplicate_captions", repeats.captions);
       ++state_.step;
       state_.flops = flops_before + flops.total();
       done = fraction() >= 1;
       if (done || state_.step % cell_.engine.log_every == 0) log(figures, lr);
+      watch(figures, progress.fraction);
       if (!done && watch_.elapsed().seconds - saved.seconds >= cell_.engine.checkpoint_seconds) {
         save();
         saved = watch_.elapsed();
@@ -150,7 +181,16 @@ class Training {
                       figures.loss, ", ", std::lround(rate), " pictures/s"));
   }
 
+  // `before`: part of the budget that was used up before the update of these figures.
+  void watch(const StepFigures& figures, double before) {
+    for (const HealthWarning& warning : monitor_.observe(state_.step, before, fraction(), figures)) {
+      events_.append("warning", event_of(warning));
+      log_warning(c10::str("step ", state_.step, ": ", warning.message));
+    }
+  }
+
   void save() {
+    state_.health = monitor_.state();
     const std::string name = checkpoint_name(state_.step);
     write_checkpoint(folder_.checkpoints() / name, step_.state(), state_, id_);
     const Cost total = cost();
@@ -173,6 +213,7 @@ class Training {
   const std::optional<int64_t> total_steps_;
   TrainingStep step_;
   const BatchSource source_;
+  HealthMonitor monitor_;
   TrainingState state_;
   Cost earlier_;     // of earlier attempts, up to the checkpoint
   Stopwatch watch_;  // of this attempt

@@ -1,5 +1,6 @@
 #include "files/run_folder.h"
 
+#include <cmath>
 #include <csignal>
 #include <cstring>
 
@@ -40,6 +41,32 @@ std::vector<Event> read_events(const std::filesystem::path& file, uint64_t& offs
   }
   offset = position;
   return events;
+}
+
+Event event_of(const HealthWarning& warning) {
+  Event event = {{"step", warning.step},
+                 {"check", warning.check},
+                 {"metric", warning.metric},
+                 {"value", nullptr},
+                 {"message", warning.message}};
+  if (warning.value && std::isfinite(*warning.value)) event["value"] = *warning.value;
+  return event;
+}
+
+HealthWarning warning_of(const Event& event) {
+  HealthWarning warning{.step = static_cast<int64_t>(number(event, "step")),
+                        .check = text(event, "check"),
+                        .metric = text(event, "metric"),
+                        .value = {},
+                        .message = text(event, "message")};
+  if (const auto value = event.find("value"); value != event.end() && value->is_number())
+    warning.value = value->get<double>();
+  return warning;
+}
+
+std::vector<HealthWarning> warnings_until(int64_t step, std::vector<HealthWarning> warnings) {
+  std::erase_if(warnings, [&](const HealthWarning& warning) { return warning.step > step; });
+  return warnings;
 }
 
 bool ended_silently(const Event& attempt, std::string_view event, double time) {

@@ -36,6 +36,8 @@ struct RunFolder {
 //   step         step, examples, flops, fraction, core_seconds, seconds, rate (pictures/s), lr, loss, values
 //                {name: number};
 //                cumulative figures are of training, over all attempts, without the work that a kill threw away
+//   warning      step, check, metric, value (null if it is not finite), message: a sign that training is sick, once for
+//                each check
 //   checkpointed step, file, examples, flops, core_seconds, seconds, peak_memory
 //   evaluating   evaluator, dataset, weights
 //   evaluated    evaluator, dataset, weights, metrics [{name, value, n}], core_seconds, seconds
@@ -43,8 +45,24 @@ struct RunFolder {
 //   failed       message, plugin (the one at fault, or null)
 //   interrupted  step
 //
-// A `started` with step k makes step events after k of earlier attempts void.
+// A `started` with step k makes step and warning events after k of earlier attempts void.
 using Event = nlohmann::json;
+
+// A `warning` event.
+struct HealthWarning {
+  int64_t step = 0;
+  std::string check;            // its name: "teacher_entropy_zero"
+  std::string metric;           // that it looked at
+  std::optional<double> value;  // of the metric in that step; empty: not finite
+  std::string message;          // in words, with what to do
+};
+
+Event event_of(const HealthWarning& warning);
+// What is missing is empty.
+HealthWarning warning_of(const Event& event);
+
+// Those of `warnings` that an attempt which goes on from `step` keeps.
+std::vector<HealthWarning> warnings_until(int64_t step, std::vector<HealthWarning> warnings);
 
 // The events so far; a cut last line is passed over. Empty if there is no file. `offset`: bytes to skip, moved on to
 // behind the last whole line, for those who follow a growing file. Reads attempts.jsonl as well.

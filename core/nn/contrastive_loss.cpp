@@ -48,14 +48,23 @@ at::Tensor ClipLoss::forward(const at::Tensor& image, const at::Tensor& text) {
 
 void ClipLoss::clamp() {
   const torch::NoGradGuard no_grad;
-  logit_scale_.clamp_max_(std::log(100.0));
+  logit_scale_.clamp_max_(std::log(max_scale()));
 }
+
+double ClipLoss::chance(int64_t batch) const { return std::log(static_cast<double>(batch)); }
+
+double ClipLoss::max_scale() const { return 100; }
 
 SigmoidLoss::SigmoidLoss(double initial_bias)
     : ContrastiveLoss(10), logit_bias_(register_parameter("logit_bias", at::scalar_tensor(initial_bias))) {}
 
 at::Tensor SigmoidLoss::forward(const at::Tensor& image, const at::Tensor& text) {
   return sigmoid_loss(image, text, logit_scale_.exp(), logit_bias_);
+}
+
+double SigmoidLoss::chance(int64_t batch) const {
+  const auto B = static_cast<double>(batch);
+  return std::log(B) + (batch > 1 ? (B - 1) * std::log(B / (B - 1)) : 0);
 }
 
 std::shared_ptr<ContrastiveLoss> make_contrastive_loss(const std::string& name, double initial_bias) {

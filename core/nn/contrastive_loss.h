@@ -4,6 +4,8 @@
 
 #include <torch/nn/module.h>
 
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -37,6 +39,12 @@ class SILC_EXPORT ContrastiveLoss : public torch::nn::Module {
   // exp(logit_scale) for the log, detached.
   [[nodiscard]] at::Tensor scale() const { return logit_scale_.detach().exp(); }
 
+  // The least loss that embeddings reach which tell nothing of what belongs together, in nats.
+  [[nodiscard]] virtual double chance(int64_t batch) const = 0;
+
+  // What clamp() keeps scale() at or below; infinity: nothing.
+  [[nodiscard]] virtual double max_scale() const { return std::numeric_limits<double>::infinity(); }
+
  protected:
   explicit ContrastiveLoss(double initial_scale);
   at::Tensor logit_scale_;  // scalar, the logarithm of the scale
@@ -48,6 +56,9 @@ class SILC_EXPORT ClipLoss : public ContrastiveLoss {
   ClipLoss();
   at::Tensor forward(const at::Tensor& image, const at::Tensor& text) override;
   void clamp() override;
+  // log B: all of a row alike.
+  [[nodiscard]] double chance(int64_t batch) const override;
+  [[nodiscard]] double max_scale() const override;
 };
 
 // logit_scale starts at log 10 (Zhai 2023, section 3.2).
@@ -55,6 +66,8 @@ class SILC_EXPORT SigmoidLoss : public ContrastiveLoss {
  public:
   explicit SigmoidLoss(double initial_bias = -10);
   at::Tensor forward(const at::Tensor& image, const at::Tensor& text) override;
+  // B times the entropy of "one of B matches": the bias has learned how rare matches are, and nothing else.
+  [[nodiscard]] double chance(int64_t batch) const override;
 
  private:
   at::Tensor logit_bias_;  // scalar

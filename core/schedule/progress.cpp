@@ -47,6 +47,7 @@ void ProgressReader::apply(const Event& event) {
     if (progress_.total_steps && *progress_.total_steps > 0)
       progress_.fraction = static_cast<double>(progress_.step) / static_cast<double>(*progress_.total_steps);
     if (progress_.step > 0) progress_.seconds = before.seconds;
+    progress_.warnings = warnings_until(progress_.step, before.warnings);
   } else if (name == "step") {
     progress_.phase = CellPhase::training;
     progress_.step = static_cast<int64_t>(number(event, "step"));
@@ -55,6 +56,8 @@ void ProgressReader::apply(const Event& event) {
     progress_.rate = number(event, "rate");
     if (const auto loss = event.find("loss"); loss != event.end() && loss->is_number())
       progress_.loss = loss->get<double>();
+  } else if (name == "warning") {
+    progress_.warnings.push_back(warning_of(event));
   } else if (name == "evaluating") {
     progress_.phase = CellPhase::evaluating;
     progress_.fraction = 1;

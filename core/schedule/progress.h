@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "files/run_folder.h"
 
@@ -21,10 +22,11 @@ struct CellProgress {
   double seconds = 0;   // of training, over all attempts
   double rate = 0;      // pictures/s
   std::optional<double> loss;
-  std::string evaluation;  // "zero_shot_classification on shapes": what is being evaluated
-  std::string last_event;  // name; empty: none yet
-  double last_time = 0;    // of that event, seconds since 1970
-  std::string failure;     // message of the `failed` event
+  std::string evaluation;               // "zero_shot_classification on shapes": what is being evaluated
+  std::string last_event;               // name; empty: none yet
+  double last_time = 0;                 // of that event, seconds since 1970
+  std::string failure;                  // message of the `failed` event
+  std::vector<HealthWarning> warnings;  // of this attempt, and of earlier ones up to where it began
 
   // Until training is done; null if it cannot be told yet.
   [[nodiscard]] std::optional<double> seconds_left() const;

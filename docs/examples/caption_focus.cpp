@@ -14,6 +14,7 @@
 
 #include "nn/contrastive_loss.h"
 #include "nn/distillation_head.h"
+#include "nn/health.h"
 #include "nn/self_distillation_loss.h"
 #include "nn/teacher.h"
 #include "nn/views.h"
@@ -51,6 +52,11 @@ class CaptionFocus : public silc::Objective {
 
   // evaluation.weights = ["student", "teacher"] evaluates it too.
   std::shared_ptr<silc::ImageTower> teacher() const override { return teacher_->tower(); }
+
+  std::vector<silc::HealthCheck> health(const silc::BatchShape& batch) const override {
+    return silc::joined(silc::contrastive_health(*contrastive_, batch),
+                        silc::self_distillation_health(options_[kPrototypes]));
+  }
 
   silc::StepResult step(const silc::Batch& batch, const silc::Progress&) override {
     const auto& global = batch.views.at("global");  // [B, 3, S, S]

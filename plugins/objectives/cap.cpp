@@ -7,6 +7,7 @@
 #include "nn/caption_decoder.h"
 #include "nn/contrastive_loss.h"
 #include "nn/freeze.h"
+#include "nn/health.h"
 #include "silc/objective.h"
 
 namespace silc::objectives::cap {
@@ -59,6 +60,10 @@ class Cap : public Objective {
 
   [[nodiscard]] std::vector<ViewSpec> views() const override {
     return {{.name = "image", .area = options_[kArea], .flip = options_[kFlip]}};
+  }
+
+  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
+    return contrastive_ ? contrastive_health(*contrastive_, batch) : std::vector<HealthCheck>{};
   }
 
   // L = weight · L_caption(patches, text) + contrastive_weight · L_contrastive(pooled, text).

@@ -1,5 +1,6 @@
 // CLIP (Radford 2021): matched pictures and captions attract, all others of the batch repel.
 #include "nn/contrastive_loss.h"
+#include "nn/health.h"
 #include "silc/objective.h"
 
 namespace silc::objectives::clip {
@@ -17,6 +18,10 @@ class Clip : public Objective {
 
   [[nodiscard]] std::vector<ViewSpec> views() const override {
     return {{.name = "image", .area = area_, .flip = flip_}};
+  }
+
+  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
+    return contrastive_health(*loss_, batch);
   }
 
   StepResult step(const Batch& batch, const Progress& /*progress*/) override {

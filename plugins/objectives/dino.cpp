@@ -12,6 +12,7 @@
 
 #include "nn/distillation_head.h"
 #include "nn/freeze.h"
+#include "nn/health.h"
 #include "nn/multi_crop.h"
 #include "nn/schedules.h"
 #include "nn/self_distillation_loss.h"
@@ -80,6 +81,10 @@ class Dino : public Objective {
   }
 
   [[nodiscard]] std::shared_ptr<ImageTower> teacher() const override { return teacher_->tower(); }
+
+  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& /*batch*/) const override {
+    return self_distillation_health(options_[kPrototypes]);
+  }
 
   StepResult step(const Batch& batch, const Progress& progress) override {
     const auto global = global_crops(batch);  // [2·B, 3, S, S]

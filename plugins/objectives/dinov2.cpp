@@ -15,6 +15,7 @@
 
 #include "nn/distillation_head.h"
 #include "nn/freeze.h"
+#include "nn/health.h"
 #include "nn/koleo.h"
 #include "nn/layer_decay.h"
 #include "nn/multi_crop.h"
@@ -117,6 +118,10 @@ class Dinov2 : public Objective {
   }
 
   [[nodiscard]] std::shared_ptr<ImageTower> teacher() const override { return teacher_->tower(); }
+
+  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& /*batch*/) const override {
+    return joined(self_distillation_health(options_[kPrototypes]), patch_distillation_health(options_[kPrototypes]));
+  }
 
   StepResult step(const Batch& batch, const Progress& progress) override {
     const auto global = global_crops(batch);       // [2·B, 3, S, S]

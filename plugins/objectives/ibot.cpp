@@ -12,6 +12,7 @@
 
 #include "nn/distillation_head.h"
 #include "nn/freeze.h"
+#include "nn/health.h"
 #include "nn/multi_crop.h"
 #include "nn/patch_masks.h"
 #include "nn/patch_token_loss.h"
@@ -101,6 +102,12 @@ class Ibot : public Objective {
   }
 
   [[nodiscard]] std::shared_ptr<ImageTower> teacher() const override { return teacher_->tower(); }
+
+  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& /*batch*/) const override {
+    return joined(
+        self_distillation_health(options_[kPrototypes]),
+        patch_distillation_health(options_[kSharedHead] ? options_[kPrototypes] : options_[kPatchPrototypes]));
+  }
 
   StepResult step(const Batch& batch, const Progress& progress) override {
     const auto global = global_crops(batch);       // [2·B, 3, S, S]

@@ -4,6 +4,7 @@
 // img/.* is None: neither gradient nor weight decay; and by default no head is learnt on top of the image tower.
 #include "nn/contrastive_loss.h"
 #include "nn/freeze.h"
+#include "nn/health.h"
 #include "silc/objective.h"
 
 namespace silc::objectives::lit {
@@ -29,6 +30,10 @@ class Lit : public Objective {
 
   [[nodiscard]] std::vector<ViewSpec> views() const override {
     return {{.name = "image", .area = area_, .flip = flip_}};
+  }
+
+  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
+    return contrastive_health(*loss_, batch);
   }
 
   StepResult step(const Batch& batch, const Progress& /*progress*/) override {

@@ -14,6 +14,7 @@
 
 #include "nn/contrastive_loss.h"
 #include "nn/distillation_head.h"
+#include "nn/health.h"
 #include "nn/patch_masks.h"
 #include "nn/patch_token_loss.h"
 #include "nn/schedules.h"
@@ -67,6 +68,10 @@ class MaskClip : public Objective {
   }
 
   [[nodiscard]] std::shared_ptr<ImageTower> teacher() const override { return teacher_->tower(); }
+
+  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
+    return joined(contrastive_health(*contrastive_, batch), patch_distillation_health(options_[kPrototypes]));
+  }
 
   StepResult step(const Batch& batch, const Progress& progress) override {
     const auto& images = batch.views.at("image");                          // [B, 3, S, S]

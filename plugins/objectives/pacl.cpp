@@ -9,6 +9,7 @@
 // embeddings, zero-shot classification takes the class of the greatest compatibility (section 4.3). Where one vector
 // has to stand for a picture (retrieval), it is the mean of the patch embeddings.
 #include "nn/freeze.h"
+#include "nn/health.h"
 #include "nn/patch_alignment.h"
 #include "silc/objective.h"
 
@@ -49,6 +50,10 @@ class Pacl : public Objective {
 
   [[nodiscard]] std::vector<ViewSpec> views() const override {
     return {{.name = "image", .area = area_, .flip = flip_}};
+  }
+
+  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
+    return contrastive_health(*loss_, batch);
   }
 
   StepResult step(const Batch& batch, const Progress& /*progress*/) override {

@@ -1,5 +1,6 @@
 // SigLIP (Zhai 2023): each pair of picture and caption is a decision of its own, matched or not.
 #include "nn/contrastive_loss.h"
+#include "nn/health.h"
 #include "silc/objective.h"
 
 namespace silc::objectives::siglip {
@@ -21,6 +22,10 @@ class Siglip : public Objective {
 
   [[nodiscard]] std::vector<ViewSpec> views() const override {
     return {{.name = "image", .area = area_, .flip = flip_}};
+  }
+
+  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
+    return contrastive_health(*loss_, batch);
   }
 
   StepResult step(const Batch& batch, const Progress& /*progress*/) override {

@@ -17,6 +17,7 @@
 #include "nn/caption_decoder.h"
 #include "nn/contrastive_loss.h"
 #include "nn/distillation_head.h"
+#include "nn/health.h"
 #include "nn/multi_crop.h"
 #include "nn/patch_masks.h"
 #include "nn/patch_token_loss.h"
@@ -113,6 +114,13 @@ class Siglip2 : public Objective {
   [[nodiscard]] std::shared_ptr<Captioner> captioner() const override { return captioner_; }
 
   [[nodiscard]] std::shared_ptr<ImageTower> teacher() const override { return teacher_ ? teacher_->tower() : nullptr; }
+
+  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
+    const auto contrastive = contrastive_health(*contrastive_, batch);
+    if (!self_supervised()) return contrastive;
+    return joined(contrastive, joined(self_distillation_health(options_[kPrototypes]),
+                                      patch_distillation_health(options_[kPrototypes])));
+  }
 
   StepResult step(const Batch& batch, const Progress& progress) override {
     StepResult result;

@@ -5,6 +5,7 @@
 
 #include "nn/contrastive_loss.h"
 #include "nn/distillation_head.h"
+#include "nn/health.h"
 #include "nn/multi_crop.h"
 #include "nn/schedules.h"
 #include "nn/self_distillation_loss.h"
@@ -107,6 +108,11 @@ class Silc : public Objective {
   }
 
   [[nodiscard]] std::shared_ptr<ImageTower> teacher() const override { return teacher_ ? teacher_->tower() : nullptr; }
+
+  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
+    const auto contrastive = contrastive_health(*contrastive_, batch);
+    return self_ ? joined(contrastive, self_distillation_health(options_[kPrototypes])) : contrastive;
+  }
 
   // L = L_contrastive + weight · L_distillation.
   StepResult step(const Batch& batch, const Progress& progress) override {

@@ -1,6 +1,7 @@
 // SLIP (Mu 2021, arXiv:2112.12750): CLIP on one view of a picture, SimCLR on two more that are cropped and coloured
 // harder. Defaults are those of the authors' code (facebookresearch/SLIP: main.py, datasets.py, models.py, losses.py).
 #include "nn/contrastive_loss.h"
+#include "nn/health.h"
 #include "nn/nt_xent_loss.h"
 #include "nn/projection_head.h"
 #include "nn/views.h"
@@ -48,6 +49,10 @@ class Slip : public Objective {
              .area = options_[kAugmentedArea],
              .flip = options_[kFlip],
              .colours = options_[kColours] ? kSimclrColours : Photometric{}}};
+  }
+
+  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
+    return contrastive_health(*contrastive_, batch);
   }
 
   // L = L_CLIP(image, text) + weight · NT-Xent(head(augmented_1), head(augmented_2)).

@@ -5,6 +5,7 @@
 // are this project's choice: all are options.
 #include "nn/assignment_loss.h"
 #include "nn/contrastive_loss.h"
+#include "nn/health.h"
 #include "nn/projection_head.h"
 #include "silc/objective.h"
 
@@ -33,6 +34,10 @@ class Xclip : public Objective {
 
   [[nodiscard]] std::vector<ViewSpec> views() const override {
     return {{.name = "image", .area = options_[kArea], .flip = options_[kFlip]}};
+  }
+
+  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
+    return contrastive_health(*contrastive_, batch);
   }
 
   // L = L_CLIP + weight · (H(p, q) + entropy_weight · H(p) − mean_entropy_weight · H(p̄)), each H of both modalities.

@@ -31,7 +31,8 @@ struct Weakened : torch::autograd::Function<Weakened> {
 };
 
 constexpr auto kObjectiveFault = silc::choice_option(
-    "fault", "none", "none|hidden|random|gradient|unused|leak|nan|batch|bf16|teacher|silent", "what is wrong with it");
+    "fault", "none", "none|hidden|random|gradient|unused|leak|nan|batch|bf16|teacher|silent|misses|alarms",
+    "what is wrong with it");
 
 class BrokenObjective : public silc::Objective {
  public:
@@ -47,6 +48,13 @@ class BrokenObjective : public silc::Objective {
   std::vector<silc::ViewSpec> views() const override { return {{.name = "image", .area = {0.5, 1.0}}}; }
   std::vector<double> milestones() const override { return {0.5}; }
   std::shared_ptr<silc::ImageTower> teacher() const override { return teacher_; }
+  std::vector<silc::HealthCheck> health(const silc::BatchShape&) const override {
+    return {{.name = "large",
+             .metric = fault_ == "misses" ? "loss/contrastve" : "loss/contrastive",
+             .condition = fault_ == "alarms" ? silc::HealthCondition::below : silc::HealthCondition::above,
+             .value = 1000,
+             .message = "it has grown"}};
+  }
 
   silc::StepResult step(const silc::Batch& batch, const silc::Progress& progress) override {
     const silc::ImageFeatures features = model_->image->forward(batch.views.at("image"));

@@ -57,18 +57,18 @@ TEST_P(Faults, AreCaughtByTheirChecksAlone) {
 std::string test_name(const ::testing::TestParamInfo<Case>& info) { return info.param.plugin + "_" + info.param.fault; }
 
 // A loss that changes from call to call has no derivative either.
-INSTANTIATE_TEST_SUITE_P(OfObjectives, Faults,
-                         ::testing::Values(Case{"broken_objective", "none", {}},
-                                           Case{"broken_objective", "hidden", {"resumable", "gradients"}},
-                                           Case{"broken_objective", "random", {"repeatable", "resumable", "gradients"}},
-                                           Case{"broken_objective", "gradient", {"gradients"}},
-                                           Case{"broken_objective", "unused", {"parameters"}},
-                                           Case{"broken_objective", "leak", {"memory"}},
-                                           Case{"broken_objective", "nan", {"extremes", "small batches"}},
-                                           Case{"broken_objective", "batch", {"small batches"}},
-                                           Case{"broken_objective", "bf16", {"bf16"}},
-                                           Case{"broken_objective", "teacher", {"teacher"}}),
-                         test_name);
+INSTANTIATE_TEST_SUITE_P(
+    OfObjectives, Faults,
+    ::testing::Values(Case{"broken_objective", "none", {}},
+                      Case{"broken_objective", "hidden", {"resumable", "gradients"}},
+                      Case{"broken_objective", "random", {"repeatable", "resumable", "gradients"}},
+                      Case{"broken_objective", "gradient", {"gradients"}},
+                      Case{"broken_objective", "unused", {"parameters"}}, Case{"broken_objective", "leak", {"memory"}},
+                      Case{"broken_objective", "nan", {"extremes", "small batches"}},
+                      Case{"broken_objective", "batch", {"small batches"}}, Case{"broken_objective", "bf16", {"bf16"}},
+                      Case{"broken_objective", "teacher", {"teacher"}}, Case{"broken_objective", "misses", {"health"}},
+                      Case{"broken_objective", "alarms", {"health"}}),
+    test_name);
 
 INSTANTIATE_TEST_SUITE_P(OfImageBackbones, Faults,
                          ::testing::Values(Case{"broken_backbone", "none", {}},
@@ -128,6 +128,10 @@ std::string message_of(const std::string& plugin, const std::string& fault, cons
 
 TEST(Report, NamesTheParameterThatIsNotTrained) {
   EXPECT_THAT(message_of("broken_objective", "unused", "parameters"), HasSubstr("\"objective.forgotten.weight\""));
+}
+
+TEST(Report, NamesTheMetricThatNoStepReports) {
+  EXPECT_THAT(message_of("broken_objective", "misses", "health"), HasSubstr("\"loss/contrastve\""));
 }
 
 TEST(Report, NamesTheCaseThatIsNotFinite) {

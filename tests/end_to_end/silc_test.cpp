@@ -12,6 +12,7 @@
 #include <fstream>
 #include <functional>
 #include <map>
+#include <set>
 #include <thread>
 
 #include "files/run_folder.h"
@@ -21,6 +22,7 @@
 namespace silc {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 // Two rows that each train in a second or two.
@@ -130,6 +132,16 @@ class SilcEndToEnd : public ::testing::Test {
     return files;
   }
 
+  // What `silc COMMAND` prints of "runs", and `silc report` with these arguments.
+  std::string printed_by(const std::string& command, const std::string& arguments = "") {
+    const std::filesystem::path printed = root_ / "printed.txt";
+    const std::string line = "'" SILC_BINARY_DIR "/bin/silc' " + command + " --runs '" + (root_ / "runs").string() +
+                             "' > '" + printed.string() + "' " + arguments;
+    EXPECT_EQ(std::system(line.c_str()), 0);
+    return read_file(printed);
+  }
+  std::string report_of(const std::string& arguments) { return printed_by("report", arguments); }
+
   std::filesystem::path root_;
 };
 
@@ -162,6 +174,61 @@ TEST_F(SilcEndToEnd, SaysWhereAnExperimentIsWrongAndStartsNothing) {
   EXPECT_EQ(run("runs"), 2);
   EXPECT_THAT(output("runs"), HasSubstr("pair.toml:"));
   EXPECT_TRUE(folders("runs").empty());
+}
+
+// A teacher that is so sharp, and a learning rate that is so high, that the representation collapses.
+class SickEndToEnd : public SilcEndToEnd {
+ protected:
+  SickEndToEnd() {
+    std::string text = kExperiment;
+    const auto replace = [&](const std::string& before, const std::string& after) {
+      text.replace(text.find(before), before.size(), after);
+    };
+    replace("examples = 96", "examples = 3200");
+    replace("batch = 8", "batch = 32\nlr = 0.05");
+    replace("log_every = 1", "log_every = 20");
+    replace("checkpoint_seconds = 0", "checkpoint_seconds = 1");
+    text = text.substr(0, text.find("[[row]]"));
+    std::ofstream(root_ / "pair.toml") << text << R"(
+[[row]]
+name = "sick"
+objective = { name = "silc", teacher_temperature = 0.001, teacher_temperature_start = 0.001, teacher_momentum = 0.0, center_momentum = 1.0, prototypes = 64, hidden = 32, bottleneck = 16, weight = 10, local_size = 16 }
+)";
+  }
+};
+
+TEST_F(SickEndToEnd, ASickRunIsSeenWhenItHappensAndUnderItsTable) {
+  ASSERT_EQ(run("runs"), 0) << output("runs");
+  const std::set<std::string> expected = {"contrastive_at_chance", "gradient_vanished", "prototypes_collapsed",
+                                          "teacher_entropy_zero"};
+  std::set<std::string> checks;
+  for (const Event& event : events("runs", "warning")) checks.insert(event["check"].get<std::string>());
+  EXPECT_EQ(checks, expected);
+  EXPECT_THAT(output("runs"), AllOf(HasSubstr("silc: warning: sick, seed 0, step "),
+                                    HasSubstr("the teacher gives all its probability to one prototype"),
+                                    HasSubstr("1 of 1 cell has warnings")));
+  EXPECT_THAT(printed_by("status"), HasSubstr("warning: sick, seed 0, step 100: loss/contrastive 3.466 (above 3.396"));
+  EXPECT_THAT(report_of("pair"),
+              HasSubstr("Warning: \"sick\" (seed 0 at step 100): loss/contrastive 3.466 (above 3.396"));
+  EXPECT_THAT(report_of("pair --format csv"), HasSubstr("loss/contrastive 3.466 (above 3.396"));
+  const auto report = nlohmann::json::parse(report_of("pair --json"));
+  EXPECT_EQ(report.at("tables").at(0).at("rows").at(0).at("warnings").size(), expected.size());
+}
+
+TEST_F(SilcEndToEnd, APictureThatIsItsOwnNegativeIsSeen) {
+  std::string text = read_file(root_ / "pair.toml");
+  const std::string before = "split = \"train\"";
+  text.replace(text.find(before), before.size(), before + ", examples = 4");
+  std::ofstream(root_ / "pair.toml") << text;
+  ASSERT_EQ(run("runs"), 0) << output("runs");
+  EXPECT_EQ(events("runs", "step").at(0)["values"]["duplicate_pictures"], 0.5);
+  EXPECT_THAT(report_of("pair"), HasSubstr("Warning: \"CLIP\" (seed 0 at step 5): duplicate_pictures 0.5"));
+}
+
+TEST_F(SilcEndToEnd, OfAHealthyRunNothingIsSaid) {
+  ASSERT_EQ(run("runs"), 0) << output("runs");
+  EXPECT_TRUE(events("runs", "warning").empty());
+  EXPECT_THAT(output("runs"), ::testing::Not(HasSubstr("warning")));
 }
 
 // CLIP, and rows that go on from it or from a phase of their own.
@@ -227,15 +294,6 @@ objective = { name = "clipself", max_split = 2 }
     for (const RunFolder& each : folders(runs))
       if (each.path.parent_path().filename() == row) return each;
     return {};
-  }
-
-  // What `silc report` with these arguments prints.
-  std::string report_of(const std::string& arguments) {
-    const std::filesystem::path printed = root_ / "report.txt";
-    const std::string command = "'" SILC_BINARY_DIR "/bin/silc' report --runs '" + (root_ / "runs").string() + "' > '" +
-                                printed.string() + "' " + arguments;
-    EXPECT_EQ(std::system(command.c_str()), 0);
-    return read_file(printed);
   }
 
   // Tensors of the last checkpoint of a row, by name, as bytes.

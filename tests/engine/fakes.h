@@ -118,10 +118,12 @@ class FakeObjective : public Objective {
   }
   void after_update(const Progress& /*progress*/) override { average_.mul_(0.9).add_(last_, 0.1); }
   std::vector<double> milestones() const override { return {0.5}; }
+  std::vector<HealthCheck> health(const BatchShape& /*batch*/) const override { return checks; }
 
   std::vector<ParameterGroup> parameter_groups() const override { return groups; }
 
   std::vector<ParameterGroup> groups;
+  std::vector<HealthCheck> checks;
   int64_t throws_at = -1;
   int64_t diverges_at = -1;
 

@@ -34,6 +34,7 @@ class TrainingTest : public ::testing::Test {
   // One engine process: builds everything anew. Stops after `steps` updates of this attempt.
   TrainingOutcome attempt(const RunFolder& folder, int64_t steps = 1000) {
     const Assembly assembly = fake_assembly(cell_);
+    dynamic_cast<FakeObjective&>(*assembly.objective).checks = checks_;
     EventLog events(folder.events());
     return train(cell_, assembly, folder, events, [&] { return steps-- <= 0; });
   }
@@ -68,7 +69,21 @@ class TrainingTest : public ::testing::Test {
     return named;
   }
 
+  // Steps of the warnings that count once training is done.
+  static std::vector<int64_t> warned_steps(const RunFolder& folder) {
+    uint64_t offset = 0;
+    std::vector<HealthWarning> warnings;
+    for (const Event& event : read_events(folder.events(), offset)) {
+      if (event["event"] == "started") warnings = warnings_until(event["step"], std::move(warnings));
+      if (event["event"] == "warning") warnings.push_back(warning_of(event));
+    }
+    std::vector<int64_t> steps;
+    for (const HealthWarning& warning : warnings) steps.push_back(warning.step);
+    return steps;
+  }
+
   ResolvedCell cell_ = fake_cell();
+  std::vector<HealthCheck> checks_;  // of the objective
   std::filesystem::path root_;
 };
 
@@ -201,7 +216,61 @@ TEST_F(TrainingTest, KeepsWhatAResumedRunNeedsAndNothingThatVaries) {
   EXPECT_TRUE(file.tensors().contains("optimizer.step"));
   std::set<std::string> keys;
   for (const auto& [key, value] : file.metadata()) keys.insert(key);
-  EXPECT_EQ(keys, (std::set<std::string>{"cell", "engine_version", "examples", "flops", "step"}));
+  EXPECT_EQ(keys, (std::set<std::string>{"cell", "engine_version", "examples", "flops", "health", "step"}));
+}
+
+TEST_F(TrainingTest, WarnsWhereAnObjectivesCheckHasLasted) {
+  checks_ = {{.name = "scale",
+              .metric = "logit_scale",
+              .condition = HealthCondition::above,
+              .value = 0,
+              .steps = 3,
+              .message = "do this"}};
+  const RunFolder run = folder("sick");
+  attempt(run);
+  const std::vector<Event> warnings = events_named(run, "warning");
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_EQ(warnings[0]["step"], 3);
+  EXPECT_EQ(warnings[0]["check"], "scale");
+  EXPECT_EQ(warnings[0]["metric"], "logit_scale");
+  EXPECT_TRUE(warnings[0]["value"].is_number());
+  EXPECT_THAT(warnings[0]["message"].get<std::string>(), HasSubstr("for 3 steps): do this"));
+}
+
+TEST_F(TrainingTest, ResumedAnywhereItWarnsOfTheSameOnce) {
+  checks_ = {{.name = "early",
+              .metric = "logit_scale",
+              .condition = HealthCondition::above,
+              .value = 0,
+              .steps = 3,
+              .message = "do this"},
+             {.name = "late",
+              .metric = "logit_scale",
+              .condition = HealthCondition::above,
+              .value = 0,
+              .steps = 2,
+              .share = 0.25,
+              .from = 0.5,
+              .message = "do that"}};
+  attempt(folder("whole"));
+  const auto expected = warned_steps(folder("whole"));
+  EXPECT_EQ(expected.size(), 2U);
+  for (const int64_t steps : {1, 2, 3, 4, 7, 8, 9, 11}) {
+    const RunFolder run = folder("interrupted-" + std::to_string(steps));
+    attempt(run, steps);
+    attempt(run);
+    EXPECT_EQ(warned_steps(run), expected) << "interrupted after " << steps;
+    EXPECT_EQ(bytes(run), bytes(folder("whole"))) << "interrupted after " << steps;
+  }
+}
+
+TEST_F(TrainingTest, ReportsWhatABatchHoldsMoreThanOnce) {
+  const RunFolder run = folder("whole");
+  attempt(run);
+  for (const Event& step : events_named(run, "step")) {
+    EXPECT_TRUE(step["values"].contains("duplicate_pictures"));
+    EXPECT_TRUE(step["values"].contains("duplicate_captions"));
+  }
 }
 
 // Three updates; gives the parameters of the text tower before, and the step.

@@ -75,6 +75,15 @@ class FakeRuns {
            {"values", {{"teacher_entropy", 2.5}}}});
   }
 
+  void warning(const PlannedCell& cell, int64_t step, const std::string& check, nlohmann::json value = 0.5) {
+    event(cell, "warning", 101,
+          {{"step", step},
+           {"check", check},
+           {"metric", "teacher_entropy"},
+           {"value", std::move(value)},
+           {"message", "teacher_entropy 0.5 (below 1 for 30 steps): raise it"}});
+  }
+
   void attempt(const PlannedCell& cell, double start, double end, const std::string& how, int64_t number) {
     const nlohmann::json line = {{"start", start},     {"end", end},   {how, number},    {"core_seconds", 1.5},
                                  {"peak_memory", 1e9}, {"threads", 2}, {"host", "bench"}};

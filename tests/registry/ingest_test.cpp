@@ -109,6 +109,55 @@ TEST_F(Ingest, DropsStepsThatAKillThrewAway) {
   EXPECT_THAT(steps_of("loss"), ElementsAre(10, 20));
 }
 
+TEST_F(Ingest, RecordsWarnings) {
+  start(100);
+  fakes_.warning(cell_, 12, "teacher_entropy_zero");
+  fakes_.warning(cell_, 14, "not_finite/teacher_entropy", nullptr);
+  EXPECT_EQ(ingested().state, CellState::interrupted);
+  const auto warnings = registry_.warnings("ablation");
+  ASSERT_EQ(warnings.size(), 2);
+  EXPECT_EQ(warnings[0].row, "CLIP");
+  EXPECT_EQ(warnings[0].seed, 0);
+  EXPECT_EQ(warnings[0].phase, "");
+  EXPECT_EQ(warnings[0].step, 12);
+  EXPECT_EQ(warnings[0].check, "teacher_entropy_zero");
+  EXPECT_EQ(warnings[0].metric, "teacher_entropy");
+  EXPECT_EQ(warnings[0].value, 0.5);
+  EXPECT_EQ(warnings[0].message, "teacher_entropy 0.5 (below 1 for 30 steps): raise it");
+  EXPECT_FALSE(warnings[1].value);
+}
+
+TEST_F(Ingest, DropsWarningsThatAKillThrewAway) {
+  start(100);
+  for (const int64_t step : {10, 20, 30}) fakes_.warning(cell_, step, "check " + std::to_string(step));
+  ingested();
+  start(110, 20);
+  ingested();
+  EXPECT_EQ(registry_.warnings("ablation").size(), 2);
+  std::filesystem::remove(fakes_.folder(cell_).events());
+  start(200);
+  ingested();
+  EXPECT_THAT(registry_.warnings("ablation"), testing::IsEmpty()) << "the cell was run afresh";
+}
+
+TEST_F(Ingest, CountsTheWarningsOfEarlierPhasesToTheRow) {
+  const PlannedCell first = FakeRuns::cell("ablation", "CLIP, first phase", 0, "bbbbbbbbbbbb");
+  fakes_.write_cell("ablation", first);
+  fakes_.event(first, "started", 90, {{"step", 0}, {"total_steps", 40}, {"pid", 1}});
+  fakes_.warning(first, 12, "loss_spike");
+  registry_.ingest(first.folder);
+  fakes_.write_cell("ablation", cell_, "student", first.folder.lexically_relative("ablation").generic_string());
+  start(100);
+  fakes_.warning(cell_, 5, "gradient_vanished");
+  ingested();
+  const auto warnings = registry_.warnings("ablation");
+  ASSERT_EQ(warnings.size(), 2);
+  EXPECT_EQ(warnings[0].phase, "CLIP, first phase");
+  EXPECT_EQ(warnings[0].row, "CLIP");
+  EXPECT_EQ(warnings[1].check, "gradient_vanished");
+  EXPECT_EQ(warnings[1].phase, "");
+}
+
 TEST_F(Ingest, StartsOverWithALogThatWasReplaced) {
   start(100);
   for (const int64_t step : {10, 20, 30}) fakes_.step(cell_, step, 101);

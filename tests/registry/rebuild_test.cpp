@@ -28,6 +28,8 @@ class Rebuild : public testing::Test {
                    FROM metric JOIN cell USING (cell_id) ORDER BY folder, evaluator, dataset, metric.weights, name)sql",
             R"sql(SELECT folder, step, name, value FROM step_metric JOIN cell USING (cell_id)
                    ORDER BY folder, step, name)sql",
+            R"sql(SELECT folder, name, step, metric, value, warning.message FROM warning JOIN cell USING (cell_id)
+                   ORDER BY folder, name)sql",
             "SELECT folder, path, bytes FROM artifact JOIN cell USING (cell_id) ORDER BY folder, path",
         }) {
       SQLite::Statement statement(database, query);
@@ -55,6 +57,7 @@ class Rebuild : public testing::Test {
     fakes_.write_cell("ablation", experiment.cells[2]);
     fakes_.event(experiment.cells[2], "started", 100, {{"step", 0}, {"total_steps", nullptr}});
     fakes_.step(experiment.cells[2], 10, 101);
+    fakes_.warning(experiment.cells[2], 10, "gradient_vanished");
     fakes_.event(experiment.cells[2], "failed", 102, {{"message", "out of order"}, {"plugin", "clip"}});
     fakes_.attempt(experiment.cells[2], 99, 103, "exit_code", 1);
     for (int i = 0; i < 3; ++i) registry.ingest(experiment.cells[i].folder);

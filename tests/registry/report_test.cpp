@@ -134,6 +134,35 @@ TEST_F(Report, SaysWhatIsMissingAndWhatFailed) {
                     Contains("\"CLIP\", \"+ views, EMA\": no zero_shot_classification/acc1@teacher was recorded.")));
 }
 
+TEST_F(Report, NotesWarningsUnderTheirRowInEveryFormat) {
+  for (const std::size_t seed : {0, 1}) {
+    fakes_.warning(cell(2, seed), 40 + static_cast<int64_t>(seed), "teacher_entropy_zero");
+    registry_.ingest(cell(2, seed).folder);
+  }
+  const Table table = this->table();
+  EXPECT_THAT(table.rows[1].warnings, IsEmpty());
+  ASSERT_EQ(table.rows[2].warnings.size(), 2);
+  EXPECT_THAT(table.notes,
+              Contains("Warning: \"SILC\" (seed 0 at step 40, seed 1 at step 41): teacher_entropy 0.5 (below "
+                       "1 for 30 steps): raise it."));
+  const auto in = [&](TableFormat format) {
+    std::string text = format_tables({table}, format, false);
+    std::replace(text.begin(), text.end(), '\n', ' ');  // notes are broken into lines
+    return text;
+  };
+  EXPECT_THAT(in(TableFormat::terminal), HasSubstr("(seed 0 at step 40, seed 1 at step 41): teacher_entropy 0.5"));
+  EXPECT_THAT(in(TableFormat::markdown), HasSubstr("seed 1 at step 41): teacher\\_entropy 0.5"));
+  EXPECT_THAT(in(TableFormat::latex), HasSubstr("seed 1 at step 41): teacher\\_entropy 0.5"));
+  EXPECT_THAT(in(TableFormat::csv), HasSubstr("seed 0, step 40: teacher_entropy 0.5 (below 1 for 30 steps): raise it; "
+                                              "seed 1, step 41: "));
+  const auto json = nlohmann::json::parse(format_tables({table}, TableFormat::json, false));
+  const auto& warning = json["tables"][0]["rows"][2]["warnings"][1];
+  EXPECT_EQ(warning["seed"], 1);
+  EXPECT_EQ(warning["step"], 41);
+  EXPECT_EQ(warning["check"], "teacher_entropy_zero");
+  EXPECT_EQ(warning["value"], 0.5);
+}
+
 TEST_F(Report, ShowsARowWhoseSeedsAllFailedAsFailed) {
   for (std::size_t seed = 0; seed < 3; ++seed) {
     fakes_.write_cell("ablation", cell(3, seed));
@@ -335,7 +364,7 @@ TEST_F(Report, GivesCsvThatReadsBackAsTheSameNumbers) {
     for (std::size_t column = 0; column < table.columns.size(); ++column) {
       const TableEntry& entry = row.entries[column];
       const std::vector<std::string>& record = records[at++];
-      ASSERT_EQ(record.size(), 12);
+      ASSERT_EQ(record.size(), 13);
       EXPECT_EQ(record[0], "ablation");
       EXPECT_EQ(record[1], "main");
       EXPECT_EQ(record[2], row.name.starts_with("+") ? "'" + row.name : row.name);

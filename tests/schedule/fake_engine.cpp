@@ -2,6 +2,7 @@
 // it behaves is told by $FAKE_ENGINE: "PART=BEHAVIOUR;…", the first whose PART occurs in the run folder's path
 // counting.
 //   finish    trains, evaluates, finishes (without any rule)
+//   sick      as finish, with a warning on the way
 //   fail      writes a `failed` event and exits with 1
 //   odd       says something on stderr and exits with 3
 //   quit      exits with 0 without having finished
@@ -119,7 +120,14 @@ int run(const std::filesystem::path& folder, const std::string& threads) {
   }
   Events events(folder);
   events.write({{"event", "started"}, {"pid", getpid()}, {"step", 0}, {"total_steps", 4}});
-  if (behaviour == "finish") {
+  if (behaviour == "sick")
+    events.write({{"event", "warning"},
+                  {"step", 1},
+                  {"check", "gradient_vanished"},
+                  {"metric", "gradient_norm"},
+                  {"value", 0.0},
+                  {"message", "gradient_norm 0 (below 0.001 for 30 steps): nothing is learnt any more"}});
+  if (behaviour == "finish" || behaviour == "sick") {
     finish(folder, events);
     return 0;
   }

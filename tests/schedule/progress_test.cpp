@@ -48,6 +48,24 @@ TEST(Progress, AnAttemptGoesOnFromItsCheckpoint) {
   EXPECT_DOUBLE_EQ(reader.progress().fraction, 0.5);
 }
 
+TEST(Progress, KeepsTheWarningsThatAnAttemptGoesOnFrom) {
+  const TemporaryFolder folder;
+  const RunFolder run{folder.path()};
+  append(run.events(), kStarted);
+  for (const std::string step : {"3", "4", "5"})
+    append(run.events(), R"({"event":"warning","time":120,"check":"c)" + step +
+                             R"(","metric":"loss","value":1,"step":)" + step + R"(,"message":"sick"})");
+  append(run.events(), R"({"event":"started","time":130,"pid":2,"step":4,"total_steps":8})");
+  append(run.events(),
+         R"({"event":"warning","time":140,"check":"c5","metric":"loss","value":null,"step":5,"message":"m"})");
+  ProgressReader reader(run.events());
+  reader.update();
+  std::vector<std::string> checks;
+  for (const HealthWarning& warning : reader.progress().warnings) checks.push_back(warning.check);
+  EXPECT_EQ(checks, (std::vector<std::string>{"c3", "c4", "c5"}));
+  EXPECT_FALSE(reader.progress().warnings.back().value);
+}
+
 TEST(Progress, AFolderThatDoesNotExistIsPlanned) {
   EXPECT_EQ(inspect({"/nowhere/at/all"}).state, FolderState::planned);
 }

@@ -19,6 +19,7 @@
 #include "engine/conformance/practice.h"
 #include "engine/cost.h"
 #include "engine/flop_counter.h"
+#include "engine/health.h"
 #include "engine/training.h"
 #include "engine/training_step.h"
 
@@ -282,6 +283,30 @@ class ObjectiveChecks {
     return passed("", {{"vocabulary", vocabulary}});
   }
 
+  Outcome health() {
+    Trainer trainer(cell(), subject_.plugin);
+    const std::vector<HealthCheck> checks = trainer.assembly().objective->health({.size = kPracticeBatch});
+    if (checks.empty()) return not_applicable("it declares none");
+    std::set<std::string> names;
+    for (const HealthCheck& check : checks)
+      if (const std::string fault = fault_of(check, names); !fault.empty())
+        return failed("check \"" + check.name + "\": " + fault);
+    std::set<std::string> metrics = {"loss", "gradient_norm", "duplicate_pictures", "duplicate_captions"};
+    HealthMonitor monitor(checks, {});
+    for (const int64_t step : steps_) {
+      const StepFigures figures = trainer.run(step);
+      for (const auto& [name, value] : figures.values) metrics.insert(name);
+      const double fraction = trainer.progress(step).fraction;
+      for (const HealthWarning& warning :
+           monitor.observe(step + 1, fraction, trainer.progress(step + 1).fraction, figures))
+        return failed("check \"" + warning.check + "\" warns of a healthy step: " + warning.message);
+    }
+    for (const HealthCheck& check : checks)
+      if (!metrics.contains(check.metric))
+        return failed("check \"" + check.name + "\" looks at \"" + check.metric + "\", which no step reports");
+    return passed("", {{"checks", checks.size()}});
+  }
+
   Outcome speed() {
     Trainer trainer(cell(), subject_.plugin);
     for (const int64_t step : steps_) trainer.run(step);
@@ -332,6 +357,17 @@ class ObjectiveChecks {
     if (parts_.size() == 1) return before.empty() ? "" : ":";
     return before + "in the part from step " + std::to_string(step) + " of " + std::to_string(*known_steps(cell())) +
            (before.empty() ? ": " : ":");
+  }
+
+  // Of a declaration; empty if it is sound. `names`: those of the checks before.
+  static std::string fault_of(const HealthCheck& check, std::set<std::string>& names) {
+    if (check.name.empty() || !names.insert(check.name).second) return "a check needs a name that no other has";
+    if (check.steps < 1) return "steps must be 1 or more";
+    if (check.share < 0 || check.share > 1 || check.from < 0 || check.from >= 1)
+      return "share must lie in [0, 1], and from in [0, 1)";
+    if (!std::isfinite(check.value) || check.tolerance < 0) return "value must be finite, and tolerance 0 or more";
+    if (check.message.empty()) return "it has no message that says what it means and what to do";
+    return "";
   }
 
   Outcomes train() {
@@ -466,6 +502,8 @@ void check_objective(const Subject& subject, Report& report) {
   check("memory", "a step leaves nothing behind", &ObjectiveChecks::memory);
   check("teacher", "objective.h: teacher() is an image tower beside the trained one", &ObjectiveChecks::teacher);
   check("captioner", "captioner.h: shapes, ids and log-likelihoods", &ObjectiveChecks::captioner);
+  check("health", "health.h: checks of metrics that the steps report, none of which warns of a healthy step",
+        &ObjectiveChecks::health);
   check("speed", "reported, not judged", &ObjectiveChecks::speed);
 }
 

@@ -27,6 +27,7 @@
 
 #include "silc/captioner.h"
 #include "silc/error.h"
+#include "silc/health.h"
 #include "silc/model.h"
 #include "silc/plugin.h"
 #include "silc/random.h"
@@ -85,9 +86,10 @@ struct Batch {
   // so be embedded in one forward pass, and chunk(V) gives them one by one.
   std::map<std::string, at::Tensor> views;
   std::map<std::string, at::Tensor> masks = {};  // of views with ViewSpec::masks: [V·B, S, S] uint8, as in Sample::mask
-  at::Tensor tokens;  // [C·B, T] int64, caption by caption: caption c of picture b lies at c·B + b;
-                      // C = Objective::captions()
-  at::Tensor labels;  // [B] int64, kNoLabel where there is none
+  at::Tensor tokens;                  // [C·B, T] int64, caption by caption: caption c of picture b lies at c·B + b;
+                                      // C = Objective::captions()
+  at::Tensor labels;                  // [B] int64, kNoLabel where there is none
+  std::vector<int64_t> samples = {};  // [B] the pictures' indices in the dataset, which two of a batch may share
 };
 
 struct LossTerm {
@@ -146,6 +148,10 @@ class SILC_EXPORT Objective : public torch::nn::Module {
   // Fractions of training, ascending in (0, 1), at which the work of a step changes: `silc plan`
   // measures one step in each part.
   [[nodiscard]] virtual std::vector<double> milestones() const { return {}; }
+
+  // Signs that training is sick, beside those that the engine knows of every run (a gradient that is zero or explodes,
+  // a loss that jumps, what is not finite). Called once, before training. nn/health.h has those of common losses.
+  [[nodiscard]] virtual std::vector<HealthCheck> health(const BatchShape& /*batch*/) const { return {}; }
 };
 
 }  // namespace silc

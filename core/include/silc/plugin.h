@@ -18,7 +18,7 @@
 #include "silc/options.h"
 
 // Raised whenever a change to the public headers makes plugins built before it unusable.
-#define SILC_ABI_VERSION 3
+#define SILC_ABI_VERSION 4
 
 namespace silc {
 

@@ -1,0 +1,31 @@
+// Signs that common parts of objectives are sick, for Objective::health. Silent in runs of a few updates.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "nn/contrastive_loss.h"
+#include "silc/export.h"
+#include "silc/health.h"
+
+namespace silc {
+
+// Of a term that `loss` gives, and the metric "logit_scale": at chance in the last quarter of training, the scale at
+// its limit for a quarter of it, pictures that are their own negatives. None for a batch of one, which has no
+// negatives.
+SILC_EXPORT std::vector<HealthCheck> contrastive_health(const ContrastiveLoss& loss, const BatchShape& batch,
+                                                        const std::string& term = "contrastive");
+
+// Of SelfDistillationLoss, whose loss is the term `term` and whose metrics are logged: a teacher that gives all its
+// probability to one prototype, the same prototype for every picture, or all prototypes alike.
+SILC_EXPORT std::vector<HealthCheck> self_distillation_health(int64_t prototypes,
+                                                              const std::string& term = "distillation");
+
+// Of PatchTokenLoss, whose metrics are logged.
+SILC_EXPORT std::vector<HealthCheck> patch_distillation_health(int64_t prototypes);
+
+// Those of several parts, one after the other.
+SILC_EXPORT std::vector<HealthCheck> joined(std::vector<HealthCheck> checks, std::vector<HealthCheck> more);
+
+}  // namespace silc
