@@ -176,7 +176,8 @@ TEST(HealthMonitor, TakesTheGradientsOfAModelThatHasLearntByHeartForHealthy) {
 TEST(HealthMonitor, WarnsOfALossThatJumps) {
   Watched run({}, 1000);
   run.next(figures(1, 3.5));
-  for (std::size_t i = 0; i < Trend::kLength; ++i) EXPECT_THAT(run.next(figures(1, i % 2 == 0 ? 0.9 : 1.1)), IsEmpty());
+  for (std::size_t i = 0; i < Trend::kLength; ++i)
+    EXPECT_THAT(run.next(figures(1, i % 2 == 0 ? 0.98 : 1.02)), IsEmpty());
   EXPECT_THAT(run.next(figures(1, 2)), IsEmpty()) << "not half of the way back";
   EXPECT_THAT(run.next(figures(1, 3)), ElementsAre("loss_spike@67"));
 }

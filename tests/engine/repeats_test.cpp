@@ -38,9 +38,9 @@ TEST(Repeats, OfSeveralCaptionsComparesThoseAtTheSamePlace) {
 }
 
 TEST(Repeats, OfBatchesThatAreLargerThanTheDataset) {
-  const BatchSource source(std::make_shared<testing::FakeDataset>(2), std::make_shared<testing::FakeTokenizer>(),
-                           {{.name = "image"}},
-                           {.batch = 8, .image_size = 4, .context_length = 4, .seed = 1, .dataset_name = "fake"});
+  const BatchSource source(
+      std::make_shared<testing::FakeDataset>(2), std::make_shared<testing::FakeTokenizer>(), {{.name = "image"}},
+      {.batch = 8, .image_size = 4, .context_length = 4, .seed = 1, .dataset_name = "fake", .tokenizer_name = "fake"});
   EXPECT_EQ(repeats_in(source.batch(0)).pictures, 0.75);
   EXPECT_GE(repeats_in(source.batch(0)).captions, 0.5) << "two pictures with two captions each";
 }

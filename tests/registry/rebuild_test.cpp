@@ -111,13 +111,17 @@ TEST_F(Rebuild, IsSeenByThoseWhoHaveTheRegistryOpen) {
 
 TEST_F(Rebuild, MendsADamagedFile) {
   std::string before;
+  std::vector<std::size_t> roots;  // pages, from 1, where tables and indices begin: the schema stays readable
   {
     Registry registry = fakes_.open();
     fill(registry);
     before = dump();
+    SQLite::Database database(fakes_.registry_file().string());
+    SQLite::Statement query(database, "SELECT rootpage FROM sqlite_schema WHERE rootpage > 0");
+    while (query.executeStep()) roots.push_back(static_cast<std::size_t>(query.getColumn(0).getInt64()));
   }
   std::string bytes = read_file(fakes_.registry_file());
-  for (std::size_t at = 3 * 4096; at + 1 < bytes.size(); at += 4096) bytes.replace(at, 64, std::string(64, '\x5a'));
+  for (const std::size_t page : roots) bytes.replace((page - 1) * 4096, 64, std::string(64, '\x5a'));
   FakeRuns::write(fakes_.registry_file(), bytes);
 
   Registry registry = fakes_.open();
