@@ -19,14 +19,15 @@ namespace {
 constexpr std::string_view kCost = "cost/";
 
 // How the numbers of a column read.
-enum class Unit { percent, plain, count, si, seconds, bytes };
+enum class Unit { percent, plain, count, si, seconds, bytes, joules };
 
 Unit unit_of(const std::string& column) {
   const std::string metric = metric_of(column);
   if (is_cost(column)) {
     if (metric == "flops" || metric == "parameters") return Unit::si;
     if (metric.ends_with("seconds")) return Unit::seconds;
-    if (metric == "peak_memory") return Unit::bytes;
+    if (metric.ends_with("peak_memory")) return Unit::bytes;
+    if (metric == "energy") return Unit::joules;
     return Unit::count;
   }
   // Of the names that are in use for fractions of what is right.
@@ -134,7 +135,9 @@ std::string readable_cost(const std::string& metric) {
       {"core_seconds", "core time"},
       {"seconds", "wall time"},
       {"evaluation_core_seconds", "evaluation core time"},
-      {"peak_memory", "peak memory"}};
+      {"peak_memory", "peak memory"},
+      {"device_seconds", "GPU time"},
+      {"device_peak_memory", "GPU memory"}};
   const auto found = kNames.find(metric);
   return found == kNames.end() ? metric : found->second;
 }
@@ -202,6 +205,8 @@ std::string format_value(const std::string& column, double mean, std::optional<d
       return format_seconds(mean, spread);
     case Unit::bytes:
       return format_bytes(mean, spread);
+    case Unit::joules:
+      return scaled(mean, spread, si_scale(mean), mean < 1000 ? " J" : "J");
   }
   return "";
 }

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/cost.h"
 #include "silc/objective.h"
 
 namespace silc {
@@ -33,14 +34,6 @@ struct DeviceMemory {
 
 // Nothing on the CPU.
 std::optional<DeviceMemory> device_memory(const c10::Device& device);
-
-// What a GPU was occupied with.
-struct DeviceCost {
-  double seconds = 0;            // of wall time, times devices (one): as GPU hours are counted
-  int64_t peak_memory = 0;       // bytes that LibTorch's allocator held at most
-  std::optional<double> energy;  // joules; not known where several cells share the GPU, or it does not count
-  bool operator==(const DeviceCost&) const = default;
-};
 
 // Measures a stretch of work, from its construction on.
 class DeviceMeter {

@@ -26,7 +26,34 @@ double process_core_seconds() {
 
 int64_t process_peak_memory() { return usage().ru_maxrss * 1024; }
 
+DeviceCost& DeviceCost::operator+=(const DeviceCost& other) {
+  seconds += other.seconds;
+  peak_memory = std::max(peak_memory, other.peak_memory);
+  energy = energy && other.energy ? std::optional(*energy + *other.energy) : std::nullopt;
+  return *this;
+}
+
+void write_device_cost(const std::optional<DeviceCost>& cost, nlohmann::json& to) {
+  if (!cost) return;
+  to["device_seconds"] = cost->seconds;
+  to["device_peak_memory"] = cost->peak_memory;
+  if (cost->energy) to["energy"] = *cost->energy;
+}
+
+std::optional<DeviceCost> read_device_cost(const nlohmann::json& from) {
+  if (!from.contains("device_seconds")) return std::nullopt;
+  DeviceCost cost{.seconds = from.value("device_seconds", 0.0),
+                  .peak_memory = from.value("device_peak_memory", int64_t{0}),
+                  .energy = std::nullopt};
+  if (from.contains("energy")) cost.energy = from.value("energy", 0.0);
+  return cost;
+}
+
 Cost& Cost::operator+=(const Cost& other) {
+  if (device && other.device)
+    *device += *other.device;
+  else if (other.device)
+    device = other.device;
   core_seconds += other.core_seconds;
   seconds += other.seconds;
   peak_memory = std::max(peak_memory, other.peak_memory);
@@ -39,7 +66,8 @@ Cost Stopwatch::elapsed() const {
   const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start_;
   return {.core_seconds = process_core_seconds() - core_seconds_,
           .seconds = wall.count(),
-          .peak_memory = process_peak_memory()};
+          .peak_memory = process_peak_memory(),
+          .device = std::nullopt};
 }
 
 }  // namespace silc

@@ -3,6 +3,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
 
 namespace silc {
 
@@ -10,15 +12,31 @@ namespace silc {
 double process_core_seconds();
 int64_t process_peak_memory();  // greatest resident set, bytes
 
+// What a GPU was occupied with.
+struct DeviceCost {
+  double seconds = 0;            // of wall time, times devices (one): as GPU hours are counted
+  int64_t peak_memory = 0;       // bytes that LibTorch's allocator held at most
+  std::optional<double> energy;  // joules; not known where several cells share the GPU, or it does not count
+
+  // Sums times and energy, which is not known where one of the two is not; keeps the greater peak.
+  DeviceCost& operator+=(const DeviceCost& other);
+};
+
 // Cost of a stretch of work.
 struct Cost {
   double core_seconds = 0;
   double seconds = 0;
-  int64_t peak_memory = 0;  // bytes
+  int64_t peak_memory = 0;                          // bytes
+  std::optional<DeviceCost> device = std::nullopt;  // none on the CPU
 
   // Sums times, keeps the greater peak.
   Cost& operator+=(const Cost& other);
 };
+
+// Of a GPU, as metrics.json and `checkpointed` events have them: "device_seconds", "device_peak_memory", "energy". What
+// is not known is left out.
+void write_device_cost(const std::optional<DeviceCost>& cost, nlohmann::json& to);
+std::optional<DeviceCost> read_device_cost(const nlohmann::json& from);
 
 class Stopwatch {
  public:

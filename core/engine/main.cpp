@@ -86,6 +86,11 @@ int run(int argc, char** argv) {
   CLI::App* measure_command = add("measure", "predict the cost of a cell from a few steps");
   measure_command->add_option("--cell", cell, "a cell.toml")->required()->check(CLI::ExistingFile);
   measure_command->add_option("--threads", threads, "threads of LibTorch")->check(CLI::NonNegativeNumber);
+  int64_t steps = 20;
+  CLI::App* bench_command = add("bench", "time training steps of a cell without their data");
+  bench_command->add_option("--cell", cell, "a cell.toml")->required()->check(CLI::ExistingFile);
+  bench_command->add_option("--threads", threads, "threads of LibTorch")->check(CLI::NonNegativeNumber);
+  bench_command->add_option("--steps", steps, "that are timed")->check(CLI::PositiveNumber);
   CLI::App* fingerprint_command = add("fingerprint", "fingerprints of the data sources on standard input");
   CLI::App* about_command = add("about", "versions and devices");
   CheckRequest checked;
@@ -101,9 +106,12 @@ int run(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
 
-  if (run_command->parsed() || measure_command->parsed() || check_command->parsed()) limit_spinning(argv);
+  if (run_command->parsed() || measure_command->parsed() || bench_command->parsed() || check_command->parsed())
+    limit_spinning(argv);
   if (run_command->parsed()) return silc::run_cell({.folder = folder, .threads = threads, .plugin_path = plugin_path});
   if (measure_command->parsed()) print(silc::measure({.cell = cell, .threads = threads, .plugin_path = plugin_path}));
+  if (bench_command->parsed())
+    print(silc::bench({.cell = cell, .threads = threads, .plugin_path = plugin_path}, steps));
   if (fingerprint_command->parsed())
     print(silc::fingerprints(parse_input(), silc::Catalogue::scan(silc::plugin_folders(plugin_path))));
   if (about_command->parsed()) print(silc::describe_engine());

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "engine/accelerator.h"
 #include "engine/assembly.h"
 #include "engine/batches.h"
 #include "engine/cost.h"
@@ -172,6 +173,40 @@ nlohmann::json measure(const MeasureRequest& request) {
           {"peak_memory", measurement.extrapolated ? nlohmann::json(nullptr) : nlohmann::json(process_peak_memory())},
           {"extrapolated", measurement.extrapolated},
           {"parts", described}};
+}
+
+nlohmann::json bench(const MeasureRequest& request, int64_t steps) {
+  constexpr int64_t kWarmUp = 3;
+  constexpr int64_t kBatches = 4;  // that are made, and used in turn
+  const Catalogue catalogue = Catalogue::scan(plugin_folders(request.plugin_path));
+  const ResolvedCell cell = read_cell(request.cell, catalogue);
+  prepare_torch(request.threads, parse_device(cell.engine.device));
+  const Assembly assembly = assemble(cell, catalogue);
+  const BatchSource source = make_batch_source(cell, assembly, 0);
+  std::vector<Batch> batches;
+  for (int64_t i = 0; i < kBatches; ++i) batches.push_back(to_device(source.batch(i), assembly.device));
+
+  TrainingStep step(assembly, cell);
+  const DeviceMeter meter(assembly.device);
+  int64_t flops = 0;
+  int64_t used = 0;
+  auto seconds = nlohmann::json::array();
+  for (int64_t i = 0; i < kWarmUp + steps; ++i) {
+    // In the last part of training, where all that an objective has takes part.
+    const Progress progress{.step = i, .fraction = 0.99, .total_steps = 0, .seed = training_seed(cell)};
+    const FlopCounter counter;
+    const Stopwatch watch;  // a step ends when its loss was read, so no other synchronisation is needed
+    step.run([&] { return batches[static_cast<std::size_t>(used++ % kBatches)]; }, progress, cell.optimizer.lr);
+    if (i >= kWarmUp) seconds.push_back(watch.elapsed().seconds);
+    flops = counter.total();
+  }
+  nlohmann::json result = {{"seconds", seconds},
+                           {"batch", cell.optimizer.batch},
+                           {"flops_per_step", flops},
+                           {"parameters", parameter_count(*assembly.model)},
+                           {"peak_memory", process_peak_memory()}};
+  write_device_cost(meter.elapsed(), result);
+  return result;
 }
 
 }  // namespace silc

@@ -18,4 +18,8 @@ struct MeasureRequest {
 // (docs/architecture.md says what is in the JSON). Writes nothing.
 nlohmann::json measure(const MeasureRequest& request);
 
+// Times `steps` steps on batches that were made beforehand and lie on the device: what a training step takes without
+// its data (docs/architecture.md says what is in the JSON). Writes nothing.
+nlohmann::json bench(const MeasureRequest& request, int64_t steps);
+
 }  // namespace silc

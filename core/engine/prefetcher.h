@@ -51,6 +51,15 @@ class Prefetcher {
     return std::move(made.item);
   }
 
+  // The next item if it is made already.
+  std::optional<T> try_next() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (taken_ >= end_ || !made_.contains(taken_)) return std::nullopt;
+    }
+    return next();  // only the caller takes items, so it is still there
+  }
+
  private:
   struct Made {
     std::optional<T> item;

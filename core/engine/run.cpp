@@ -53,15 +53,16 @@ int train_and_evaluate(const ResolvedCell& cell, const Catalogue& catalogue, con
   } catch (const Interrupted&) {
     return interrupted(events, trained.state.step);
   }
-  const nlohmann::json cost = {{"examples", trained.state.examples},
-                               {"flops", trained.state.flops},
-                               {"core_seconds", trained.cost.core_seconds},
-                               {"seconds", trained.cost.seconds},
-                               {"evaluation_core_seconds", evaluated.cost.core_seconds},
-                               {"peak_memory", trained.cost.peak_memory},
-                               {"parameters", parameter_count(*assembly.model)},
-                               {"steps", trained.state.step},
-                               {"device", device_name(device)}};
+  nlohmann::json cost = {{"examples", trained.state.examples},
+                         {"flops", trained.state.flops},
+                         {"core_seconds", trained.cost.core_seconds},
+                         {"seconds", trained.cost.seconds},
+                         {"evaluation_core_seconds", evaluated.cost.core_seconds},
+                         {"peak_memory", trained.cost.peak_memory},
+                         {"parameters", parameter_count(*assembly.model)},
+                         {"steps", trained.state.step},
+                         {"device", device_name(device)}};
+  write_device_cost(trained.cost.device, cost);
   write_file_durably(folder.metrics(), text_of({{"metrics", evaluated.metrics}, {"cost", cost}}));
   events.append("finished");
   return kDone;

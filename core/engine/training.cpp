@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <limits>
 
+#include "engine/accelerator.h"
 #include "engine/batches.h"
 #include "engine/failure.h"
 #include "engine/flop_counter.h"
@@ -51,6 +53,7 @@ class Training {
         folder_(folder),
         events_(events),
         device_(assembly.device),
+        meter_(assembly.device),
         total_steps_(known_steps(cell)),
         step_(assembly, cell),
         source_(make_batch_source(cell, assembly, total_steps_.value_or(0))),
@@ -62,6 +65,7 @@ class Training {
                                {"step", state_.step},
                                {"total_steps", total_steps_ ? Event(*total_steps_) : Event(nullptr)}});
     watch_ = Stopwatch();
+    meter_ = DeviceMeter(device_);
     const bool interrupted = train(stop);
     if (state_.step > saved_step_) save();
     return {.interrupted = interrupted, .state = state_, .cost = cost()};
@@ -96,12 +100,23 @@ class Training {
                                       cell_.engine.data_threads + 1,
                                       [this](int64_t number) { return prepare(number); });
     Repeats repeats;  // mean over the batches of an update
+    DeviceCopier copier(device_);
+    std::deque<Repeats> of_copied;
+    const auto copy = [&](PreparedBatch prepared) {
+      of_copied.push_back(prepared.repeats);
+      copier.begin(std::move(prepared.batch));
+    };
     const auto next_batch = [&] {
-      PreparedBatch prepared = *batches.next();
-      repeats.pictures += prepared.repeats.pictures / static_cast<double>(per_update);
-      repeats.captions += prepared.repeats.captions / static_cast<double>(per_update);
-      state_.examples += prepared.batch.size;
-      return to_device(std::move(prepared.batch), device_);
+      if (copier.begun() == 0) copy(*batches.next());
+      Batch batch = copier.finish();
+      // The batch after it is copied while the device computes with this one, if it is made already.
+      if (!device_.is_cpu())
+        if (auto following = batches.try_next()) copy(*std::move(following));
+      repeats.pictures += of_copied.front().pictures / static_cast<double>(per_update);
+      repeats.captions += of_copied.front().captions / static_cast<double>(per_update);
+      of_copied.pop_front();
+      state_.examples += batch.size;
+      return batch;
     };
     const FlopCounter flops;
     const int64_t flops_before = state_.flops;
@@ -153,7 +168,9 @@ class Training {
 
   [[nodiscard]] Cost cost() const {
     Cost total = earlier_;
-    total += watch_.elapsed();
+    Cost here = watch_.elapsed();
+    here.device = meter_.elapsed();
+    total += here;
     return total;
   }
 
@@ -194,13 +211,15 @@ class Training {
     const std::string name = checkpoint_name(state_.step);
     write_checkpoint(folder_.checkpoints() / name, step_.state(), state_, id_);
     const Cost total = cost();
-    events_.append("checkpointed", {{"step", state_.step},
-                                    {"file", (folder_.checkpoints().filename() / name).string()},
-                                    {"examples", state_.examples},
-                                    {"flops", state_.flops},
-                                    {"core_seconds", total.core_seconds},
-                                    {"seconds", total.seconds},
-                                    {"peak_memory", total.peak_memory}});
+    Event event = {{"step", state_.step},
+                   {"file", (folder_.checkpoints().filename() / name).string()},
+                   {"examples", state_.examples},
+                   {"flops", state_.flops},
+                   {"core_seconds", total.core_seconds},
+                   {"seconds", total.seconds},
+                   {"peak_memory", total.peak_memory}};
+    write_device_cost(total.device, event);
+    events_.append("checkpointed", event);
     remove_others(folder_.checkpoints(), name);
     saved_step_ = state_.step;
   }
@@ -210,6 +229,7 @@ class Training {
   const RunFolder folder_;
   EventLog& events_;
   const at::Device device_;
+  DeviceMeter meter_;  // of this attempt
   const std::optional<int64_t> total_steps_;
   TrainingStep step_;
   const BatchSource source_;

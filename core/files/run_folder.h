@@ -38,7 +38,8 @@ struct RunFolder {
 //                cumulative figures are of training, over all attempts, without the work that a kill threw away
 //   warning      step, check, metric, value (null if it is not finite), message: a sign that training is sick, once for
 //                each check
-//   checkpointed step, file, examples, flops, core_seconds, seconds, peak_memory
+//   checkpointed step, file, examples, flops, core_seconds, seconds, peak_memory; on a GPU also device_seconds,
+//                device_peak_memory and, where it is known, energy (joules)
 //   evaluating   evaluator, dataset, weights
 //   evaluated    evaluator, dataset, weights, metrics [{name, value, n}], core_seconds, seconds
 //   finished     (metrics.json is complete)

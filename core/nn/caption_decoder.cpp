@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "nn/bring.h"
 #include "nn/precision.h"
 #include "silc/error.h"
 
@@ -127,7 +128,7 @@ at::Tensor CaptionDecoder::forward(const at::Tensor& patches, const at::Tensor& 
   const auto parallel = at::empty({tokens.size(0)}, at::kBool);
   auto* choice = parallel.mutable_data_ptr<bool>();
   for (int64_t b = 0; b < tokens.size(0); ++b) choice[b] = random.uniform() < shape_.parallel;
-  return loss(patches, tokens, parallel.to(tokens.device()));
+  return loss(patches, tokens, bring(parallel, tokens.device()));
 }
 
 // Only what is not padding meets the vocabulary, by far the widest of the decoder's layers.

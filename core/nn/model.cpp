@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "nn/bring.h"
 #include "nn/precision.h"
 #include "nn/recompute.h"
 
@@ -53,12 +54,13 @@ at::Tensor ImageTower::pool(const at::Tensor& images) {
 
 ImageFeatures ImageTower::forward_masked(const at::Tensor& images, const at::Tensor& mask,
                                          const at::Tensor& mask_token) {
-  if (!in_chunks(images)) return backbone_->forward_masked(images, mask, mask_token);
+  const at::Tensor hidden = bring(mask, images.device());
+  if (!in_chunks(images)) return backbone_->forward_masked(images, hidden, mask_token);
   auto parameters = backbone_->parameters();
   parameters.push_back(mask_token);
   return features_in_chunks([backbone = backbone_, mask_token](
                                 const Tensors& rows) { return backbone->forward_masked(rows[0], rows[1], mask_token); },
-                            {images, mask}, parameters, chunk_);
+                            {images, hidden}, parameters, chunk_);
 }
 
 at::Tensor ImageTower::embed(const at::Tensor& features) const {

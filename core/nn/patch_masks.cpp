@@ -5,6 +5,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "nn/bring.h"
+
 namespace silc {
 
 namespace {
@@ -113,7 +115,7 @@ std::vector<int64_t> stratified_mask_counts(int64_t samples, int64_t patches, do
 }
 
 at::Tensor masked_patches(const at::Tensor& patches, const at::Tensor& mask) {
-  const auto places = mask.flatten().nonzero().squeeze(1).to(patches.device());  // [M]
+  const auto places = bring(mask.flatten().nonzero().squeeze(1), patches.device());  // [M]
   return patches.flatten(0, 1).index_select(0, places);
 }
 

@@ -38,7 +38,8 @@ SILC_EXPORT std::vector<int64_t> independent_mask_counts(int64_t samples, int64_
 SILC_EXPORT std::vector<int64_t> stratified_mask_counts(int64_t samples, int64_t patches, double probability,
                                                         const Pair& ratio, const Progress& progress);
 
-// The hidden patches' tokens: patches [S, N, D] → [M, D], sample by sample. The mask may be on another device.
+// The hidden patches' tokens: patches [S, N, D] → [M, D], sample by sample. The mask is on the CPU, where counting
+// its patches makes nobody wait.
 SILC_EXPORT at::Tensor masked_patches(const at::Tensor& patches, const at::Tensor& mask);
 
 }  // namespace silc

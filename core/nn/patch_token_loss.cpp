@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "nn/bring.h"
 #include "nn/precision.h"
 #include "nn/soft_cross_entropy.h"
 
@@ -37,11 +38,11 @@ SelfDistillationResult PatchTokenLoss::forward(const at::Tensor& student, const 
     return {full_precision(student).sum(), {}};
   }
 
-  const auto scores = full_precision(teacher.detach());                                      // [M, K]
-  const auto log_q = log_teacher_targets(centering_, scores, center_, teacher_temperature);  // [M, K]
-  const auto q = log_q.exp();                                                                // [M, K]
-  const auto weights = patch_weights(mask).to(q.options()).unsqueeze(1);                     // [M, 1]
-  const auto targets = q * weights;                                                          // [M, K]
+  const auto scores = full_precision(teacher.detach());                                          // [M, K]
+  const auto log_q = log_teacher_targets(centering_, scores, center_, teacher_temperature);      // [M, K]
+  const auto q = log_q.exp();                                                                    // [M, K]
+  const auto weights = bring(patch_weights(mask).to(q.scalar_type()), q.device()).unsqueeze(1);  // [M, 1]
+  const auto targets = q * weights;                                                              // [M, K]
   const auto loss = soft_cross_entropy(full_precision(student), targets, weights, student_temperature_);
   move_center(mean.defined() ? mean : scores.mean(0));
 

@@ -17,9 +17,10 @@ class SILC_EXPORT PatchTokenLoss : public torch::nn::Module {
   PatchTokenLoss(int64_t prototypes, double student_temperature, double center_momentum,
                  Centering centering = Centering::moving_average);
 
-  // student, teacher: [M, K] scores of the masked patches, as masked_patches() orders them. mask: [S, N] bool. mean:
-  // [K], what the centre moves to; undefined: the teacher's mean over the masked patches, as in DINOv2. Metrics as in
-  // SelfDistillationResult, their names beginning with patch_, over masked patches; none in a batch without any.
+  // student, teacher: [M, K] scores of the masked patches, as masked_patches() orders them. mask: [S, N] bool, on the
+  // CPU. mean: [K], what the centre moves to; undefined: the teacher's mean over the masked patches, as in DINOv2.
+  // Metrics as in SelfDistillationResult, their names beginning with patch_, over masked patches; none in a batch
+  // without any.
   SelfDistillationResult forward(const at::Tensor& student, const at::Tensor& teacher, const at::Tensor& mask,
                                  double teacher_temperature, const at::Tensor& mean = {});
 

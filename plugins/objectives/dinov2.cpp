@@ -172,8 +172,7 @@ class Dinov2 : public Objective {
     constexpr int64_t kMinArea = 4;  // patches of a block
     const auto counts = stratified_mask_counts(features.patches.size(0), features.patches.size(1),
                                                options_[kMaskProbability], options_[kMaskRatio], progress);
-    return block_masks({features.grid_height, features.grid_width}, counts, kMinArea, progress)
-        .to(features.patches.device());
+    return block_masks({features.grid_height, features.grid_width}, counts, kMinArea, progress);
   }
 
   static at::Tensor score(DistillationHead& teacher_head, const at::Tensor& features) {

@@ -165,7 +165,7 @@ class Ibot : public Objective {
     const auto third = std::min(grid.height, grid.width) / 3;
     const auto counts = independent_mask_counts(features.patches.size(0), features.patches.size(1),
                                                 options_[kMaskProbability], options_[kMaskRatio], progress);
-    return block_masks(grid, counts, third * third, progress).to(features.patches.device());
+    return block_masks(grid, counts, third * third, progress);
   }
 
   [[nodiscard]] TeacherScores teacher_scores(const ImageFeatures& features, const at::Tensor& mask) const {

@@ -80,7 +80,7 @@ class MaskClip : public Objective {
     const auto contrastive = contrastive_->forward(image, text);
 
     const auto seen = teacher_->features(images).patches;  // [B, N, D]
-    const auto mask = random_masks(seen.size(0), seen.size(1), options_[kMaskRatio], progress).to(seen.device());
+    const auto mask = random_masks(seen.size(0), seen.size(1), options_[kMaskRatio], progress);
     const auto predicted = tokenizer_->forward(masked_patches(decode(images, mask), mask));  // [M, K]
     auto distilled =
         distillation_->forward(predicted, tokens(masked_patches(seen, mask)), mask, options_[kTeacherTemperature]);

@@ -146,8 +146,7 @@ class Siglip2 : public Objective {
   void add_self_supervision(const Batch& batch, const Progress& progress, StepResult& result) {
     const auto& global = batch.views.at("global");  // [B, 3, S, S]
     const auto seen = teacher_->features(global);
-    const auto mask =
-        random_masks(seen.patches.size(0), seen.patches.size(1), options_[kMaskRatio], progress).to(global.device());
+    const auto mask = random_masks(seen.patches.size(0), seen.patches.size(1), options_[kMaskRatio], progress);
     const auto temperature = options_[kTeacherTemperature];
 
     const auto local = model_->image->pool(batch.views.at("local"));  // [V·B, D]

@@ -35,7 +35,7 @@ class SILC_EXPORT ImageTower : public torch::nn::Module {
   // The pooled features of forward() alone: [B, D]. In chunks, patches are then in memory for one chunk only.
   at::Tensor pool(const at::Tensor& images);
 
-  // ImageBackbone::forward_masked.
+  // ImageBackbone::forward_masked. `mask` may be on the CPU.
   ImageFeatures forward_masked(const at::Tensor& images, const at::Tensor& mask, const at::Tensor& mask_token);
 
   // features: [..., D] → [..., E], L2-normalised, by the linear projection.
