@@ -1,10 +1,16 @@
 #include "cli/experiment_plan.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "schedule/fingerprints.h"
+#include "schedule/preflight.h"
 
 namespace silc {
 
@@ -36,6 +42,108 @@ std::set<std::string> with_earlier_phases(const std::vector<CellTask>& tasks, co
   for (const std::string& last : std::set(ids))
     for (std::string id = before[last]; !id.empty(); id = before[id]) ids.insert(id);
   return ids;
+}
+
+std::string quoted(const std::vector<std::string>& names) { return fmt::format("\"{}\"", fmt::join(names, "\", \"")); }
+
+// Faults of cells as faults of the file: each once, with the rows that have it unless all have.
+class CellFaults {
+ public:
+  explicit CellFaults(const Experiment& experiment) : experiment_(experiment) {}
+
+  void add(const ResolvedCell& cell, const std::string& key, const std::string& message) {
+    const std::string row = row_label(cell);
+    std::vector<std::string>& rows = fault(cell, key, message).rows;
+    if (std::find(rows.begin(), rows.end(), row) == rows.end()) rows.push_back(row);
+  }
+
+  // One that has nothing to do with the row.
+  void add_general(const ResolvedCell& cell, const std::string& key, const std::string& message) {
+    fault(cell, key, message);
+  }
+
+  // `rows`: of all cells that were looked at.
+  void throw_if_any(const std::set<std::string>& rows) const {
+    Faults faults;
+    for (const auto& [place, message, own] : faults_)
+      faults.add(place, own.empty() || own.size() == rows.size() || message.starts_with("row \"")
+                            ? message
+                            : fmt::format("row{} {}: {}", own.size() == 1 ? "" : "s", quoted(own), message));
+    faults.throw_if_any();
+  }
+
+ private:
+  struct Fault {
+    Place place;
+    std::string message;
+    std::vector<std::string> rows;
+  };
+
+  Fault& fault(const ResolvedCell& cell, const std::string& key, const std::string& message) {
+    const Place place = place_of(experiment_, cell, key, message);
+    const auto same = [&](const Fault& fault) { return fault.place == place && fault.message == message; };
+    const auto found = std::find_if(faults_.begin(), faults_.end(), same);
+    return found != faults_.end() ? *found : faults_.emplace_back(Fault{place, message, {}});
+  }
+
+  const Experiment& experiment_;
+  std::vector<Fault> faults_;
+};
+
+// Says what is being tried where that takes long.
+class SlowProgress {
+ public:
+  explicit SlowProgress(const Session& session) : session_(session) {}
+
+  void operator()(const std::string& title) {
+    constexpr std::chrono::seconds kQuiet{4};
+    if (std::chrono::steady_clock::now() - start_ >= kQuiet) note(session_, "trying " + title);
+  }
+
+ private:
+  const Session& session_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+std::vector<InapplicableRows> by_evaluation(std::vector<InapplicableEvaluation> evaluations,
+                                            const std::vector<CellTask>& tasks) {
+  std::ranges::stable_sort(evaluations, {}, &InapplicableEvaluation::task);
+  std::vector<InapplicableRows> grouped;
+  for (const InapplicableEvaluation& each : evaluations) {
+    auto found = std::find_if(grouped.begin(), grouped.end(), [&](const InapplicableRows& rows) {
+      return rows.evaluation == each.evaluation && rows.reason == each.reason;
+    });
+    if (found == grouped.end()) found = grouped.insert(found, {each.evaluation, each.reason, {}});
+    const std::string row = row_label(tasks[each.task].cell);
+    if (std::find(found->rows.begin(), found->rows.end(), row) == found->rows.end()) found->rows.push_back(row);
+  }
+  return grouped;
+}
+
+// What can be known before training: faults are thrown, all of them; evaluations that do not apply are noted in `plan`.
+void try_before_training(const Session& session, ExperimentPlan& plan, const std::vector<UnreadableData>& unreadable,
+                         bool fresh) {
+  CellFaults faults(plan.experiment);
+  std::set<std::string> items;
+  std::set<std::string> told;
+  for (const UnreadableData& data : unreadable) {
+    items.insert(data.item);
+    // Several splits may lack the same file.
+    if (told.insert(data.message).second)
+      for (const auto& [cell, key] : data.uses) faults.add_general(*cell, key, data.message);
+  }
+  std::vector<CellTask> tasks;
+  std::set<std::string> rows;
+  for (const CellTask& task : plan.chosen) {
+    if (!fresh && inspect(task.folder).state == FolderState::finished) continue;
+    tasks.push_back(task);
+    rows.insert(row_label(task.cell));
+  }
+  const PreflightReport report = preflight(plan.engine, tasks, items, SlowProgress(session));
+  for (const PreflightFault& fault : report.faults)
+    for (const std::size_t task : fault.tasks) faults.add(tasks[task].cell, fault.key, fault.message);
+  faults.throw_if_any(rows);
+  plan.not_applicable = by_evaluation(report.not_applicable, tasks);
 }
 
 }  // namespace
@@ -113,7 +221,11 @@ PlannedExperiment describe(const Experiment& experiment) {
   return planned;
 }
 
-ExperimentPlan plan_experiment(const Session& given, const ExperimentRequest& request) {
+std::string describe(const InapplicableRows& rows) {
+  return fmt::format("{}: {} does not apply: {}.", quoted(rows.rows), rows.evaluation, rows.reason);
+}
+
+ExperimentPlan plan_experiment(const Session& given, const ExperimentRequest& request, bool fresh) {
   const Session session = given.with_plugins_of(request.file);
   const Catalogue catalogue = session.catalogue();
   ExperimentPlan plan;
@@ -122,13 +234,14 @@ ExperimentPlan plan_experiment(const Session& given, const ExperimentRequest& re
       request.rows.empty() && request.seeds.empty() ? plan.experiment : read_experiment(request, catalogue);
 
   plan.engine = {find_engine(), session.plugin_paths};
-  fill_fingerprints(plan.engine, plan.experiment.cells);
+  const std::vector<UnreadableData> unreadable = fill_fingerprints(plan.engine, plan.experiment.cells);
   plan.tasks = place_cells(plan.experiment.cells, session.runs);
 
   plan.rows = chosen.rows;
   const std::set<std::string> ids = with_earlier_phases(plan.tasks, chosen.cells);
   for (const CellTask& task : plan.tasks)
     if (ids.contains(task.id)) plan.chosen.push_back(task);
+  try_before_training(session, plan, unreadable, fresh);
   return plan;
 }
 

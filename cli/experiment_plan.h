@@ -11,12 +11,20 @@
 
 namespace silc {
 
+// Rows to which an evaluation does not apply, by the nature of their models.
+struct InapplicableRows {
+  std::string evaluation;
+  std::string reason;  // "the model has no caption decoder"
+  std::vector<std::string> rows;
+};
+
 struct ExperimentPlan {
   Experiment experiment;          // the whole of it
   Engine engine;                  // with which its cells run
   std::vector<CellTask> tasks;    // all its cells
   std::vector<CellTask> chosen;   // those that --rows and --seeds leave, and the phases that they start from
   std::vector<std::string> rows;  // that --rows leaves
+  std::vector<InapplicableRows> not_applicable;  // of those with cells left to train
 
   // The chosen ones without the cells of other rows, that are there for being a first phase.
   [[nodiscard]] std::vector<CellTask> asked_for() const;
@@ -31,10 +39,14 @@ void add_experiment_flags(CLI::App& command, ExperimentRequest& request);
 // --jobs and --threads, which run and plan share too.
 void add_thread_flags(CLI::App& command, ThreadRequest& request);
 
-// Reads and checks the experiment and asks the engine for the fingerprints of its data. --rows and --seeds choose among
-// the cells of the file; seeds that it does not have are added to it.
-// Throws silc::Error.
-ExperimentPlan plan_experiment(const Session& session, const ExperimentRequest& request);
+// Reads and checks the experiment, asks the engine for the fingerprints of its data, and has it try what the chosen
+// cells that are not finished are made of. --rows and --seeds choose among the cells of the file; seeds that it does
+// not have are added to it. `fresh`: finished cells are to be trained again. Throws silc::Error; SpecError with every
+// fault that can be known before training.
+ExperimentPlan plan_experiment(const Session& session, const ExperimentRequest& request, bool fresh = false);
+
+// '"CLIP", "SILC": captioning does not apply: the model has no caption decoder.'
+std::string describe(const InapplicableRows& rows);
 
 // What the registry knows of an experiment but for its cells, which need fingerprints.
 PlannedExperiment describe(const Experiment& experiment);

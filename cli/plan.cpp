@@ -158,10 +158,14 @@ nlohmann::ordered_json to_json(const ExperimentPlan& plan, const RowPlans& plans
           {"extrapolated", row.prediction->extrapolated}};
     json_rows.push_back(json);
   }
+  auto not_applicable = nlohmann::ordered_json::array();
+  for (const InapplicableRows& rows : plan.not_applicable)
+    not_applicable.push_back({{"evaluation", rows.evaluation}, {"reason", rows.reason}, {"rows", rows.rows}});
   return {{"experiment", plan.experiment.name},
           {"jobs", threads.jobs},
           {"threads", threads.threads},
           {"rows", json_rows},
+          {"not_applicable", not_applicable},
           {"left", {{"cells", totals.unfinished}, {"flops", totals.flops}, {"seconds", totals.seconds}}}};
 }
 
@@ -205,6 +209,12 @@ std::string summary(const RowPlans& plans, const ThreadPlan& threads, bool measu
   return text;
 }
 
+std::string notes(const ExperimentPlan& plan) {
+  std::string text;
+  for (const InapplicableRows& rows : plan.not_applicable) text += paragraph(describe(rows), 96, 0);
+  return text;
+}
+
 int plan_command(const PlanOptions& options, Session& session) {
   const ExperimentPlan plan = plan_experiment(session, options.experiment);
   const ThreadPlan threads = plan_threads(options.threads, plan.chosen_cells());
@@ -213,7 +223,7 @@ int plan_command(const PlanOptions& options, Session& session) {
   if (session.json)
     print_json(to_json(plan, plans, threads));
   else
-    print(table_of(plans.rows) + summary(plans, threads, !options.no_measure));
+    print(table_of(plans.rows) + summary(plans, threads, !options.no_measure) + notes(plan));
   bool faults = false;
   for (const RowPlan& row : plans.rows) {
     if (row.fault.empty()) continue;

@@ -19,6 +19,12 @@ namespace {
 
 constexpr size_t kWidth = 96;
 
+std::vector<std::string> need_keys(uint32_t set) {
+  std::vector<std::string> keys;
+  for (const Need need : needs_in(set)) keys.emplace_back(need_key(need));
+  return keys;
+}
+
 nlohmann::ordered_json to_json(const PluginInfo& plugin) {
   auto options = nlohmann::ordered_json::array();
   for (const OptionRecord& option : plugin.options)
@@ -26,9 +32,14 @@ nlohmann::ordered_json to_json(const PluginInfo& plugin) {
                        {"default", option_to_json(default_value(option))},
                        {"takes", option_domain(option)},
                        {"help", option.help}});
-  return {{"kind", kind_word(plugin.kind)},     {"name", plugin.name},
-          {"version", plugin.version},          {"summary", plugin.summary},
-          {"library", plugin.library.string()}, {"options", options}};
+  return {{"kind", kind_word(plugin.kind)},
+          {"name", plugin.name},
+          {"version", plugin.version},
+          {"summary", plugin.summary},
+          {"library", plugin.library.string()},
+          {"needs", need_keys(plugin.needs.needed)},
+          {"may_need", need_keys(plugin.needs.optional)},
+          {"options", options}};
 }
 
 int list(const Session& session) {
@@ -88,6 +99,7 @@ std::string description(const PluginInfo& plugin) {
   std::string text = fmt::format("{} {}, version {}\n", kind_name(plugin.kind), plugin.name, plugin.version);
   text += paragraph(plugin.summary, kWidth, 0);
   text += "library: " + plugin.library.string() + "\n";
+  for (const std::string& sentence : needs_sentences(plugin)) text += sentence + "\n";
   text += plugin.options.empty() ? "\nNo options.\n" : "\nOptions:\n";
   for (const OptionRecord& option : plugin.options) {
     text += fmt::format("  {} = {}\n", option.name, option_to_json(default_value(option)).dump());

@@ -26,10 +26,29 @@ std::string plural_heading(PluginKind kind) {
   return text + "s";
 }
 
+// "classes, masks and patch tokens"
+std::string enumerated(const std::vector<Need>& needs) {
+  std::string text;
+  for (std::size_t i = 0; i < needs.size(); ++i)
+    text += fmt::format("{}{}", i == 0 ? "" : i + 1 == needs.size() ? " and " : ", ", need_name(needs[i]));
+  return text;
+}
+
 }  // namespace
+
+std::vector<std::string> needs_sentences(const PluginInfo& plugin) {
+  std::vector<std::string> sentences;
+  if (const auto needed = needs_in(plugin.needs.needed); !needed.empty())
+    sentences.push_back(fmt::format("Needs {}.", enumerated(needed)));
+  if (const auto optional = needs_in(plugin.needs.optional); !optional.empty())
+    sentences.push_back(fmt::format("Makes use of {}, where there.", enumerated(optional)));
+  return sentences;
+}
 
 std::string plugin_section(const PluginInfo& plugin) {
   std::string text = fmt::format("### `{}`\n\n{}\n\n", plugin.name, plugin.summary);
+  for (const std::string& sentence : needs_sentences(plugin)) text += sentence + "\n";
+  if (!needs_sentences(plugin).empty()) text += "\n";
   if (plugin.options.empty()) return text + "No options.\n";
   text += "| option | takes | default | meaning |\n|---|---|---|---|\n";
   for (const OptionRecord& option : plugin.options)

@@ -7,6 +7,9 @@
 
 namespace silc {
 
+// "Needs masks and patch tokens.", "Makes use of labels.": one each for what a plugin needs and may need.
+std::vector<std::string> needs_sentences(const PluginInfo& plugin);
+
 // One section a plugin, with a table of its options.
 std::string plugin_section(const PluginInfo& plugin);
 

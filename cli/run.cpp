@@ -157,7 +157,7 @@ int conclude(const Session& session, const Experiment& experiment, const std::ve
 }
 
 int run(const RunOptions& options, Session& session) {
-  const ExperimentPlan plan = plan_experiment(session, options.experiment);
+  const ExperimentPlan plan = plan_experiment(session, options.experiment, options.fresh);
   const RunRequest request{plan.engine, plan_threads(options.threads, plan.chosen_cells()), options.fail_fast};
 
   Registry registry = open_for_writing(session);
@@ -176,6 +176,8 @@ int run(const RunOptions& options, Session& session) {
     note(session, fmt::format("{} to run, {} at a time, {} altogether", count(total - finished, "cell"),
                               request.threads.jobs, count(request.threads.threads, "thread")));
   }
+
+  for (const InapplicableRows& rows : plan.not_applicable) note(session, describe(rows));
 
   session.started = finished < total;
   std::vector<CellOutcome> outcomes;

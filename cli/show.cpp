@@ -85,7 +85,11 @@ std::string metrics_table(const nlohmann::ordered_json& metrics) {
                metric.value("name", ""), value.is_number() ? format_number(value.get<double>()) : "nan",
                metric.contains("n") ? metric["n"].dump() : ""});
   }
-  return table.format();
+  std::string text = table.format();
+  for (const auto& evaluation : metrics.value("not_applicable", nlohmann::ordered_json::array()))
+    text += fmt::format("{} ({}) does not apply: {}\n", evaluation.value("evaluator", ""),
+                        evaluation.value("weights", ""), evaluation.value("reason", ""));
+  return text;
 }
 
 std::string cost_text(const std::string& name, const nlohmann::ordered_json& value) {
@@ -146,12 +150,14 @@ nlohmann::ordered_json to_json(const CellContents& contents, const CellRecord& r
                                  {"step", contents.status.progress.step},
                                  {"warnings", json_of(contents.status.progress.warnings)},
                                  {"metrics", nullptr},
+                                 {"not_applicable", nlohmann::ordered_json::array()},
                                  {"cost", nullptr},
                                  {"attempts", attempts},
                                  {"cell_toml", nullptr},
                                  {"log", contents.log}};
   if (!contents.metrics.is_null()) {
     json["metrics"] = contents.metrics.value("metrics", nlohmann::ordered_json::array());
+    json["not_applicable"] = contents.metrics.value("not_applicable", nlohmann::ordered_json::array());
     json["cost"] = contents.metrics.value("cost", nlohmann::ordered_json::object());
   }
   if (std::filesystem::exists(contents.folder.cell())) json["cell_toml"] = read_file(contents.folder.cell());

@@ -142,16 +142,6 @@ std::string readable_cost(const std::string& metric) {
   return found == kNames.end() ? metric : found->second;
 }
 
-// "teacher" of "…@teacher"; empty where the column means the row's own weights.
-std::string weights_of(const std::string& column) {
-  const std::size_t at = column.rfind('@');
-  // "recall@1" is a metric, not weights.
-  if (at == std::string::npos || at + 1 == column.size() ||
-      std::isdigit(static_cast<unsigned char>(column[at + 1])) != 0)
-    return "";
-  return column.substr(at + 1);
-}
-
 }  // namespace
 
 std::string column_of(const MetricRecord& metric) { return metric.evaluator + "/" + metric.name; }
@@ -161,6 +151,15 @@ std::string qualified_column_of(const MetricRecord& metric) {
 }
 
 bool is_cost(const std::string& column) { return column.starts_with(kCost); }
+
+std::string weights_of(const std::string& column) {
+  const std::size_t at = column.rfind('@');
+  // "recall@1" is a metric, not weights.
+  if (at == std::string::npos || at + 1 == column.size() ||
+      std::isdigit(static_cast<unsigned char>(column[at + 1])) != 0)
+    return "";
+  return column.substr(at + 1);
+}
 
 std::string metric_of(const std::string& column) {
   const std::string weights = weights_of(column);

@@ -15,6 +15,8 @@ std::string qualified_column_of(const MetricRecord& metric);  // "EVALUATOR/DATA
 bool is_cost(const std::string& column);
 // The metric's name: "image_retrieval_recall@1" of "zero_shot_retrieval/image_retrieval_recall@1@teacher".
 std::string metric_of(const std::string& column);
+// The weights that a column names: "teacher" of the same; empty: those that plain columns mean.
+std::string weights_of(const std::string& column);
 bool higher_is_better(const std::string& column);
 
 // Headers for people: "acc1 %", "FLOPs"; with the evaluator before it where two columns would read the same.

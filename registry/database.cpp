@@ -117,6 +117,16 @@ CREATE TABLE warning (  -- a sign that training was sick
   message TEXT NOT NULL,
   PRIMARY KEY (cell_id, name)
 ) STRICT, WITHOUT ROWID;
+)sql",
+    R"sql(
+CREATE TABLE not_applicable (  -- evaluations that do not apply to a cell, by the nature of its model
+  cell_id   INTEGER NOT NULL REFERENCES cell ON DELETE CASCADE,
+  evaluator TEXT NOT NULL,
+  dataset   TEXT NOT NULL,
+  weights   TEXT NOT NULL,
+  reason    TEXT NOT NULL,
+  PRIMARY KEY (cell_id, evaluator, dataset, weights)
+) STRICT, WITHOUT ROWID;
 )sql"};
 
 int version_of(SQLite::Database& database) { return database.execAndGet("PRAGMA user_version").getInt(); }

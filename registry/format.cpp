@@ -18,6 +18,7 @@ namespace silc {
 namespace {
 
 constexpr std::size_t kTerminalWidth = 120;
+constexpr std::string_view kNotApplicable = "n/a";
 constexpr std::array<std::pair<std::string_view, TableFormat>, 5> kFormats{{{"terminal", TableFormat::terminal},
                                                                             {"markdown", TableFormat::markdown},
                                                                             {"csv", TableFormat::csv},
@@ -36,7 +37,8 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 std::size_t row_n(const TableRow& row) {
   std::size_t n = 0;
-  for (const TableEntry& entry : row.entries) n = std::max(n, entry.values.size());
+  for (const TableEntry& entry : row.entries)
+    n = std::max({n, entry.values.size(), static_cast<std::size_t>(entry.finished)});
   return n;
 }
 
@@ -50,6 +52,7 @@ std::string count_text(const TableRow& row) {
 
 std::string entry_text(const std::string& column, const TableEntry& entry, std::size_t row_seeds,
                        bool with_difference) {
+  if (!entry.not_applicable.empty()) return std::string(kNotApplicable);
   if (entry.values.empty()) return entry.failed > 0 && row_seeds == 0 ? "failed" : "–";
   std::string text = format_value(column, entry.mean, entry.spread);
   const std::string difference =
@@ -376,12 +379,13 @@ std::string format_csv(const std::vector<Table>& tables) {
     for (const TableRow& row : table.rows)
       for (std::size_t i = 0; i < table.columns.size(); ++i) {
         const TableEntry& entry = row.entries[i];
-        const std::optional<double> mean = entry.values.empty() ? std::nullopt : std::optional(entry.mean);
-        text +=
-            fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n", csv_field(table.experiment),
-                        csv_field(table.name), csv_field(row.name), csv_field(row.weights), csv_field(table.columns[i]),
-                        exact(mean), exact(entry.spread), entry.values.size(), entry.planned, entry.failed,
-                        exact(entry.difference), exact(entry.p_value), csv_field(warnings_text(row)));
+        const std::string mean = !entry.not_applicable.empty() ? std::string(kNotApplicable)
+                                 : entry.values.empty()        ? ""
+                                                               : exact(entry.mean);
+        text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n", csv_field(table.experiment),
+                            csv_field(table.name), csv_field(row.name), csv_field(row.weights),
+                            csv_field(table.columns[i]), mean, exact(entry.spread), entry.values.size(), entry.planned,
+                            entry.failed, exact(entry.difference), exact(entry.p_value), csv_field(warnings_text(row)));
       }
   return text;
 }
@@ -400,6 +404,7 @@ Json json_entry(const std::string& column, const TableEntry& entry) {
           {"n", entry.values.size()},
           {"planned", entry.planned},
           {"failed", entry.failed},
+          {"not_applicable", entry.not_applicable.empty() ? Json(nullptr) : Json(entry.not_applicable)},
           {"difference", json_number(entry.difference)},
           {"pairs", entry.pairs},
           {"p_value", json_number(entry.p_value)},

@@ -325,17 +325,24 @@ void record_attempts(SQLite::Database& database, int64_t cell, const std::vector
                "number, start, end, exit_code, signal, core_seconds, peak_memory, threads, host", std::move(rows));
 }
 
-using MetricRow = std::tuple<std::string, std::string, std::string, std::string, double, int64_t>;
+// What metrics.json holds, as rows of the tables.
+struct ResultRows {
+  std::vector<std::tuple<std::string, std::string, std::string, std::string, double, int64_t>> metrics;
+  std::vector<std::tuple<std::string, std::string, std::string, std::string>> not_applicable;
+};
 
-std::vector<MetricRow> read_metrics(const fs::path& file) {
+ResultRows read_results(const fs::path& file) {
   const Json json = Json::parse(read_file(file));
-  std::vector<MetricRow> rows;
+  ResultRows rows;
   for (const Json& metric : json.at("metrics"))
     if (metric.at("value").is_number())  // null: not finite, so there is no result
-      rows.emplace_back(metric.at("evaluator"), metric.at("dataset"), metric.at("weights"), metric.at("name"),
-                        metric.at("value"), metric.at("n"));
+      rows.metrics.emplace_back(metric.at("evaluator"), metric.at("dataset"), metric.at("weights"), metric.at("name"),
+                                metric.at("value"), metric.at("n"));
   for (const auto& [name, value] : json.at("cost").items())
-    if (value.is_number()) rows.emplace_back("cost", "", "", name, value.get<double>(), 1);
+    if (value.is_number()) rows.metrics.emplace_back("cost", "", "", name, value.get<double>(), 1);
+  for (const Json& evaluation : json.value("not_applicable", Json::array()))
+    rows.not_applicable.emplace_back(evaluation.at("evaluator"), evaluation.at("dataset"), evaluation.at("weights"),
+                                     evaluation.at("reason"));
   return rows;
 }
 
@@ -375,9 +382,12 @@ void take_folder(SQLite::Database& database, const RunFolder& folder, CellRow& c
   record_attempts(database, cell.cell_id, naming_the_file(folder.attempts(), [&] { return to_records(attempts); }));
   judge_state(cell, attempts, FileLock::is_locked(folder.lock()));
   const bool finished = cell.state == state_name(CellState::finished);
-  std::vector<MetricRow> metrics;
-  if (finished) metrics = naming_the_file(folder.metrics(), [&] { return read_metrics(folder.metrics()); });
-  replace_rows(database, cell.cell_id, "metric", "evaluator, dataset, weights, name, value, n", std::move(metrics));
+  ResultRows results;
+  if (finished) results = naming_the_file(folder.metrics(), [&] { return read_results(folder.metrics()); });
+  replace_rows(database, cell.cell_id, "metric", "evaluator, dataset, weights, name, value, n",
+               std::move(results.metrics));
+  replace_rows(database, cell.cell_id, "not_applicable", "evaluator, dataset, weights, reason",
+               std::move(results.not_applicable));
 }
 
 void mark_damaged(CellRow& cell, const std::string& message) {

@@ -345,6 +345,28 @@ std::vector<WarningRecord> Registry::warnings(const std::string& experiment) con
   });
 }
 
+std::vector<NotApplicableRecord> Registry::not_applicable(const std::string& experiment) const {
+  return with_database_errors(impl_->file, [&] {
+    SQLite::Statement query(impl_->database, R"sql(
+      SELECT cell.row, cell.seed, evaluator, dataset, not_applicable.weights, reason,
+             not_applicable.weights = cell.weights
+      FROM not_applicable JOIN cell USING (cell_id) JOIN experiment USING (experiment_id)
+      WHERE experiment.name = ? AND cell.position IS NOT NULL AND cell.state = 'finished'
+      ORDER BY cell.position, evaluator, dataset, not_applicable.weights)sql");
+    query.bind(1, experiment);
+    std::vector<NotApplicableRecord> records;
+    while (query.executeStep())
+      records.push_back({.row = query.getColumn(0).getString(),
+                         .seed = query.getColumn(1).getInt64(),
+                         .evaluator = query.getColumn(2).getString(),
+                         .dataset = query.getColumn(3).getString(),
+                         .weights = query.getColumn(4).getString(),
+                         .reason = query.getColumn(5).getString(),
+                         .primary = query.getColumn(6).getInt() != 0});
+    return records;
+  });
+}
+
 std::vector<MetricRecord> Registry::metrics(const CellRecord& cell) const {
   return with_database_errors(impl_->file, [&] {
     SQLite::Statement query(impl_->database, std::string(kSelectMetrics) + R"sql(

@@ -115,6 +115,17 @@ struct MetricRecord {
   int64_t phases = 1;   // that a cost is the sum of
 };
 
+// An evaluation that does not apply to a cell, by the nature of its model: captioning without a decoder.
+struct NotApplicableRecord {
+  std::string row;
+  int64_t seed = 0;
+  std::string evaluator;
+  std::string dataset;
+  std::string weights;
+  std::string reason;   // "the model has no caption decoder"
+  bool primary = true;  // of the weights that the row's plain columns mean
+};
+
 class Registry {
  public:
   // Creates the file, or opens and migrates it. Throws silc::Error for a file that is not a registry, is newer than
@@ -158,6 +169,9 @@ class Registry {
 
   // Of current cells in any state and of the phases that they start from: cell by cell, first phase first, by step.
   [[nodiscard]] std::vector<WarningRecord> warnings(const std::string& experiment) const;
+
+  // Of current finished cells.
+  [[nodiscard]] std::vector<NotApplicableRecord> not_applicable(const std::string& experiment) const;
 
   // Of one cell, whether it is current or not; costs of this phase alone.
   [[nodiscard]] std::vector<MetricRecord> metrics(const CellRecord& cell) const;

@@ -29,14 +29,19 @@ std::string list(const std::vector<std::string>& names) {
 // Everything that tables of one experiment are made from.
 class Results {
  public:
-  Results(const Registry& registry, const PlannedExperiment& experiment) : metrics_(registry.metrics(experiment.name)) {
+  Results(const Registry& registry, const PlannedExperiment& experiment)
+      : metrics_(registry.metrics(experiment.name)), not_applicable_(registry.not_applicable(experiment.name)) {
     std::set<std::pair<std::string, int64_t>> planned;
     for (const PlannedCell& cell : experiment.cells)
       if (planned.emplace(cell.row, cell.seed).second) ++planned_[cell.row];
-    for (const CellRecord& cell : registry.cells(experiment.name))
-      if (cell.current && cell.state == CellState::failed && planned.contains({cell.cell.row, cell.cell.seed}))
-        ++failed_[cell.cell.row];
-    std::erase_if(metrics_, [&](const MetricRecord& metric) { return !planned.contains({metric.row, metric.seed}); });
+    for (const CellRecord& cell : registry.cells(experiment.name)) {
+      if (!cell.current || !planned.contains({cell.cell.row, cell.cell.seed})) continue;
+      if (cell.state == CellState::failed) ++failed_[cell.cell.row];
+      if (cell.state == CellState::finished) ++finished_[cell.cell.row];
+    }
+    const auto is_unplanned = [&](const auto& record) { return !planned.contains({record.row, record.seed}); };
+    std::erase_if(metrics_, is_unplanned);
+    std::erase_if(not_applicable_, is_unplanned);
     for (WarningRecord& warning : registry.warnings(experiment.name))
       if (planned.contains({warning.row, warning.seed})) warnings_[warning.row].push_back(std::move(warning));
     for (const MetricRecord& metric : metrics_) {
@@ -84,17 +89,25 @@ class Results {
                      .seeds = {},
                      .planned = count(planned_, row),
                      .failed = count(failed_, row),
+                     .finished = count(finished_, row),
                      .spread = {},
                      .difference = {},
-                     .p_value = {}};
+                     .p_value = {},
+                     .not_applicable = {}};
     const auto found = columns_.find(column);
-    if (found == columns_.end()) return entry;
+    if (found == columns_.end()) {
+      entry.not_applicable = why_not_applicable(column, row);
+      return entry;
+    }
     for (auto value = found->second.lower_bound({row, std::numeric_limits<int64_t>::min()});
          value != found->second.end() && value->first.first == row; ++value) {
       entry.seeds.push_back(value->first.second);
       entry.values.push_back(value->second);
     }
-    if (!entry.values.empty()) entry.mean = mean(entry.values);
+    if (entry.values.empty())
+      entry.not_applicable = why_not_applicable(column, row);
+    else
+      entry.mean = mean(entry.values);
     entry.spread = sample_standard_deviation(entry.values);
     return entry;
   }
@@ -113,16 +126,28 @@ class Results {
   }
 
  private:
+  // See TableEntry::not_applicable.
+  [[nodiscard]] std::string why_not_applicable(const std::string& column, const std::string& row) const {
+    const std::string weights = weights_of(column);
+    for (const NotApplicableRecord& record : not_applicable_)
+      if (record.row == row && column.starts_with(record.evaluator + "/") &&
+          (weights.empty() ? record.primary : weights == record.weights))
+        return fmt::format("{} does not apply: {}", record.evaluator, record.reason);
+    return {};
+  }
+
   static int64_t count(const std::map<std::string, int64_t>& counts, const std::string& row) {
     const auto found = counts.find(row);
     return found == counts.end() ? 0 : found->second;
   }
 
   std::vector<MetricRecord> metrics_;
+  std::vector<NotApplicableRecord> not_applicable_;
   std::map<std::string, ColumnValues> columns_;
   std::map<std::string, std::set<std::string>> datasets_;  // of a column
   std::map<std::string, int64_t> planned_;                 // cells of a row
   std::map<std::string, int64_t> failed_;
+  std::map<std::string, int64_t> finished_;
   std::map<std::string, std::string> weights_;
   std::set<std::string> phased_;
   std::map<std::string, std::vector<WarningRecord>> warnings_;
@@ -206,11 +231,10 @@ void note_statistics(Table& table) {
 
 void note_gaps(Table& table) {
   for (const TableRow& row : table.rows) {
-    std::size_t most = 0;
-    for (const TableEntry& entry : row.entries) most = std::max(most, entry.values.size());
-    const int64_t planned = row.entries.empty() ? 0 : row.entries.front().planned;
-    const int64_t failed = row.entries.empty() ? 0 : row.entries.front().failed;
-    const int64_t missing = planned - failed - static_cast<int64_t>(most);
+    const TableEntry any = row.entries.empty() ? TableEntry{} : row.entries.front();
+    const int64_t planned = any.planned;
+    const int64_t failed = any.failed;
+    const int64_t missing = planned - failed - any.finished;
     if (planned == 0) table.notes.push_back(fmt::format("\"{}\": not part of the last run.", row.name));
     if (failed > 0) table.notes.push_back(fmt::format("\"{}\": {} of {} seeds failed.", row.name, failed, planned));
     if (missing > 0) table.notes.push_back(fmt::format("\"{}\": {} of {} seeds missing.", row.name, missing, planned));
@@ -218,11 +242,23 @@ void note_gaps(Table& table) {
   for (std::size_t column = 0; column < table.columns.size(); ++column) {
     std::vector<std::string> rows;
     for (const TableRow& row : table.rows) {
-      const bool ran = std::ranges::any_of(row.entries, [](const TableEntry& entry) { return !entry.values.empty(); });
-      if (ran && row.entries[column].values.empty()) rows.push_back(row.name);
+      const TableEntry& entry = row.entries[column];
+      if (entry.finished > 0 && entry.values.empty() && entry.not_applicable.empty()) rows.push_back(row.name);
     }
     if (!rows.empty()) table.notes.push_back(fmt::format("{}: no {} was recorded.", list(rows), table.columns[column]));
   }
+}
+
+void note_not_applicable(Table& table) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> rows;  // by reason, in order of the rows
+  for (const TableRow& row : table.rows)
+    for (const TableEntry& entry : row.entries) {
+      if (entry.not_applicable.empty()) continue;
+      auto found = std::ranges::find(rows, entry.not_applicable, [](const auto& each) { return each.first; });
+      if (found == rows.end()) found = rows.insert(found, {entry.not_applicable, {}});
+      if (std::ranges::find(found->second, row.name) == found->second.end()) found->second.push_back(row.name);
+    }
+  for (const auto& [reason, names] : rows) table.notes.push_back(fmt::format("{}: {}.", list(names), reason));
 }
 
 void note_weights(Table& table) {
@@ -290,6 +326,7 @@ Table build_table(const PlannedExperiment& experiment, const PlannedTable& plann
   note_statistics(table);
   note_weights(table);
   note_phases(table, results);
+  note_not_applicable(table);
   note_gaps(table);
   note_warnings(table);
   return table;

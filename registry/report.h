@@ -15,6 +15,7 @@ struct TableEntry {
   std::vector<int64_t> seeds;  // of the values; none of published ones
   int64_t planned = 0;         // seeds planned
   int64_t failed = 0;          // seeds failed
+  int64_t finished = 0;        // seeds finished, with this value or without
   double mean = 0;
   std::optional<double> spread;      // sample standard deviation, from two seeds on
   std::optional<double> difference;  // mean − baseline's mean, over the seeds that both have
@@ -23,6 +24,9 @@ struct TableEntry {
   std::optional<double> p_value;
   bool significant = false;  // p < 0.05 after Holm's correction over the comparisons of the column
   bool best = false;         // of its column, where higher is better and two rows or more have a value
+  // Why there is no value and will be none: "captioning does not apply: the model has no caption decoder". Empty: the
+  // evaluation applies, or has not come to tell.
+  std::string not_applicable;
 };
 
 struct TableRow {

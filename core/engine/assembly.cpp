@@ -21,25 +21,6 @@ auto with_plugin(const Catalogue& catalogue, const PluginChoice& choice, Make ma
   return in_plugin(choice.kind, choice.name, [&] { return make(plugin); });
 }
 
-// `dataset`: whose captions it learns its vocabulary from, which `source` names.
-std::shared_ptr<Tokenizer> load_tokenizer(const PluginChoice& choice, const Catalogue& catalogue,
-                                          const DataSource& source, const std::shared_ptr<Dataset>& dataset) {
-  // Captions are numbered sample by sample, then by their place in the sample; the first sample says how many there
-  // are.
-  const int64_t samples = dataset->size();
-  if (samples < 1)
-    throw Error("dataset \"" + source.dataset.name + "\" has no samples in the split that is trained on");
-  const auto per_sample = std::max<int64_t>(1, static_cast<int64_t>(dataset->captions(0).size()));
-  TokenizerContext context{.options = choice.options, .caption_count = samples * per_sample, .caption = {}};
-  context.caption = [&source, dataset, samples](int64_t index) {
-    return in_plugin(PluginKind::dataset, source.dataset.name, [&] {
-      const auto captions = dataset->captions(index % samples);
-      return captions.at(static_cast<size_t>(index / samples) % std::max<size_t>(captions.size(), 1));
-    });
-  };
-  return with_plugin(catalogue, choice, [&](const PluginInfo& plugin) { return make_tokenizer(plugin, context); });
-}
-
 // Applies the settings that trade time for memory.
 template <class Tower>
 std::shared_ptr<Tower> spare_memory(std::shared_ptr<Tower> tower, const PluginChoice& backbone,
@@ -52,35 +33,6 @@ std::shared_ptr<Tower> spare_memory(std::shared_ptr<Tower> tower, const PluginCh
   tower->set_chunk(engine.chunk);
   if (engine.recompute == "blocks") recompute_blocks(*tower);
   return tower;
-}
-
-std::shared_ptr<ImageTower> build_image_tower(const ResolvedCell& cell, const Catalogue& catalogue) {
-  const PluginChoice& choice = cell.image.backbone;
-  const ImageBackboneContext context{.options = choice.options, .image_size = cell.image.image_size};
-  auto backbone =
-      with_plugin(catalogue, choice, [&](const PluginInfo& plugin) { return make_image_backbone(plugin, context); });
-  return spare_memory(std::make_shared<ImageTower>(std::move(backbone), cell.embed_dim), choice, cell.engine);
-}
-
-std::shared_ptr<TextTower> build_text_tower(const ResolvedCell& cell, const Catalogue& catalogue,
-                                            const Tokenizer& tokenizer) {
-  const PluginChoice& choice = cell.text.backbone;
-  const TextBackboneContext context{.options = choice.options,
-                                    .vocabulary_size = tokenizer.vocabulary_size(),
-                                    .context_length = cell.text.context_length,
-                                    .padding_id = tokenizer.padding_id()};
-  auto backbone =
-      with_plugin(catalogue, choice, [&](const PluginInfo& plugin) { return make_text_backbone(plugin, context); });
-  return spare_memory(std::make_shared<TextTower>(std::move(backbone), cell.embed_dim), choice, cell.engine);
-}
-
-void check_weights(const ResolvedCell& cell, const Objective& objective) {
-  for (const std::string& weights : cell.weights)
-    if (weights == "teacher" && objective.teacher() == nullptr)
-      throw Error("row \"" + cell.row + "\" evaluates the weights \"teacher\", but the objective \"" +
-                  cell.objective.name +
-                  "\" keeps no teacher with these options; take \"teacher\" out of the row's weights or choose options "
-                  "with a teacher");
 }
 
 }  // namespace
@@ -129,6 +81,73 @@ std::shared_ptr<Dataset> load_dataset(const DataSource& source, const Catalogue&
   return dataset;
 }
 
+std::shared_ptr<Tokenizer> load_tokenizer(const PluginChoice& choice, const Catalogue& catalogue,
+                                          const DataSource& source, const std::shared_ptr<Dataset>& dataset) {
+  // Captions are numbered sample by sample, then by their place in the sample; the first sample says how many there
+  // are.
+  const int64_t samples = dataset->size();
+  if (samples < 1)
+    throw Error("dataset \"" + source.dataset.name + "\" has no samples in the split that is trained on");
+  const auto per_sample = std::max<int64_t>(1, static_cast<int64_t>(dataset->captions(0).size()));
+  TokenizerContext context{.options = choice.options, .caption_count = samples * per_sample, .caption = {}};
+  context.caption = [&source, dataset, samples](int64_t index) {
+    return in_plugin(PluginKind::dataset, source.dataset.name, [&] {
+      const auto captions = dataset->captions(index % samples);
+      return captions.at(static_cast<size_t>(index / samples) % std::max<size_t>(captions.size(), 1));
+    });
+  };
+  return with_plugin(catalogue, choice, [&](const PluginInfo& plugin) { return make_tokenizer(plugin, context); });
+}
+
+std::shared_ptr<ImageTower> build_image_tower(const ResolvedCell& cell, const Catalogue& catalogue) {
+  const PluginChoice& choice = cell.image.backbone;
+  const ImageBackboneContext context{.options = choice.options, .image_size = cell.image.image_size};
+  auto backbone =
+      with_plugin(catalogue, choice, [&](const PluginInfo& plugin) { return make_image_backbone(plugin, context); });
+  return spare_memory(std::make_shared<ImageTower>(std::move(backbone), cell.embed_dim), choice, cell.engine);
+}
+
+std::shared_ptr<TextTower> build_text_tower(const ResolvedCell& cell, const Catalogue& catalogue,
+                                            const Tokenizer& tokenizer) {
+  const PluginChoice& choice = cell.text.backbone;
+  const TextBackboneContext context{.options = choice.options,
+                                    .vocabulary_size = tokenizer.vocabulary_size(),
+                                    .context_length = cell.text.context_length,
+                                    .padding_id = tokenizer.padding_id()};
+  auto backbone =
+      with_plugin(catalogue, choice, [&](const PluginInfo& plugin) { return make_text_backbone(plugin, context); });
+  return spare_memory(std::make_shared<TextTower>(std::move(backbone), cell.embed_dim), choice, cell.engine);
+}
+
+void check_weights(const ResolvedCell& cell, const Objective& objective) {
+  for (const std::string& weights : cell.weights)
+    if (weights == "teacher" && objective.teacher() == nullptr)
+      throw Error("row \"" + cell.row + "\" evaluates the weights \"teacher\", but the objective \"" +
+                  cell.objective.name +
+                  "\" keeps no teacher with these options; take \"teacher\" out of the row's weights or choose options "
+                  "with a teacher");
+}
+
+std::shared_ptr<Objective> build_objective(const ResolvedCell& cell, const Catalogue& catalogue,
+                                           const Assembly& assembly) {
+  const ObjectiveContext context{.options = cell.objective.options,
+                                 .model = assembly.model,
+                                 .make_image_tower =
+                                     [&] {
+                                       auto tower = build_image_tower(cell, catalogue);
+                                       tower->to(assembly.device);
+                                       return tower;
+                                     },
+                                 .image_size = cell.image.image_size,
+                                 .context_length = cell.text.context_length,
+                                 .vocabulary_size = assembly.tokenizer->vocabulary_size(),
+                                 .padding_id = assembly.tokenizer->padding_id()};
+  auto objective =
+      with_plugin(catalogue, cell.objective, [&](const PluginInfo& plugin) { return make_objective(plugin, context); });
+  objective->to(assembly.device);
+  return objective;
+}
+
 Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue, const SafetensorsFile* start) {
   Assembly assembly;
   assembly.device = parse_device(cell.engine.device);
@@ -144,21 +163,7 @@ Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue, const Sa
                                                  build_text_tower(cell, catalogue, *assembly.tokenizer));
   assembly.model->to(assembly.device);
   if (start != nullptr) start_model(*start, *assembly.model);
-  const ObjectiveContext context{.options = cell.objective.options,
-                                 .model = assembly.model,
-                                 .make_image_tower =
-                                     [&] {
-                                       auto tower = build_image_tower(cell, catalogue);
-                                       tower->to(assembly.device);
-                                       return tower;
-                                     },
-                                 .image_size = cell.image.image_size,
-                                 .context_length = cell.text.context_length,
-                                 .vocabulary_size = assembly.tokenizer->vocabulary_size(),
-                                 .padding_id = assembly.tokenizer->padding_id()};
-  assembly.objective =
-      with_plugin(catalogue, cell.objective, [&](const PluginInfo& plugin) { return make_objective(plugin, context); });
-  assembly.objective->to(assembly.device);
+  assembly.objective = build_objective(cell, catalogue, assembly);
   if (start != nullptr) start_objective(*start, *assembly.model, *assembly.objective);
   check_weights(cell, *assembly.objective);
   return assembly;

@@ -33,6 +33,21 @@ void prepare_torch(int64_t threads, const at::Device& device);
 // Loads a data source. Throws silc::Error if its data are no longer those that the cell was planned with.
 std::shared_ptr<Dataset> load_dataset(const DataSource& source, const Catalogue& catalogue);
 
+// The parts of a model, as assemble() makes them; what goes wrong is the plugin's failure. `captions`: the dataset from
+// whose captions the tokenizer learns its vocabulary, which `source` names.
+std::shared_ptr<Tokenizer> load_tokenizer(const PluginChoice& choice, const Catalogue& catalogue,
+                                          const DataSource& source, const std::shared_ptr<Dataset>& captions);
+std::shared_ptr<ImageTower> build_image_tower(const ResolvedCell& cell, const Catalogue& catalogue);
+std::shared_ptr<TextTower> build_text_tower(const ResolvedCell& cell, const Catalogue& catalogue,
+                                            const Tokenizer& tokenizer);
+
+// The objective of an assembly that has all the rest.
+std::shared_ptr<Objective> build_objective(const ResolvedCell& cell, const Catalogue& catalogue,
+                                           const Assembly& assembly);
+
+// Throws silc::Error for teacher weights that are to be evaluated where the objective keeps no teacher.
+void check_weights(const ResolvedCell& cell, const Objective& objective);
+
 // Loads the plugins and builds the model from the cell's seed. The dual encoder is built first, so that rows which
 // share an architecture start from the same weights whatever their objectives draw. `start`: what open_start found;
 // null for weights drawn at random. Throws silc::Error for teacher weights that are to be evaluated where the objective

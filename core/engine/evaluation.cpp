@@ -5,10 +5,10 @@
 
 #include "engine/failure.h"
 #include "engine/log.h"
+#include "engine/needs.h"
 #include "engine/prefetcher.h"
 #include "engine/stop_signal.h"
 #include "engine/tensor_file.h"
-#include "engine/tower_encoder.h"
 #include "plugin/loader.h"
 
 namespace silc {
@@ -51,11 +51,6 @@ void visit_batches(const Dataset& dataset, const std::string& name, int64_t thre
   }
 }
 
-void check_metrics(const std::vector<Metric>& metrics) {
-  for (const Metric& metric : metrics)
-    if (!std::isfinite(metric.value)) throw Error("its metric \"" + metric.name + "\" is not finite");
-}
-
 Scores run_evaluator(const Evaluation& evaluation, const Catalogue& catalogue, const Dataset& dataset, Encoder& encoder,
                      int64_t threads) {
   const PluginChoice& choice = evaluation.evaluator;
@@ -86,15 +81,43 @@ std::shared_ptr<ImageTower> image_tower(const Assembly& assembly, const std::str
 
 }  // namespace
 
+void check_metrics(const std::vector<Metric>& metrics) {
+  for (const Metric& metric : metrics)
+    if (!std::isfinite(metric.value)) throw Error("its metric \"" + metric.name + "\" is not finite");
+}
+
+TowerEncoder make_encoder(const ResolvedCell& cell, const Assembly& assembly, const std::string& weights) {
+  return TowerEncoder({.image = image_tower(assembly, weights),
+                       .text = assembly.model->text,
+                       .captioner = assembly.objective->captioner(),
+                       .tokenizer = assembly.tokenizer,
+                       .tokenizer_name = cell.text.tokenizer.name,
+                       .device = assembly.device,
+                       .image_size = cell.image.image_size,
+                       .context_length = cell.text.context_length});
+}
+
 EvaluationOutcome evaluate(const ResolvedCell& cell, const Catalogue& catalogue, const Assembly& assembly,
                            const RunFolder& folder, EventLog& events, int64_t trained_steps) {
   const std::map<std::string, Event> finished = finished_evaluations(folder, trained_steps);
   std::filesystem::create_directories(folder.samples());
-  EvaluationOutcome outcome{.metrics = nlohmann::json::array(), .cost = {}};
+  EvaluationOutcome outcome{.metrics = nlohmann::json::array(), .not_applicable = nlohmann::json::array(), .cost = {}};
   for (const Evaluation& evaluation : cell.evaluations) {
     std::shared_ptr<Dataset> dataset;
+    const std::string reason =
+        why_not_applicable(catalogue.require(evaluation.evaluator.kind, evaluation.evaluator.name), cell, assembly);
     for (const std::string& weights : cell.weights) {
       if (stop_requested()) throw Interrupted{};
+      const Event about = {
+          {"evaluator", evaluation.name}, {"dataset", evaluation.data.dataset.name}, {"weights", weights}};
+      if (!reason.empty()) {
+        Event record = about;
+        record["reason"] = reason;
+        outcome.not_applicable.push_back(record);
+        record["metrics"] = Event::array();
+        if (!finished.contains(key_of(evaluation.name, weights))) events.append("evaluated", record);
+        continue;
+      }
       const std::filesystem::path samples =
           folder.samples() / (path_name(evaluation.name) + "-" + weights + ".safetensors");
       const auto earlier = finished.find(key_of(evaluation.name, weights));
@@ -102,20 +125,11 @@ EvaluationOutcome evaluate(const ResolvedCell& cell, const Catalogue& catalogue,
       if (earlier != finished.end() && std::filesystem::exists(samples)) {
         record = earlier->second;
       } else {
-        const Event about = {
-            {"evaluator", evaluation.name}, {"dataset", evaluation.data.dataset.name}, {"weights", weights}};
         events.append("evaluating", about);
         log_info("evaluating " + evaluation.name + " on " + evaluation.data.dataset.name + ", weights: " + weights);
         const Stopwatch watch;
         if (!dataset) dataset = load_dataset(evaluation.data, catalogue);
-        TowerEncoder encoder({.image = image_tower(assembly, weights),
-                              .text = assembly.model->text,
-                              .captioner = assembly.objective->captioner(),
-                              .tokenizer = assembly.tokenizer,
-                              .tokenizer_name = cell.text.tokenizer.name,
-                              .device = assembly.device,
-                              .image_size = cell.image.image_size,
-                              .context_length = cell.text.context_length});
+        TowerEncoder encoder = make_encoder(cell, assembly, weights);
         const Scores scores = run_evaluator(evaluation, catalogue, *dataset, encoder, cell.engine.data_threads);
         write_tensors(samples, scores.samples,
                       {{"evaluator", evaluation.name},

@@ -25,8 +25,8 @@ std::string plugin_title(PluginKind kind, const std::string& name) {
 PluginFailure plugin_failure(PluginKind kind, const std::string& name, const std::string& message) {
   std::string quoted = "\"";
   quoted.append(name).append("\"");
-  if (message.find(quoted) != std::string::npos) return PluginFailure(name, message);
-  return PluginFailure(name, plugin_title(kind, name).append(": ").append(message));
+  if (message.find(quoted) != std::string::npos) return PluginFailure(kind, name, message);
+  return PluginFailure(kind, name, plugin_title(kind, name).append(": ").append(message));
 }
 
 }  // namespace silc

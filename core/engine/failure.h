@@ -15,10 +15,13 @@ namespace silc {
 // A fault inside a plugin. what() begins with the plugin's kind and name.
 class PluginFailure : public Error {
  public:
-  PluginFailure(std::string plugin, const std::string& message) : Error(message), plugin_(std::move(plugin)) {}
+  PluginFailure(PluginKind kind, std::string plugin, const std::string& message)
+      : Error(message), kind_(kind), plugin_(std::move(plugin)) {}
+  [[nodiscard]] PluginKind kind() const { return kind_; }
   [[nodiscard]] const std::string& plugin() const { return plugin_; }
 
  private:
+  PluginKind kind_;
   std::string plugin_;
 };
 

@@ -16,6 +16,7 @@
 #include "engine/fingerprint.h"
 #include "engine/measure.h"
 #include "engine/plugin_scope.h"
+#include "engine/preflight.h"
 #include "engine/run.h"
 #include "silc/error.h"
 
@@ -92,6 +93,8 @@ int run(int argc, char** argv) {
   bench_command->add_option("--threads", threads, "threads of LibTorch")->check(CLI::NonNegativeNumber);
   bench_command->add_option("--steps", steps, "that are timed")->check(CLI::PositiveNumber);
   CLI::App* fingerprint_command = add("fingerprint", "fingerprints of the data sources on standard input");
+  CLI::App* preflight_command = add("preflight", "check the cells on standard input before any of them is trained");
+  preflight_command->add_option("--threads", threads, "threads of LibTorch")->check(CLI::NonNegativeNumber);
   CLI::App* about_command = add("about", "versions and devices");
   CheckRequest checked;
   CLI::App* check_command = app.add_subcommand("check", "check that a plugin keeps the promises of its interface");
@@ -106,14 +109,18 @@ int run(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
 
-  if (run_command->parsed() || measure_command->parsed() || bench_command->parsed() || check_command->parsed())
-    limit_spinning(argv);
+  const bool computes = run_command->parsed() || measure_command->parsed() || bench_command->parsed() ||
+                        preflight_command->parsed() || check_command->parsed();
+  if (computes) limit_spinning(argv);
   if (run_command->parsed()) return silc::run_cell({.folder = folder, .threads = threads, .plugin_path = plugin_path});
   if (measure_command->parsed()) print(silc::measure({.cell = cell, .threads = threads, .plugin_path = plugin_path}));
   if (bench_command->parsed())
     print(silc::bench({.cell = cell, .threads = threads, .plugin_path = plugin_path}, steps));
   if (fingerprint_command->parsed())
     print(silc::fingerprints(parse_input(), silc::Catalogue::scan(silc::plugin_folders(plugin_path))));
+  if (preflight_command->parsed())
+    silc::preflight({.question = parse_input(), .threads = threads},
+                    silc::Catalogue::scan(silc::plugin_folders(plugin_path)), print);
   if (about_command->parsed()) print(silc::describe_engine());
   if (check_command->parsed()) return check(checked);
   return 0;

@@ -145,6 +145,8 @@ Measurement measure_steps(const ResolvedCell& cell, const Assembly& assembly) {
 
 }  // namespace
 
+void try_steps(const ResolvedCell& cell, const Assembly& assembly) { measure_parts(cell, assembly, 0); }
+
 nlohmann::json measure(const MeasureRequest& request) {
   const Catalogue catalogue = Catalogue::scan(plugin_folders(request.plugin_path));
   const ResolvedCell cell = read_cell(request.cell, catalogue);

@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "engine/assembly.h"
+
 namespace silc {
 
 struct MeasureRequest {
@@ -13,6 +15,9 @@ struct MeasureRequest {
   int64_t threads = 0;
   std::span<const std::filesystem::path> plugin_path;
 };
+
+// One step of each part of training, without timing it: does it work? With the cell's batch.
+void try_steps(const ResolvedCell& cell, const Assembly& assembly);
 
 // The fastest of three steps after a warm one, for each part of training between the objective's milestones
 // (docs/architecture.md says what is in the JSON). Writes nothing.

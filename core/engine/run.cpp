@@ -63,7 +63,9 @@ int train_and_evaluate(const ResolvedCell& cell, const Catalogue& catalogue, con
                          {"steps", trained.state.step},
                          {"device", device_name(device)}};
   write_device_cost(trained.cost.device, cost);
-  write_file_durably(folder.metrics(), text_of({{"metrics", evaluated.metrics}, {"cost", cost}}));
+  write_file_durably(
+      folder.metrics(),
+      text_of({{"metrics", evaluated.metrics}, {"not_applicable", evaluated.not_applicable}, {"cost", cost}}));
   events.append("finished");
   return kDone;
 }

@@ -72,9 +72,9 @@ std::vector<Event> read_events(const std::filesystem::path& file, uint64_t& offs
 
 // metrics.json of a finished cell:
 //   {"metrics": [{"evaluator", "dataset", "weights", "name", "value", "n"}],
+//    "not_applicable": [{"evaluator", "dataset", "weights", "reason"}], evaluations that the model's nature rules out,
 //    "cost": {"examples", "flops", "core_seconds", "seconds", "evaluation_core_seconds", "peak_memory" (bytes),
-//    "parameters",
-//             "steps", "device"}}
+//             "parameters", "steps", "device"}}
 // attempts.jsonl, appended by silc after each engine process:
 //   {"start", "end" (seconds since 1970), "exit_code" or "signal", "core_seconds", "peak_memory", "threads", "host"},
 //   "interrupted": true if a signal of silc's own ended it, on request; "plugin" ('objective "silc"') if it did not end

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -119,6 +120,7 @@ std::pair<PluginInfo, std::size_t> parse_record(const fs::path& library, std::sp
   if (header.size > bytes.size()) damaged(library, "are cut off");
   if (static_cast<uint8_t>(header.kind) > static_cast<uint8_t>(PluginKind::tokenizer))
     damaged(library, "hold an unknown kind of plugin");
+  if (((header.needs.needed | header.needs.optional) >> kNeedCount) != 0) damaged(library, "hold an unknown need");
 
   PluginInfo plugin;
   plugin.kind = header.kind;
@@ -127,6 +129,7 @@ std::pair<PluginInfo, std::size_t> parse_record(const fs::path& library, std::sp
   plugin.factory = text_field(library, header.factory);
   plugin.version = header.version;
   plugin.library = library;
+  plugin.needs = header.needs;
   if (plugin.name.empty() || plugin.factory.empty()) damaged(library, "hold a plugin without a name");
   const auto reserved = reserved_keys(plugin.kind);
   std::set<std::string> names;
@@ -181,6 +184,27 @@ std::string_view kind_name(PluginKind kind) {
       return "tokenizer";
   }
   return "plugin";
+}
+
+std::string_view need_key(Need need) {
+  static constexpr std::array<std::string_view, kNeedCount> kKeys = {
+      "classes", "labels", "masks", "boxes", "several_captions", "patch_tokens", "masked_input", "caption_decoder"};
+  return kKeys[static_cast<std::size_t>(need)];
+}
+
+std::string_view need_name(Need need) {
+  static constexpr std::array<std::string_view, kNeedCount> kNames = {
+      "classes", "labels", "masks", "boxes", "several captions", "patch tokens", "masked input", "a caption decoder"};
+  return kNames[static_cast<std::size_t>(need)];
+}
+
+bool contains(uint32_t needs, Need need) { return (needs >> static_cast<uint32_t>(need) & 1) != 0; }
+
+std::vector<Need> needs_in(uint32_t set) {
+  std::vector<Need> needs;
+  for (int i = 0; i < kNeedCount; ++i)
+    if (const auto need = static_cast<Need>(i); contains(set, need)) needs.push_back(need);
+  return needs;
 }
 
 std::span<const std::string_view> reserved_keys(PluginKind kind) {

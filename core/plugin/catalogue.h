@@ -19,6 +19,7 @@ struct PluginInfo {
   uint32_t version = 1;
   std::vector<OptionRecord> options;
   std::filesystem::path library;
+  Needs needs = {};
 };
 
 // A shared library on the plugin path that cannot be used, and why.
@@ -29,6 +30,14 @@ struct RefusedLibrary {
 
 // "objective", "image backbone", …: as people read it.
 std::string_view kind_name(PluginKind kind);
+
+// "several_captions": as machine output has it.
+std::string_view need_key(Need need);
+// "several captions", "a caption decoder": as people read it.
+std::string_view need_name(Need need);
+bool contains(uint32_t needs, Need need);
+// Those of a set, in the order of Need.
+std::vector<Need> needs_in(uint32_t set);
 
 // Keys that stand beside a plugin's options in experiment files ("split" beside those of a dataset), the one that names
 // the plugin first. No option may have such a name.

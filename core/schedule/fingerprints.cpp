@@ -11,39 +11,35 @@ namespace silc {
 
 namespace {
 
-std::string question_of(const DataSource& source) {
-  return nlohmann::json{
-      {"dataset", source.dataset.name}, {"split", source.split}, {"options", options_to_json(source.dataset.options)}}
-      .dump();
+nlohmann::json question_of(const DataSource& source) {
+  return {
+      {"dataset", source.dataset.name}, {"split", source.split}, {"options", options_to_json(source.dataset.options)}};
 }
 
+// `visit` gets a cell or phase, a source that it reads, and the key of its settings that names it.
 template <class Visit>
 void for_each_source(std::span<ResolvedCell> cells, const Visit& visit) {
   for (ResolvedCell& cell : cells) {
-    visit(cell.train);
-    for (Evaluation& evaluation : cell.evaluations) visit(evaluation.data);
+    visit(cell, cell.train, "data.train");
+    for (std::size_t i = 0; i < cell.evaluations.size(); ++i)
+      visit(cell, cell.evaluations[i].data, "evaluate." + std::to_string(i) + ".dataset");
     for_each_source(std::span(cell.earlier), visit);
   }
 }
 
-// The greatest of the cells'; 0, which is endless, is greater than any.
-double patience_of(std::span<const ResolvedCell> cells) {
-  double patience = 0;
-  for (const ResolvedCell& cell : cells) {
-    if (cell.engine.hang_seconds == 0) return 0;
-    patience = std::max(patience, cell.engine.hang_seconds);
-  }
-  return patience;
-}
+struct Fingerprint {
+  nlohmann::json question;
+  std::string value;
+};
 
-nlohmann::json ask_for(const Engine& engine, const std::map<std::string, std::string>& fingerprints,
-                       const std::string& questions, double patience) {
+nlohmann::json ask_for(const Engine& engine, const std::map<std::string, Fingerprint>& fingerprints, double patience) {
+  auto questions = nlohmann::json::array();
+  for (const auto& [item, fingerprint] : fingerprints) questions.push_back(fingerprint.question);
   try {
-    return ask_engine(engine, {"fingerprint"}, questions, patience);
+    return ask_engine(engine, {"fingerprint"}, questions.dump(), patience);
   } catch (const Error& error) {
     std::set<std::string> datasets;
-    for (const auto& [question, fingerprint] : fingerprints)
-      datasets.insert(nlohmann::json::parse(question)["dataset"].get<std::string>());
+    for (const auto& question : questions) datasets.insert(question["dataset"].get<std::string>());
     std::string names;
     for (const std::string& dataset : datasets) names += (names.empty() ? "" : ", ") + dataset;
     throw Error(std::string(error.what()) + "\nThe data were to be read, of: " + names);
@@ -52,31 +48,41 @@ nlohmann::json ask_for(const Engine& engine, const std::map<std::string, std::st
 
 }  // namespace
 
-void fill_fingerprints(const Engine& engine, std::span<ResolvedCell> cells) {
-  std::map<std::string, std::string> fingerprints;  // by question
-  for_each_source(cells, [&](const DataSource& source) { fingerprints.emplace(question_of(source), ""); });
-  if (fingerprints.empty()) return;
-
-  auto questions = nlohmann::json::array();
-  for (const auto& [question, fingerprint] : fingerprints) questions.push_back(nlohmann::json::parse(question));
-  const auto answers = ask_for(engine, fingerprints, questions.dump(), patience_of(cells));
+std::vector<UnreadableData> fill_fingerprints(const Engine& engine, std::span<ResolvedCell> cells) {
+  std::map<std::string, Fingerprint> fingerprints;  // by item
+  for_each_source(cells, [&](const ResolvedCell&, const DataSource& source, const std::string&) {
+    fingerprints.try_emplace(source_item(source), Fingerprint{question_of(source), ""});
+  });
+  if (fingerprints.empty()) return {};
+  const auto answers = ask_for(engine, fingerprints, patience_of(cells));
   if (!answers.is_array() || answers.size() != fingerprints.size())
     throw Error("silc-engine fingerprint (" + engine.program.string() +
                 ") did not answer every question; is it of this version?");
 
-  std::string faults;
-  std::set<std::string> told;
-  size_t next = 0;
-  for (auto& [question, fingerprint] : fingerprints) {
+  std::vector<UnreadableData> unreadable;
+  std::size_t next = 0;
+  for (auto& [item, fingerprint] : fingerprints) {
     const auto& answer = answers[next++];
-    fingerprint = answer.value("fingerprint", "");
-    if (!fingerprint.empty()) continue;
-    const std::string fault = answer.value("error", "no fingerprint for " + question);
-    if (told.insert(fault).second) faults += (faults.empty() ? "" : "\n") + fault;
+    fingerprint.value = answer.value("fingerprint", "");
+    if (fingerprint.value.empty())
+      unreadable.push_back({item, answer.value("error", "no fingerprint for " + fingerprint.question.dump()), {}});
   }
-  if (!faults.empty()) throw Error(faults);
+  for_each_source(cells, [&](const ResolvedCell& cell, DataSource& source, const std::string& key) {
+    const std::string item = source_item(source);
+    source.fingerprint = fingerprints.at(item).value;
+    for (UnreadableData& data : unreadable)
+      if (data.item == item) data.uses.emplace_back(&cell, key);
+  });
+  return unreadable;
+}
 
-  for_each_source(cells, [&](DataSource& source) { source.fingerprint = fingerprints.at(question_of(source)); });
+double patience_of(std::span<const ResolvedCell> cells) {
+  double patience = 0;
+  for (const ResolvedCell& cell : cells) {
+    if (cell.engine.hang_seconds == 0) return 0;
+    patience = std::max(patience, cell.engine.hang_seconds);
+  }
+  return patience;
 }
 
 }  // namespace silc

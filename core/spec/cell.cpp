@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "plugin/catalogue.h"
+#include "plugin/option_values.h"
 #include "spec/cell_settings.h"
 
 namespace silc {
@@ -238,6 +238,14 @@ std::string path_name(std::string_view name) {
   while (!path.empty() && path.back() == '-') path.pop_back();
   if (path.size() > kLongest) path = path.substr(0, kLongest - 13) + '-' + short_hash(name);
   return path;
+}
+
+std::string source_item(const DataSource& source) {
+  // Keys of a JSON object are in alphabetical order.
+  return "source " + nlohmann::json{{"dataset", source.dataset.name},
+                                    {"options", options_to_json(source.dataset.options)},
+                                    {"split", source.split}}
+                         .dump();
 }
 
 std::filesystem::path run_folder(const ResolvedCell& cell) {

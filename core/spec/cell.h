@@ -161,11 +161,17 @@ std::string row_label(const ResolvedCell& cell);
 // the whole). Empty if the name has no such characters.
 std::string path_name(std::string_view name);
 
+// A data source as one line of text, the same for the same data, whatever they have become since: how silc and its
+// engine speak of it.
+std::string source_item(const DataSource& source);
+
 // cell.toml: every setting, readable, with a [cell] table (experiment, row, seed, id) at its head and the versions of
 // the plugins at its end. read_cell(write_cell(c)) == c. Throws SpecError with file:line:column; also where a plugin's
 // version or a file's content is no longer the recorded one, and where the id no longer fits the settings (an edited
 // file).
 std::string write_cell(const ResolvedCell& cell);
 ResolvedCell read_cell(const std::filesystem::path& file, const Catalogue& catalogue);
+// `text`: the content of such a file, `name` what faults call it.
+ResolvedCell parse_cell(const std::string& text, const std::string& name, const Catalogue& catalogue);
 
 }  // namespace silc

@@ -82,14 +82,18 @@ std::string write_cell(const ResolvedCell& cell) {
 }
 
 ResolvedCell read_cell(const std::filesystem::path& file, const Catalogue& catalogue) {
+  return parse_cell(read_file(file), file.string(), catalogue);
+}
+
+ResolvedCell parse_cell(const std::string& text, const std::string& name, const Catalogue& catalogue) {
   Faults faults;
-  const std::optional<Setting> document = parse_toml(read_file(file), file.string(), faults);
+  const std::optional<Setting> document = parse_toml(text, name, faults);
   faults.throw_if_any();
 
   TableReader top(&*document, "", faults);
   for (const std::string& key : setting_keys()) top.take(key);
   const ResolveContext context{catalogue, faults, Completeness::recorded};
-  ResolvedCell cell = resolve_settings(row_settings(*document), "the cell", {file.string()}, context);
+  ResolvedCell cell = resolve_settings(row_settings(*document), "the cell", {name}, context);
   cell.evaluations = resolve_evaluations(top.take_tables("evaluate"), context);
   cell.start = read_start(top.take("start"), context);
   check_versions(top.take("versions"), catalogue, faults);

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <map>
 #include <set>
 
@@ -103,6 +105,8 @@ struct ResolvedRow {
   ResolvedCell cell;  // of its last phase
 };
 
+using WrittenRows = decltype(Experiment::written);
+
 // Two rows must not share a run folder. `name`: of the row, or of one of its phases.
 void check_path(const RowSpec& row, const std::string& name, std::map<std::string, std::string>& paths,
                 Faults& faults) {
@@ -126,9 +130,16 @@ Experiment read_experiment(const ExperimentRequest& request, const Catalogue& ca
 class RowResolver {
  public:
   // `files`: of the experiments that are being read, each because of a phase in the one before; this one is the last.
+  // `written` gets the settings of the rows of `experiment`, and of those elsewhere.
   RowResolver(const Setting& document, const Sets& sets, const std::vector<RowSpec>& rows,
-              const ResolveContext& context, const Files& files)
-      : file_settings_(part_of(document, true)), sets_(sets), rows_(rows), context_(context), files_(files) {
+              const ResolveContext& context, const Files& files, const std::string& experiment, WrittenRows& written)
+      : file_settings_(part_of(document, true)),
+        sets_(sets),
+        rows_(rows),
+        context_(context),
+        files_(files),
+        experiment_(experiment),
+        written_(written) {
     ResolveContext partial = context;
     partial.completeness = Completeness::partial;
     resolve_settings(file_settings_, "", document.place, partial);
@@ -208,6 +219,7 @@ class RowResolver {
     lay_over(settings, sets_.settings);
     ResolvedCell cell = resolve_settings(settings, subject, place, context_);
     cell.row = name;
+    written_[{experiment_, name}] = {place, std::move(settings)};
     return cell;
   }
 
@@ -238,6 +250,7 @@ class RowResolver {
                                                    suggestion(*phase.row, experiment->rows)));
       return std::nullopt;
     }
+    written_.insert(experiment->written.begin(), experiment->written.end());
     ResolvedCell cell = *found;
     cell.elsewhere = true;
     for (ResolvedCell& earlier : cell.earlier) earlier.elsewhere = true;
@@ -278,6 +291,8 @@ class RowResolver {
   const std::vector<RowSpec>& rows_;
   const ResolveContext& context_;
   const Files& files_;
+  const std::string& experiment_;
+  WrittenRows& written_;
   std::map<std::string, std::string> paths_;                              // folder → name
   std::map<std::filesystem::path, std::optional<Experiment>> elsewhere_;  // read for their rows; by path
 };
@@ -338,12 +353,17 @@ Experiment read_experiment(const ExperimentRequest& request, const Catalogue& ca
   top.take("experiment");
   for (const std::string& key : setting_keys()) top.take(key);
   const ResolveContext context{catalogue, faults};
-  const std::vector<Evaluation> evaluations = resolve_evaluations(top.take_tables("evaluate"), context);
+  const auto evaluation_tables = top.take_tables("evaluate");
+  const std::vector<Evaluation> evaluations = resolve_evaluations(evaluation_tables, context);
   const std::vector<RowSpec> rows = read_rows(top.take_tables("row"), faults);
   if (rows.empty() && faults.empty())
     faults.add({request.file.string()}, "there are no rows; add a [[row]] with a name and an objective");
   const std::vector<MatrixPoint> points = read_matrix(top.take("matrix"), faults);
-  std::vector<ResolvedRow> resolved = RowResolver(*document, sets, rows, context, files).resolve(points);
+  std::vector<ResolvedRow> resolved =
+      RowResolver(*document, sets, rows, context, files, experiment.name, experiment.written).resolve(points);
+  for (auto& [name, row] : experiment.written)
+    if (name.first == experiment.name)
+      row.settings.set("evaluate", {{}, Setting::Array(evaluation_tables.begin(), evaluation_tables.end())});
 
   TableNames names;
   names.rows = names_of(rows);
@@ -369,6 +389,36 @@ Experiment read_experiment(const ExperimentRequest& request, const Catalogue& ca
   return experiment;
 }
 
+// Whether `text` holds `word` as a word of its own, or its plural.
+bool has_word(std::string_view text, std::string_view word) {
+  const auto is_part = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+  for (std::size_t at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1)) {
+    std::string_view rest = text.substr(at + word.size());
+    for (const std::string_view plural : {"es", "s"})
+      if (rest.starts_with(plural)) rest.remove_prefix(plural.size());
+    if ((at == 0 || !is_part(text[at - 1])) && (rest.empty() || !is_part(rest.front()))) return true;
+  }
+  return false;
+}
+
+// The entry of a table that a message speaks of, or else the one that names the plugin; null: neither.
+const Entry* entry_spoken_of(const Setting& table, std::string_view message) {
+  static constexpr std::array<std::string_view, 5> kNames = {"evaluator", "name", "backbone", "dataset", "tokenizer"};
+  const Entry* found = nullptr;
+  for (const Entry& entry : table.table()) {
+    if (std::find(kNames.begin(), kNames.end(), entry.key) != kNames.end()) continue;
+    if (entry.value.is_table() || !has_word(message, entry.key)) continue;
+    const auto later = [](const Entry& one, const Entry& other) {
+      return one.place.line != other.place.line ? one.place.line > other.place.line
+                                                : one.place.column > other.place.column;
+    };
+    if (found == nullptr || later(entry, *found)) found = &entry;
+  }
+  for (const std::string_view name : kNames)
+    if (found == nullptr) found = table.find(name);
+  return found;
+}
+
 }  // namespace
 
 std::vector<std::filesystem::path> plugins_of(const std::filesystem::path& file) {
@@ -384,6 +434,31 @@ std::vector<std::filesystem::path> plugins_of(const std::filesystem::path& file)
   std::vector<std::filesystem::path> places;
   for (const std::string& name : names) places.push_back((file.parent_path() / name).lexically_normal());
   return places;
+}
+
+Place place_of(const Experiment& experiment, const ResolvedCell& cell, std::string_view key, std::string_view message) {
+  const auto row = experiment.written.find({cell.experiment, cell.row});
+  if (row == experiment.written.end()) return {experiment.file.string()};
+  const Setting* setting = &row->second.settings;
+  Place place = row->second.place;
+  while (!key.empty()) {
+    const std::string part(key.substr(0, key.find('.')));
+    key.remove_prefix(std::min(key.size(), part.size() + 1));
+    if (setting->is_array()) {
+      const std::size_t index = std::stoul(part);
+      if (index >= setting->array().size()) return place;
+      setting = &setting->array()[index];
+      place = setting->place;
+      continue;
+    }
+    const Entry* entry = setting->find(part);
+    if (entry == nullptr) break;
+    if (!entry->place.file.empty()) place = entry->place;
+    setting = &entry->value;
+  }
+  if (setting == &row->second.settings || !setting->is_table()) return place;
+  const Entry* entry = entry_spoken_of(*setting, message);
+  return entry != nullptr && !entry->place.file.empty() ? entry->place : place;
 }
 
 Experiment read_experiment(const ExperimentRequest& request, const Catalogue& catalogue) {

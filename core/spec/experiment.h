@@ -2,13 +2,17 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "spec/cell.h"
 #include "spec/diagnostics.h"
+#include "spec/setting.h"
 
 namespace silc {
 
@@ -21,6 +25,12 @@ struct TableSpec {
   std::vector<std::string> rows;     // empty: all
 };
 
+// A row, or one of its phases, as files and command line have it.
+struct WrittenRow {
+  Place place;
+  Setting settings;  // with the [[evaluate]] tables as "evaluate"; every value with its place
+};
+
 struct Experiment {
   std::string name;
   std::string title;
@@ -28,7 +38,8 @@ struct Experiment {
   std::string source;             // the file's text, with --set applied as comments at its end
   std::vector<std::string> rows;  // that were asked for, in order of the file, matrix expanded
   std::vector<int64_t> seeds;
-  std::vector<TableSpec> tables;    // at least one: where the file has none, all metrics against the first row
+  std::vector<TableSpec> tables;  // at least one: where the file has none, all metrics against the first row
+  std::map<std::pair<std::string, std::string>, WrittenRow> written;  // by experiment and row
   std::vector<ResolvedCell> cells;  // one a row and seed, with its earlier phases; seed by seed, rows in order
 };
 
@@ -63,5 +74,10 @@ std::vector<std::filesystem::path> plugins_of(const std::filesystem::path& file)
 //
 // Throws SpecError; silc::Error if the file cannot be read.
 Experiment read_experiment(const ExperimentRequest& request, const Catalogue& catalogue);
+
+// Where a fault of a cell or phase stands that was found later: at `key` ("model.image", "evaluate.0.dataset") of its
+// settings, or as near to it as something is written. Of a table, at the option that `message` names, the last written
+// if there are several. Where nothing is written: at the row.
+Place place_of(const Experiment& experiment, const ResolvedCell& cell, std::string_view key, std::string_view message);
 
 }  // namespace silc

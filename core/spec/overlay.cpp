@@ -47,10 +47,12 @@ void lay_over_at(Setting& base, const Setting& over, const std::string& path) {
   if (const PluginSlot* slot = slot_at(path); slot && over.find(reserved_keys(slot->kind).front()))
     drop_options(base, slot->kind);
   for (const Entry& entry : over.table()) {
-    if (Entry* below = base.find(entry.key))
+    if (Entry* below = base.find(entry.key)) {
       lay_over_at(below->value, entry.value, dotted(path, entry.key));
-    else
+      if (!entry.value.is_table()) below->place = entry.place;
+    } else {
       base.table().push_back(entry);
+    }
   }
 }
 

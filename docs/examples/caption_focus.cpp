@@ -102,5 +102,5 @@ class CaptionFocus : public silc::Objective {
 
 }  // namespace
 
-SILC_OBJECTIVE(caption_focus, CaptionFocus, 1, "CLIP, and distillation of what the caption speaks of", kWeight, kFocus,
-               kMomentum, kLocalViews, kLocalSize, kPrototypes);
+SILC_OBJECTIVE(caption_focus, CaptionFocus, 1, "CLIP, and distillation of what the caption speaks of",
+               silc::needs(silc::Need::patch_tokens), kWeight, kFocus, kMomentum, kLocalViews, kLocalSize, kPrototypes);

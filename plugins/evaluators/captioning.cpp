@@ -4,8 +4,6 @@
 // cider: CIDEr-D over tokens of the model's tokenizer, divided by 10, which brings it into [0, 1]; papers report 1000
 // times this value. exact: the fraction of pictures whose caption is one of theirs, word for word. likelihood: the
 // probability that the model gives to a token of a reference, the geometric mean over a picture's tokens.
-//
-// A model without a decoder gets no scores, so that tables can have rows with and without.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
@@ -36,7 +34,6 @@ class Captioning : public Evaluator {
   explicit Captioning(const EvaluatorContext& /*context*/) {}
 
   Scores evaluate(const EvaluationContext& context) override {
-    if (!context.encoder.writes_captions()) return {};
     const auto most = static_cast<std::size_t>(context.options[kReferences]);
     Written written;
     context.for_each_batch([&](std::span<const Sample> batch, int64_t first) {
@@ -84,6 +81,6 @@ class Captioning : public Evaluator {
 }  // namespace
 
 SILC_EVALUATOR(captioning, Captioning, 1, "cider, exact and likelihood of captions, for models with a caption decoder",
-               kReferences);
+               needs(Need::caption_decoder), may_need(Need::several_captions), kReferences);
 
 }  // namespace silc::evaluators::captioning

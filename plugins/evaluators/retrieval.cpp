@@ -134,6 +134,7 @@ class Retrieval : public Evaluator {
 }  // namespace
 
 SILC_EVALUATOR(retrieval, Retrieval, 1,
-               "image_retrieval_recall@1/5/10 by caption and text_retrieval_recall@1/5/10 by picture", kCaptionsUsed);
+               "image_retrieval_recall@1/5/10 by caption and text_retrieval_recall@1/5/10 by picture",
+               may_need(Need::several_captions), kCaptionsUsed);
 
 }  // namespace silc::evaluators::retrieval

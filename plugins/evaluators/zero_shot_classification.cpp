@@ -89,6 +89,7 @@ class ZeroShotClassification : public Evaluator {
 }  // namespace
 
 SILC_EVALUATOR(zero_shot_classification, ZeroShotClassification, 1,
-               "acc1, acc5 and mean_per_class_recall with class embeddings from prompts", kTemplates);
+               "acc1, acc5 and mean_per_class_recall with class embeddings from prompts",
+               needs(Need::classes, Need::labels), kTemplates);
 
 }  // namespace silc::evaluators::zero_shot_classification

@@ -135,7 +135,7 @@ class ZeroShotSegmentation : public Evaluator {
 }  // namespace
 
 SILC_EVALUATOR(zero_shot_segmentation, ZeroShotSegmentation, 1,
-               "miou and pixel_accuracy of patch tokens against class embeddings, without training for it", kTemplates,
-               kPerClass);
+               "miou and pixel_accuracy of patch tokens against class embeddings, without training for it",
+               needs(Need::classes, Need::masks, Need::patch_tokens), kTemplates, kPerClass);
 
 }  // namespace silc::evaluators::zero_shot_segmentation

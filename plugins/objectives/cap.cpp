@@ -97,7 +97,7 @@ class Cap : public Objective {
 }  // namespace
 
 SILC_OBJECTIVE(cap, Cap, 1, "CapPa: captioning from patch tokens, in parallel or token by token; with contrast: CoCa",
-               kParallel, kDecoderLayers, kDecoderWidth, kDecoderHeads, kMlpRatio, kWeight, kContrastive,
-               kContrastiveWeight, kArea, kFlip);
+               needs(Need::patch_tokens), kParallel, kDecoderLayers, kDecoderWidth, kDecoderHeads, kMlpRatio, kWeight,
+               kContrastive, kContrastiveWeight, kArea, kFlip);
 
 }  // namespace silc::objectives::cap

@@ -81,6 +81,6 @@ class ClipSelf : public Objective {
 }  // namespace
 
 SILC_OBJECTIVE(clipself, ClipSelf, 1, "CLIPSelf: patches of a region learn the model's own view of it cut out",
-               kMaxSplit, kMaxCells, kViewSize, kProjection, kArea, kFlip);
+               needs(Need::patch_tokens), kMaxSplit, kMaxCells, kViewSize, kProjection, kArea, kFlip);
 
 }  // namespace silc::objectives::clipself

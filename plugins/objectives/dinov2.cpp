@@ -201,10 +201,10 @@ class Dinov2 : public Objective {
 
 SILC_OBJECTIVE(dinov2, Dinov2, 1,
                "DINOv2: DINO, iBOT and KoLeo, of pictures alone; zero-shot figures are those of chance",
-               kDistillationWeight, kPatchWeight, kKoleoWeight, kCentering, kMaskProbability, kMaskRatio,
-               kTeacherMomentum, kTeacherMomentumEnd, kStudentTemperature, kTeacherTemperature,
-               kTeacherTemperatureStart, kTeacherTemperatureWarmup, kCenterMomentum, kSeparateHead, kPrototypes,
-               kHeadLayers, kHidden, kBottleneck, kNormLastLayer, kFreezeLastLayer, kLayerDecay, kPatchEmbeddingScale,
-               kGlobalArea, kLocalViews, kLocalArea, kLocalSize, kColours);
+               needs(Need::patch_tokens, Need::masked_input), kDistillationWeight, kPatchWeight, kKoleoWeight,
+               kCentering, kMaskProbability, kMaskRatio, kTeacherMomentum, kTeacherMomentumEnd, kStudentTemperature,
+               kTeacherTemperature, kTeacherTemperatureStart, kTeacherTemperatureWarmup, kCenterMomentum, kSeparateHead,
+               kPrototypes, kHeadLayers, kHidden, kBottleneck, kNormLastLayer, kFreezeLastLayer, kLayerDecay,
+               kPatchEmbeddingScale, kGlobalArea, kLocalViews, kLocalArea, kLocalSize, kColours);
 
 }  // namespace silc::objectives::dinov2

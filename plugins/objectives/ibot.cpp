@@ -208,10 +208,10 @@ class Ibot : public Objective {
 
 SILC_OBJECTIVE(ibot, Ibot, 1,
                "iBOT: DINO with masked prediction of patches, of pictures alone; zero-shot figures are those of chance",
-               kDistillationWeight, kPatchWeight, kMaskProbability, kMaskRatio, kTeacherMomentum, kTeacherMomentumEnd,
-               kStudentTemperature, kTeacherTemperature, kTeacherTemperatureStart, kPatchTemperature,
-               kPatchTemperatureStart, kTeacherTemperatureWarmup, kCenterMomentum, kSharedHead, kPrototypes,
-               kPatchPrototypes, kHeadLayers, kHidden, kBottleneck, kNormLastLayer, kFreezeLastLayer, kGlobalArea,
-               kLocalViews, kLocalArea, kLocalSize, kColours);
+               needs(Need::patch_tokens, Need::masked_input), kDistillationWeight, kPatchWeight, kMaskProbability,
+               kMaskRatio, kTeacherMomentum, kTeacherMomentumEnd, kStudentTemperature, kTeacherTemperature,
+               kTeacherTemperatureStart, kPatchTemperature, kPatchTemperatureStart, kTeacherTemperatureWarmup,
+               kCenterMomentum, kSharedHead, kPrototypes, kPatchPrototypes, kHeadLayers, kHidden, kBottleneck,
+               kNormLastLayer, kFreezeLastLayer, kGlobalArea, kLocalViews, kLocalArea, kLocalSize, kColours);
 
 }  // namespace silc::objectives::ibot

@@ -141,8 +141,9 @@ class MaskClip : public Objective {
 
 }  // namespace
 
-SILC_OBJECTIVE(maskclip, MaskClip, 1, "MaskCLIP: CLIP with masked self-distillation of the image tower", kWeight,
-               kMaskRatio, kDecoderLayers, kDecoderHeads, kTeacherMomentum, kTeacherMomentumEnd, kStudentTemperature,
-               kTeacherTemperature, kCenterMomentum, kPrototypes, kHeadLayers, kHidden, kBottleneck, kArea, kFlip);
+SILC_OBJECTIVE(maskclip, MaskClip, 1, "MaskCLIP: CLIP with masked self-distillation of the image tower",
+               needs(Need::patch_tokens, Need::masked_input), kWeight, kMaskRatio, kDecoderLayers, kDecoderHeads,
+               kTeacherMomentum, kTeacherMomentumEnd, kStudentTemperature, kTeacherTemperature, kCenterMomentum,
+               kPrototypes, kHeadLayers, kHidden, kBottleneck, kArea, kFlip);
 
 }  // namespace silc::objectives::maskclip

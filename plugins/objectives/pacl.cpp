@@ -76,7 +76,7 @@ class Pacl : public Objective {
 
 }  // namespace
 
-SILC_OBJECTIVE(pacl, Pacl, 1, "PACL: patches aligned with texts through a patch embedder", kTrain, kPatchWeights,
-               kPatchScale, kTile, kArea, kFlip);
+SILC_OBJECTIVE(pacl, Pacl, 1, "PACL: patches aligned with texts through a patch embedder", needs(Need::patch_tokens),
+               kTrain, kPatchWeights, kPatchScale, kTile, kArea, kFlip);
 
 }  // namespace silc::objectives::pacl

@@ -216,9 +216,9 @@ class Siglip2 : public Objective {
 
 SILC_OBJECTIVE(siglip2, Siglip2, 1,
                "SigLIP 2: sigmoid loss and captioning, with self-distillation and masked prediction at the end",
-               kInitialBias, kCaptionWeight, kCaptionLayers, kCaptionWidth, kCaptionHeads, kCaptionParallel, kStart,
-               kScale, kDistillationWeight, kMaskedWeight, kMaskRatio, kTeacherMomentum, kStudentTemperature,
-               kTeacherTemperature, kCenterMomentum, kPrototypes, kHeadLayers, kHidden, kBottleneck, kArea, kGlobalArea,
-               kLocalViews, kLocalArea, kLocalSize, kFlip);
+               may_need(Need::patch_tokens, Need::masked_input), kInitialBias, kCaptionWeight, kCaptionLayers,
+               kCaptionWidth, kCaptionHeads, kCaptionParallel, kStart, kScale, kDistillationWeight, kMaskedWeight,
+               kMaskRatio, kTeacherMomentum, kStudentTemperature, kTeacherTemperature, kCenterMomentum, kPrototypes,
+               kHeadLayers, kHidden, kBottleneck, kArea, kGlobalArea, kLocalViews, kLocalArea, kLocalSize, kFlip);
 
 }  // namespace silc::objectives::siglip2

@@ -283,4 +283,5 @@ class TorchScript : public Objective {
 
 SILC_OBJECTIVE(torchscript, silc::torchscript::TorchScript, 1,
                "a loss written in Python: a TorchScript file that gets embeddings and returns a loss",
+               silc::may_need(silc::Need::labels, silc::Need::several_captions, silc::Need::patch_tokens),
                silc::torchscript::kFile, silc::torchscript::kSet, silc::torchscript::kInit);

@@ -26,4 +26,5 @@ DECLARE(text_transformer, text_backbone, "text_transformer", "transformer of CLI
 DECLARE(transformer_of_text, text_backbone, "transformer", "another text backbone");
 DECLARE(words, tokenizer, "words", "whole lower-case words");
 DECLARE(shapes, dataset, "shapes", "scenes of coloured shapes");
-DECLARE(classification, evaluator, "zero_shot_classification", "accuracy of zero-shot classification");
+DECLARE(classification, evaluator, "zero_shot_classification", "accuracy of zero-shot classification",
+        silc::needs(silc::Need::classes, silc::Need::labels), silc::may_need(silc::Need::several_captions));

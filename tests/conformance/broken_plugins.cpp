@@ -31,7 +31,7 @@ struct Weakened : torch::autograd::Function<Weakened> {
 };
 
 constexpr auto kObjectiveFault = silc::choice_option(
-    "fault", "none", "none|hidden|random|gradient|unused|leak|nan|batch|bf16|teacher|silent|misses|alarms",
+    "fault", "none", "none|hidden|random|gradient|unused|leak|nan|batch|bf16|teacher|silent|misses|alarms|needs",
     "what is wrong with it");
 
 class BrokenObjective : public silc::Objective {
@@ -71,6 +71,8 @@ class BrokenObjective : public silc::Objective {
     if (fault_ == "random") loss = loss * (1 + 0.01 * static_cast<double>(std::random_device()()) * 0x1p-32);
     if (fault_ == "leak") forgotten_.push_back(at::ones({100}));
     if (fault_ == "nan") loss = loss + images.var(0, /*unbiased=*/false).sqrt().mean();
+    if (fault_ == "needs" && batch.labels.eq(silc::kNoLabel).any().item<bool>())
+      throw std::runtime_error("index -1 is out of bounds");
     if (fault_ == "batch" && batch.size < 2) throw std::runtime_error("expected more than one value per channel");
     if (fault_ == "bf16") loss = loss + 0 * features.pooled.matmul(features.pooled.t().to(loss.scalar_type())).mean();
     if (fault_ == "bf16" && features.patches.matmul(features.patches.transpose(1, 2)).scalar_type() == at::kBFloat16)
@@ -224,8 +226,9 @@ class BrokenTokenizer : public silc::Tokenizer {
   mutable std::atomic<int> calls_{0};
 };
 
-constexpr auto kEvaluatorFault = silc::choice_option(
-    "fault", "none", "none|percent|count|twice|random|batches|rows|none_at_all|blind|beyond", "what is wrong with it");
+constexpr auto kEvaluatorFault =
+    silc::choice_option("fault", "none", "none|percent|count|twice|random|batches|rows|none_at_all|blind|beyond|needs",
+                        "what is wrong with it");
 
 // acc1 of pictures against class names.
 class BrokenEvaluator : public silc::Evaluator {
@@ -239,6 +242,7 @@ class BrokenEvaluator : public silc::Evaluator {
       const at::Tensor best = context.encoder.embed_images(batch).matmul(texts.t()).argmax(1);
       for (std::size_t i = 0; i < batch.size(); ++i)
         hits.push_back(best[static_cast<int64_t>(i)].item<int64_t>() == batch[i].label ? 1.F : 0.F);
+      if (fault_ == "needs" && batch[0].boxes.empty()) throw std::out_of_range("vector::at");
       if (fault_ == "batches" && batch.size() < 5) hits.back() = 0;
     });
     if (fault_ == "beyond") static_cast<void>(context.dataset.sample(context.dataset.size()));
@@ -265,4 +269,5 @@ SILC_IMAGE_BACKBONE(broken_backbone, BrokenBackbone, 1, "one convolution", kBack
 SILC_TEXT_BACKBONE(broken_text, BrokenText, 1, "a bag of words", kTextFault);
 SILC_DATASET(broken_data, BrokenData, 1, "small pictures", kDataFault);
 SILC_TOKENIZER(broken_tokenizer, BrokenTokenizer, 1, "bytes", kTokenizerFault);
-SILC_EVALUATOR(broken_evaluator, BrokenEvaluator, 1, "acc1", kEvaluatorFault);
+SILC_EVALUATOR(broken_evaluator, BrokenEvaluator, 1, "acc1", silc::needs(silc::Need::classes, silc::Need::labels),
+               kEvaluatorFault);

@@ -67,7 +67,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"broken_objective", "nan", {"extremes", "small batches"}},
                       Case{"broken_objective", "batch", {"small batches"}}, Case{"broken_objective", "bf16", {"bf16"}},
                       Case{"broken_objective", "teacher", {"teacher"}}, Case{"broken_objective", "misses", {"health"}},
-                      Case{"broken_objective", "alarms", {"health"}}),
+                      Case{"broken_objective", "alarms", {"health"}}, Case{"broken_objective", "needs", {"needs"}}),
     test_name);
 
 INSTANTIATE_TEST_SUITE_P(OfImageBackbones, Faults,
@@ -117,7 +117,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"broken_evaluator", "random", {"repeatable", "batches"}},
                       Case{"broken_evaluator", "batches", {"batches"}}, Case{"broken_evaluator", "rows", {"samples"}},
                       Case{"broken_evaluator", "none_at_all", {"samples"}},
-                      Case{"broken_evaluator", "blind", {"knowledge"}}, Case{"broken_evaluator", "beyond", {"runs"}}),
+                      Case{"broken_evaluator", "blind", {"knowledge"}}, Case{"broken_evaluator", "beyond", {"runs"}},
+                      Case{"broken_evaluator", "needs", {"needs"}}),
     test_name);
 
 std::string message_of(const std::string& plugin, const std::string& fault, const std::string& check_name) {
@@ -136,6 +137,11 @@ TEST(Report, NamesTheMetricThatNoStepReports) {
 
 TEST(Report, NamesTheCaseThatIsNotFinite) {
   EXPECT_THAT(message_of("broken_objective", "nan", "extremes"), HasSubstr("all captions the same"));
+}
+
+TEST(Report, NamesTheNeedThatIsNotDeclared) {
+  EXPECT_THAT(message_of("broken_objective", "needs", "needs"), HasSubstr("silc::needs(silc::Need::labels)"));
+  EXPECT_THAT(message_of("broken_evaluator", "needs", "needs"), HasSubstr("silc::needs(silc::Need::boxes)"));
 }
 
 TEST(SmallOptions, AreMadeSmallUnlessTheyAreChosen) {

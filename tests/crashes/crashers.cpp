@@ -2,6 +2,7 @@
 #include <ATen/Functions.h>
 #include <signal.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
@@ -21,7 +22,9 @@ namespace {
 constexpr auto kHow = silc::choice_option(
     "how", "segfault", "segfault|abort|exit|quick_exit|stack|kill|loop|memory|bad_alloc|throw|thread",
     "how it ends the process");
-constexpr auto kWhere = silc::choice_option("where", "step", "constructor|step", "in which function");
+constexpr auto kWhere = silc::choice_option("where", "second_step", "constructor|step|second_step",
+                                            "in which function; the second step is "
+                                            "one that nobody takes before training");
 
 // What the compiler cannot see through.
 volatile int sink = 0;
@@ -62,25 +65,31 @@ void crash(const std::string& how) {
 
 class Crasher : public silc::Objective {
  public:
-  explicit Crasher(const silc::ObjectiveContext& context) : how_(context.options[kHow]) {
+  explicit Crasher(const silc::ObjectiveContext& context)
+      : how_(context.options[kHow]), steps_left_(context.options[kWhere] == "step" ? 0 : 1) {
+    weight_ = register_parameter("weight", at::ones({}));
     if (context.options[kWhere] == "constructor") crash(how_);
   }
   std::vector<silc::ViewSpec> views() const override { return {{.name = "image"}}; }
   silc::StepResult step(const silc::Batch&, const silc::Progress&) override {
+    if (steps_left_-- > 0) return {.terms = {{"weight", weight_.square()}}, .metrics = {}};
     crash(how_);
     throw silc::Error("it was to crash");
   }
 
  private:
   std::string how_;
+  int steps_left_;
+  at::Tensor weight_;
 };
 
 class CrashingData : public silc::Dataset {
  public:
   explicit CrashingData(const silc::DatasetContext& context) : how_(context.options[kHow]) {}
   int64_t size() const override { return 100; }
-  silc::Sample sample(int64_t index) const override {
-    if (index > 50) crash(how_);
+  silc::Sample sample(int64_t /*index*/) const override {
+    // More than are looked at before training.
+    if (++samples_read_ > 20) crash(how_);
     return {.image = {.width = 32, .height = 32, .rgb = std::vector<uint8_t>(32 * 32 * 3)},
             .captions = {"nothing to see"},
             .label = 0,
@@ -93,6 +102,7 @@ class CrashingData : public silc::Dataset {
 
  private:
   std::string how_;
+  mutable std::atomic<int> samples_read_ = 0;
 };
 
 class CrashingEvaluator : public silc::Evaluator {
@@ -110,5 +120,5 @@ class CrashingEvaluator : public silc::Evaluator {
 }  // namespace
 
 SILC_OBJECTIVE(crasher, Crasher, 1, "ends the process", kHow, kWhere);
-SILC_DATASET(crashing_data, CrashingData, 1, "ends the process in a sample of the second half", kHow);
+SILC_DATASET(crashing_data, CrashingData, 1, "ends the process after twenty samples", kHow);
 SILC_EVALUATOR(crashing_evaluator, CrashingEvaluator, 1, "ends the process", kHow);

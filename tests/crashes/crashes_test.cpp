@@ -50,13 +50,12 @@ struct Row {
   std::string message;  // what silc must say of it
 };
 
-std::string objective(const std::string& how, const std::string& where = "step") {
+std::string objective(const std::string& how, const std::string& where = "second_step") {
   return "objective = { name = \"crasher\", how = \"" + how + "\", where = \"" + where + "\" }\n";
 }
 
 const std::map<std::string, Row> kRows = {
     {"segfault", {objective("segfault"), "killed by signal 11 (SIGSEGV) in objective \"crasher\""}},
-    {"constructor", {objective("segfault", "constructor"), "killed by signal 11 (SIGSEGV) in objective \"crasher\""}},
     {"abort", {objective("abort"), "killed by signal 6 (SIGABRT) in objective \"crasher\""}},
     {"own thread", {objective("thread"), "killed by signal 6 (SIGABRT) in objective \"crasher\""}},
     {"stack",
@@ -75,7 +74,7 @@ const std::map<std::string, Row> kRows = {
     {"memory", {objective("memory") + "engine.memory_limit = 1.0\n", "stopped by silc: it took "}},
     {"bad_alloc",
      {objective("bad_alloc"), "objective \"crasher\": out of memory; use a smaller optimizer.batch or model"}},
-    {"throw", {objective("throw", "constructor"), "objective \"crasher\" ("}},
+    {"throw", {objective("throw"), "objective \"crasher\": vector::at"}},
     {"data",
      {"objective = \"clip\"\nbudget = { examples = 200 }\ndata.train = { dataset = \"crashing_data\", split = "
       "\"train\" }\n",
@@ -84,6 +83,27 @@ const std::map<std::string, Row> kRows = {
      {"objective = \"clip\"\nbudget = { examples = 200 }\nengine.hang_seconds = 3\n"
       "data.train = { dataset = \"crashing_data\", split = \"train\", how = \"loop\" }\n",
       "stopped by silc: no sign of life for 3 s in dataset \"crashing_data\""}},
+};
+
+// What is found before training.
+const std::map<std::string, Row> kEarlyRows = {
+    {"constructor",
+     {objective("segfault", "constructor"),
+      "objective \"crasher\": the engine was killed by signal 11 (SIGSEGV) when it was tried before training"}},
+    {"stack",
+     {objective("stack", "step"),
+      "objective \"crasher\": the engine was killed by signal 11 (SIGSEGV) when it was tried before training: its "
+      "stack "
+      "overflowed; endless recursion?"}},
+    {"exit",
+     {objective("quick_exit", "step"),
+      "objective \"crasher\": the engine exited with code 3 when it was tried before training; a plugin must not end "
+      "the process (exit)"}},
+    {"loop",
+     {objective("loop", "step"),
+      "objective \"crasher\": no sign of life for 3 s when it was tried before training; engine.hang_seconds says how "
+      "long to wait"}},
+    {"throw", {objective("throw", "constructor"), "objective \"crasher\" ("}},
 };
 
 // One run with a row for each way to crash, and a good one among them.
@@ -143,6 +163,22 @@ TEST_F(Crashes, LoseTheirOwnCellsAndAreNamedWithWhatHappened) {
   }
   EXPECT_THAT(messages_["memory"],
               AllOf(HasSubstr("in objective \"crasher\""), HasSubstr("engine.memory_limit (1 GB)")));
+}
+
+TEST_F(Crashes, AreAllToldBeforeTrainingWhereTheyCanBe) {
+  std::ofstream file(*root_ / "early.toml");
+  std::string experiment = kExperiment;
+  experiment.replace(experiment.find("\"crashes\""), 9, "\"early\"");
+  experiment.replace(experiment.find("threads = 1"), 11, "threads = 1\nhang_seconds = 3");
+  file << experiment;
+  for (const auto& [row, what] : kEarlyRows) file << "\n[[row]]\nname = \"" << row << "\"\n" << what.settings;
+  file << "\n[[evaluate]]\nevaluator = \"crashing_evaluator\"\ndataset = { dataset = \"shapes\", examples = 8 }\n";
+  file.close();
+  EXPECT_EQ(silc("run '" + (*root_ / "early.toml").string() + "'", nullptr), 2);
+  for (const auto& [row, what] : kEarlyRows)
+    EXPECT_THAT(log(), HasSubstr("row \"" + row + "\": " + what.message)) << log();
+  EXPECT_THAT(log(), HasSubstr("evaluator \"crashing_evaluator\": the engine was killed by signal 11 (SIGSEGV)"));
+  EXPECT_FALSE(std::filesystem::exists(*root_ / "runs" / "early"));
 }
 
 }  // namespace

@@ -303,5 +303,14 @@ TEST_F(CatalogueTest, FoldersOfTheEnvironmentFollowThoseThatAreNamed) {
   EXPECT_EQ(folders[2], "/second");
 }
 
+TEST_F(CatalogueTest, TellsWhatAPluginNeeds) {
+  const std::vector<fs::path> folders = {library_folder("fakes")};
+  const Catalogue catalogue = Catalogue::scan(folders);
+  const PluginInfo& segmentation = catalogue.require(PluginKind::evaluator, "zero_shot_segmentation");
+  EXPECT_EQ(needs_in(segmentation.needs.needed), (std::vector{Need::classes, Need::masks}));
+  EXPECT_EQ(needs_in(segmentation.needs.optional), std::vector{Need::several_captions});
+  EXPECT_TRUE(needs_in(catalogue.require(PluginKind::objective, "clip").needs.needed).empty());
+}
+
 }  // namespace
 }  // namespace silc

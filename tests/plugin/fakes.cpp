@@ -42,4 +42,5 @@ SILC_PLUGIN(tokenizer, Nothing, int, bytes, Nothing, 1, "bytes");
 SILC_PLUGIN(dataset, Nothing, int, fashion_scenes, Nothing, 2, "scenes of garments", kScenes);
 SILC_PLUGIN(dataset, Nothing, int, shapes, Nothing, 1, "coloured shapes");
 SILC_PLUGIN(evaluator, Nothing, int, zero_shot_classification, Nothing, 1, "acc1", kTemplates);
-SILC_PLUGIN(evaluator, Nothing, int, zero_shot_segmentation, Nothing, 1, "miou");
+SILC_PLUGIN(evaluator, Nothing, int, zero_shot_segmentation, Nothing, 1, "miou",
+            silc::needs(silc::Need::classes, silc::Need::masks), silc::may_need(silc::Need::several_captions));

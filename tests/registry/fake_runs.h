@@ -90,8 +90,10 @@ class FakeRuns {
     std::ofstream(folder(cell).attempts(), std::ios::app) << line.dump() << "\n";
   }
 
-  void metrics(const PlannedCell& cell, const nlohmann::json& metrics, const nlohmann::json& cost) {
-    write(folder(cell).metrics(), nlohmann::json{{"metrics", metrics}, {"cost", cost}}.dump());
+  void metrics(const PlannedCell& cell, const nlohmann::json& metrics, const nlohmann::json& cost,
+               const nlohmann::json& not_applicable = nlohmann::json::array()) {
+    write(folder(cell).metrics(),
+          nlohmann::json{{"metrics", metrics}, {"not_applicable", not_applicable}, {"cost", cost}}.dump());
   }
 
   // A cell from its start to its end, with acc1 of student and teacher.
@@ -111,6 +113,13 @@ class FakeRuns {
                                const std::string& evaluator = "zero_shot_classification") {
     return {{"evaluator", evaluator}, {"dataset", "scenes"}, {"weights", weights},
             {"name", name},           {"value", value},      {"n", 1000}};
+  }
+
+  static nlohmann::json not_applicable(const std::string& weights, const std::string& evaluator) {
+    return {{"evaluator", evaluator},
+            {"dataset", "scenes"},
+            {"weights", weights},
+            {"reason", "the model has no caption decoder"}};
   }
 
   static void write(const std::filesystem::path& file, const std::string& content) {

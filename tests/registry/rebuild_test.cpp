@@ -26,6 +26,8 @@ class Rebuild : public testing::Test {
                    FROM attempt JOIN cell USING (cell_id) ORDER BY folder, number)sql",
             R"sql(SELECT folder, evaluator, dataset, metric.weights, name, value, n
                    FROM metric JOIN cell USING (cell_id) ORDER BY folder, evaluator, dataset, metric.weights, name)sql",
+            R"sql(SELECT folder, evaluator, dataset, not_applicable.weights, reason
+                   FROM not_applicable JOIN cell USING (cell_id) ORDER BY folder, evaluator)sql",
             R"sql(SELECT folder, step, name, value FROM step_metric JOIN cell USING (cell_id)
                    ORDER BY folder, step, name)sql",
             R"sql(SELECT folder, name, step, metric, value, warning.message FROM warning JOIN cell USING (cell_id)
@@ -60,6 +62,8 @@ class Rebuild : public testing::Test {
     fakes_.warning(experiment.cells[2], 10, "gradient_vanished");
     fakes_.event(experiment.cells[2], "failed", 102, {{"message", "out of order"}, {"plugin", "clip"}});
     fakes_.attempt(experiment.cells[2], 99, 103, "exit_code", 1);
+    fakes_.metrics(experiment.cells[1], nlohmann::json::array({FakeRuns::metric("teacher", "acc1", 0.6)}),
+                   {{"flops", 1e12}}, nlohmann::json::array({FakeRuns::not_applicable("teacher", "captioning")}));
     for (int i = 0; i < 3; ++i) registry.ingest(experiment.cells[i].folder);
 
     const PlannedExperiment scaling = FakeRuns::experiment("scaling", {"CLIP"}, {0}, 70);

@@ -93,7 +93,9 @@ TEST_F(RegistryFile, OfAnEarlierVersionIsBroughtUpToDateWithWhatIsInIt) {
   const PlannedExperiment experiment = FakeRuns::experiment("ablation", {"CLIP"}, {0});
   fakes_.open().plan(experiment);
   SQLite::Database(file_.string(), SQLite::OPEN_READWRITE)
-      .exec("DROP TABLE warning; ALTER TABLE cell DROP COLUMN previous; PRAGMA user_version = 1");
+      .exec(
+          "DROP TABLE warning; DROP TABLE not_applicable; ALTER TABLE cell DROP COLUMN previous; PRAGMA user_version = "
+          "1");
   EXPECT_THROW(Registry::open_existing(file_, fakes_.runs()), Error) << "readers change nothing";
   const std::vector<CellRecord> cells = fakes_.open().cells("ablation");
   ASSERT_EQ(cells.size(), 1U);
@@ -111,7 +113,8 @@ TEST_F(RegistryFile, OfASilcThatDidNotWarnTakesWarningsFromNowOn) {
     fakes_.event(cell, "started", 100, {{"step", 0}, {"total_steps", 40}, {"pid", 1}});
     registry.ingest(cell.folder);
   }
-  SQLite::Database(file_.string(), SQLite::OPEN_READWRITE).exec("DROP TABLE warning; PRAGMA user_version = 2");
+  SQLite::Database(file_.string(), SQLite::OPEN_READWRITE)
+      .exec("DROP TABLE warning; DROP TABLE not_applicable; PRAGMA user_version = 2");
   Registry registry = fakes_.open();
   EXPECT_TRUE(registry.warnings("ablation").empty());
   fakes_.warning(cell, 10, "gradient_vanished");
@@ -124,7 +127,7 @@ TEST_F(RegistryFile, SaysWhatItIsToOtherPrograms) {
   SQLite::Database database(file_.string());
   EXPECT_EQ(database.execAndGet("PRAGMA journal_mode").getString(), "wal");
   EXPECT_EQ(database.execAndGet("PRAGMA application_id").getInt(), 0x73696c63);
-  EXPECT_EQ(database.execAndGet("PRAGMA user_version").getInt(), 3);
+  EXPECT_EQ(database.execAndGet("PRAGMA user_version").getInt(), 4);
 }
 
 }  // namespace

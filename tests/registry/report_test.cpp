@@ -163,6 +163,58 @@ TEST_F(Report, NotesWarningsUnderTheirRowInEveryFormat) {
   EXPECT_EQ(warning["value"], 0.5);
 }
 
+// A CLIP without and a CapPa with captions, in a table of captioning alone.
+class CaptioningReport : public testing::Test {
+ protected:
+  void SetUp() override {
+    experiment_ = FakeRuns::experiment("captions", {"CLIP", "CapPa", "CoCa"}, {0});
+    experiment_.tables[0].columns = {"captioning/cider"};
+    registry_.plan(experiment_);
+    finish(0, nlohmann::json::array(), nlohmann::json::array({FakeRuns::not_applicable("student", "captioning")}));
+    finish(1, nlohmann::json::array({FakeRuns::metric("student", "cider", 0.25, "captioning")}),
+           nlohmann::json::array());
+  }
+
+  void finish(std::size_t row, const nlohmann::json& metrics, const nlohmann::json& not_applicable) {
+    const PlannedCell& cell = experiment_.cells[row];
+    fakes_.write_cell("captions", cell);
+    fakes_.event(cell, "finished", 100);
+    fakes_.metrics(cell, metrics, {{"flops", 1e12}}, not_applicable);
+    registry_.ingest(cell.folder);
+  }
+
+  Table table() { return build_tables(registry_, {.experiment = "captions", .table = "", .metrics = {}}).at(0); }
+
+  FakeRuns fakes_;
+  Registry registry_ = fakes_.open();
+  PlannedExperiment experiment_;
+};
+
+TEST_F(CaptioningReport, TellsWhatDoesNotApplyFromWhatIsMissing) {
+  EXPECT_THAT(table().notes,
+              AllOf(Contains("\"CLIP\": captioning does not apply: the model has no caption decoder."),
+                    Contains("\"CoCa\": 1 of 1 seeds missing."), Not(Contains(HasSubstr("\"CLIP\": 1 of"))),
+                    Not(Contains(HasSubstr("was recorded")))));
+}
+
+TEST_F(CaptioningReport, ShowsWhatDoesNotApplyInEveryFormat) {
+  for (const TableFormat format : {TableFormat::terminal, TableFormat::markdown, TableFormat::csv, TableFormat::latex})
+    EXPECT_THAT(format_tables({table()}, format, false), HasSubstr("n/a"));
+  const auto json = nlohmann::json::parse(format_tables({table()}, TableFormat::json, false));
+  const auto& rows = json["tables"][0]["rows"];
+  EXPECT_EQ(rows[0]["entries"][0]["not_applicable"], "captioning does not apply: the model has no caption decoder");
+  EXPECT_TRUE(rows[1]["entries"][0]["not_applicable"].is_null());
+}
+
+TEST_F(CaptioningReport, CountsTheSeedsThatFinishedWithoutAValue) {
+  EXPECT_THAT(format_tables({table()}, TableFormat::terminal, false), HasSubstr("CLIP       n/a       1\n"));
+}
+
+TEST_F(CaptioningReport, SaysWhatIsNotRecordedOfRowsThatFinished) {
+  finish(2, nlohmann::json::array(), nlohmann::json::array());
+  EXPECT_THAT(table().notes, Contains("\"CoCa\": no captioning/cider was recorded."));
+}
+
 TEST_F(Report, ShowsARowWhoseSeedsAllFailedAsFailed) {
   for (std::size_t seed = 0; seed < 3; ++seed) {
     fakes_.write_cell("ablation", cell(3, seed));

@@ -58,18 +58,23 @@ TEST(Fingerprints, FillInTrainingAndEvaluationData) {
   std::vector<ResolvedCell> cells = {make_cell("CLIP"), make_cell("SILC")};
   cells[1].evaluations.push_back(
       {{PluginKind::evaluator, "retrieval", 1, {}}, {{PluginKind::dataset, "shapes", 1, {}}, "test", ""}, "retrieval"});
-  fill_fingerprints(fake_engine(), cells);
+  EXPECT_TRUE(fill_fingerprints(fake_engine(), cells).empty());
   EXPECT_EQ(cells[0].train.fingerprint, "shapes-train");
   EXPECT_EQ(cells[1].evaluations[0].data.fingerprint, "shapes-test");
 }
 
-TEST(Fingerprints, TellEachFaultOnce) {
+TEST(Fingerprints, TellWhichDataCannotBeReadAndWhoReadsThem) {
   const ScopedVariable variable("FAKE_ENGINE_DATA", "missing");
   std::vector<ResolvedCell> cells = {make_cell("CLIP")};
   cells[0].evaluations.push_back(
       {{PluginKind::evaluator, "retrieval", 1, {}}, {{PluginKind::dataset, "shapes", 1, {}}, "test", ""}, "retrieval"});
-  EXPECT_EQ(message_of([&] { fill_fingerprints(fake_engine(), cells); }),
-            "dataset \"shapes\": /data/shapes is missing; set SILC_DATA");
+  const auto unreadable = fill_fingerprints(fake_engine(), cells);
+  ASSERT_EQ(unreadable.size(), 2) << "its splits";
+  EXPECT_EQ(unreadable[0].message, "dataset \"shapes\": /data/shapes is missing; set SILC_DATA");
+  EXPECT_EQ(unreadable[0].item, source_item(cells[0].evaluations[0].data));
+  ASSERT_EQ(unreadable[0].uses.size(), 1);
+  EXPECT_EQ(unreadable[0].uses[0], std::pair(std::as_const(cells).data(), std::string("evaluate.0.dataset")));
+  EXPECT_EQ(unreadable[1].uses[0].second, "data.train");
 }
 
 TEST(Fingerprints, OfADatasetThatHangsAreGivenUp) {

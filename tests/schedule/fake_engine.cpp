@@ -12,7 +12,7 @@
 //   stubborn  trains and does not listen
 // $FAKE_ENGINE_PLUGIN: the plugin that it says it is in ('objective "clip"') until it ends well.
 // $FAKE_ENGINE_DATA=missing: no data can be read; hang: reading them does not end. $FAKE_ENGINE_MEASURE=fail: measuring
-// fails.
+// fails. $FAKE_ENGINE_PREFLIGHT: see preflight().
 #include <unistd.h>
 
 #include <algorithm>
@@ -177,6 +177,29 @@ int measure() {
   return 0;
 }
 
+// Finds nothing, unless $FAKE_ENGINE_PREFLIGHT says otherwise: "fault": the model of every cell; "crash": the objective
+// of the first ends the process, "hang": or does not come to an end; "not_applicable": no cell can be evaluated.
+int preflight() {
+  const auto say = [](const Json& line) { std::cout << line.dump() << std::endl; };
+  const Json question = Json::parse(std::cin);
+  const std::string behaviour = variable("FAKE_ENGINE_PREFLIGHT");
+  const Json& skip = question.at("skip");
+  for (std::size_t cell = 0; cell < question.at("cells").size(); ++cell) {
+    const std::string item = "cell " + std::to_string(cell);
+    if (std::find(skip.begin(), skip.end(), item) != skip.end()) continue;
+    say({{"begin", item}, {"title", "a row"}, {"uses", Json::array({{{"cell", cell}, {"key", ""}}})}});
+    say({{"in", "objective \"clip\""}, {"key", "objective"}});
+    if (behaviour == "crash" && cell == 0) std::raise(SIGSEGV);
+    while (behaviour == "hang") std::this_thread::sleep_for(std::chrono::seconds(1));
+    if (behaviour == "fault")
+      say({{"fault", "image backbone \"vit\": width 64 is not a multiple of heads 5"}, {"key", "model.image"}});
+    if (behaviour == "not_applicable")
+      say({{"not_applicable", "zero_shot_classification"}, {"cell", cell}, {"reason", "the model sees nothing"}});
+  }
+  say({{"done", true}});
+  return 0;
+}
+
 int about() {
   std::cout << Json{{"engine_version", "0.1.0"},
                     {"torch", "2.13.0"},
@@ -232,6 +255,7 @@ int main(int argc, char** argv) {
   if (command == "run") return run(value_of(argc, argv, "--folder"), value_of(argc, argv, "--threads"));
   if (command == "fingerprint") return fingerprint();
   if (command == "measure") return measure();
+  if (command == "preflight") return preflight();
   if (command == "about") return about();
   if (command == "check") return check(value_of(argc, argv, "--kind"), value_of(argc, argv, "--name"));
   return 2;

@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "spec_testing.h"
 
 namespace silc {
@@ -147,6 +149,44 @@ base = "A"
 evaluation.weights = ["teacher"]
 )");
   EXPECT_THAT(cell.weights, ElementsAre("teacher"));
+}
+
+class PlaceTest : public SpecTest {
+ protected:
+  // Line of a fault of the last row, in the rows after kHead.
+  int64_t line_of(const std::string& rows, const std::string& key, const std::string& message) {
+    const Experiment experiment = read(kHead + rows);
+    const auto head = std::count(kHead.begin(), kHead.end(), '\n');
+    return place_of(experiment, experiment.cells.back(), key, message).line - head;
+  }
+
+  const std::string rows_ = R"([[evaluate]]
+evaluator = "zero_shot_segmentation"
+dataset = "shapes"
+[[row]]
+name = "A"
+objective = { name = "silc", local_views = 2 }
+model.image = { width = 32, patch = 8 }
+[[row]]
+name = "B"
+base = "A"
+objective.distillation_weight = 2.0
+model.image.heads = 5
+)";
+};
+
+TEST_F(PlaceTest, OfALaterFaultIsThatOfTheOptionThatItNames) {
+  EXPECT_EQ(line_of(rows_, "model.image", "patch 8 is too large"), 7) << "in the base";
+  EXPECT_EQ(line_of(rows_, "model.image", "width 32 is not a multiple of heads 5"), 12) << "what was written last";
+  EXPECT_EQ(line_of(rows_, "objective.local_views", "too many"), 6);
+}
+
+TEST_F(PlaceTest, OfALaterFaultIsAsNearAsSomethingIsWritten) {
+  EXPECT_EQ(line_of(rows_, "objective.local_size", "4 pixels"), 6) << "the objective's name";
+  EXPECT_EQ(line_of(rows_, "engine.device", "there is none"), 9) << "the row's";
+  EXPECT_EQ(line_of(rows_, "", "all of it"), 9);
+  EXPECT_EQ(line_of(rows_, "evaluate.0.dataset", "it has no masks"), 3);
+  EXPECT_EQ(line_of(rows_, "evaluate.0", "it needs masks"), 2);
 }
 
 }  // namespace

@@ -274,13 +274,7 @@ class EvaluatorChecks {
   Outcome model() {
     at::manual_seed(1);
     const auto model = practice_model();
-    TowerEncoder encoder({.image = model->image,
-                          .text = model->text,
-                          .captioner = practice_captioner(),
-                          .tokenizer = std::make_shared<PracticeTokenizer>(),
-                          .tokenizer_name = "practice",
-                          .image_size = kPracticeImageSize,
-                          .context_length = kPracticeContext});
+    TowerEncoder encoder = encoder_of(*model, practice_captioner());
     for (const int64_t size : {kSamples, int64_t{1}}) {
       try {
         for (const Metric& metric : evaluate(subject_, PracticeDataset(size), encoder).metrics)
@@ -294,6 +288,17 @@ class EvaluatorChecks {
     return passed();
   }
 
+  Outcome needs() {
+    return check_needs(subject_.plugin, [&](uint32_t lacking) {
+      at::manual_seed(1);
+      const auto model = practice_model(lacking);
+      TowerEncoder encoder =
+          encoder_of(*model, contains(lacking, Need::caption_decoder) ? nullptr : practice_captioner());
+      if (evaluate(subject_, PracticeDataset(kSamples, lacking), encoder).metrics.empty())
+        throw Error("it gives no metric");
+    });
+  }
+
   Outcome speed() {
     const Stopwatch watch;
     evaluate(subject_, dataset_, oracle_);
@@ -301,6 +306,16 @@ class EvaluatorChecks {
   }
 
  private:
+  static TowerEncoder encoder_of(const DualEncoder& model, std::shared_ptr<Captioner> captioner) {
+    return TowerEncoder({.image = model.image,
+                         .text = model.text,
+                         .captioner = std::move(captioner),
+                         .tokenizer = std::make_shared<PracticeTokenizer>(),
+                         .tokenizer_name = "practice",
+                         .image_size = kPracticeImageSize,
+                         .context_length = kPracticeContext});
+  }
+
   const Subject& subject_;
   PracticeDataset dataset_;  // refuses an index that it does not have
   Oracle oracle_;
@@ -322,6 +337,7 @@ void check_evaluator(const Subject& subject, Report& report) {
   check("batches", "evaluator.h: for_each_batch", &EvaluatorChecks::batches);
   check("samples", "evaluator.h: scores of single samples, [n] or [n, k]", &EvaluatorChecks::samples);
   check("model", "a model fresh from its initial values; 42 samples, and one", &EvaluatorChecks::model);
+  check("needs", "plugin.h: needs() and may_need() say what it wants of data and model", &EvaluatorChecks::needs);
   check("speed", "reported, not judged", &EvaluatorChecks::speed);
 }
 

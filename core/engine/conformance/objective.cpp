@@ -51,9 +51,10 @@ class TemporaryFolder {
 // One process's worth of training: everything made anew.
 class Trainer {
  public:
-  Trainer(const ResolvedCell& cell, const PluginInfo& plugin)
+  // `lacking`: what data and model do not have, a set of Need.
+  Trainer(const ResolvedCell& cell, const PluginInfo& plugin, uint32_t lacking = 0)
       : cell_(cell),
-        assembly_(practice_assembly(cell, plugin)),
+        assembly_(practice_assembly(cell, plugin, lacking)),
         source_(make_batch_source(cell, assembly_, *known_steps(cell))),
         step_(assembly_, cell) {}
 
@@ -307,6 +308,13 @@ class ObjectiveChecks {
     return passed("", {{"checks", checks.size()}});
   }
 
+  Outcome needs() {
+    return check_needs(subject_.plugin, [&](uint32_t lacking) {
+      Trainer trainer(cell(), subject_.plugin, lacking);
+      for (const int64_t step : parts_) trainer.run(step);
+    });
+  }
+
   Outcome speed() {
     Trainer trainer(cell(), subject_.plugin);
     for (const int64_t step : steps_) trainer.run(step);
@@ -504,6 +512,7 @@ void check_objective(const Subject& subject, Report& report) {
   check("captioner", "captioner.h: shapes, ids and log-likelihoods", &ObjectiveChecks::captioner);
   check("health", "health.h: checks of metrics that the steps report, none of which warns of a healthy step",
         &ObjectiveChecks::health);
+  check("needs", "plugin.h: needs() and may_need() say what it wants of data and model", &ObjectiveChecks::needs);
   check("speed", "reported, not judged", &ObjectiveChecks::speed);
 }
 

@@ -45,7 +45,7 @@ TransformerShape block_shape() {
 
 class PracticeImageBackbone : public ImageBackbone {
  public:
-  PracticeImageBackbone() {
+  explicit PracticeImageBackbone(uint32_t lacking) : lacking_(lacking) {
     patches_ = register_module("patches", torch::nn::Linear(3 * kPatch * kPatch, kChannels));
     constexpr int64_t kGrid = kPracticeImageSize / kPatch;
     positions_ = register_parameter("positions", 0.1 * at::randn({kGrid, kGrid, kChannels}));
@@ -57,6 +57,7 @@ class PracticeImageBackbone : public ImageBackbone {
 
   ImageFeatures forward_masked(const at::Tensor& images, const at::Tensor& mask,
                                const at::Tensor& mask_token) override {
+    if (contains(lacking_, Need::masked_input)) return ImageBackbone::forward_masked(images, mask, mask_token);
     return encode(images, mask, mask_token);
   }
 
@@ -73,9 +74,11 @@ class PracticeImageBackbone : public ImageBackbone {
     if (mask.defined()) x = at::where(mask.unsqueeze(2), mask_token.to(x.scalar_type()), x);
     x = x + positions_.slice(0, 0, height).slice(1, 0, width).reshape({1, height * width, kChannels});
     x = norm_->forward(block_->forward(x, /*causal=*/false));
+    if (contains(lacking_, Need::patch_tokens)) return {.pooled = x.mean(1), .patches = x.slice(1, 0, 0)};
     return {.pooled = x.mean(1), .patches = x, .grid_height = height, .grid_width = width};
   }
 
+  uint32_t lacking_;
   torch::nn::Linear patches_{nullptr};
   at::Tensor positions_;  // [h, w, D]
   std::shared_ptr<Transformer> block_;
@@ -135,10 +138,16 @@ Sample PracticeDataset::sample(int64_t index) const {
   sample.captions = {"picture " + number + ": a " + first + " beside a " + second,
                      "a " + first + " and a " + second + ", number " + number,
                      number + " shows a " + second + " to the right of a " + first};
+  if (contains(lacking_, Need::labels)) sample.label = kNoLabel;
+  if (contains(lacking_, Need::masks)) sample.mask.clear();
+  if (contains(lacking_, Need::boxes)) sample.boxes.clear();
+  if (contains(lacking_, Need::several_captions)) sample.captions.resize(1);
   return sample;
 }
 
-std::vector<std::string> PracticeDataset::classes() const { return kThings; }
+std::vector<std::string> PracticeDataset::classes() const {
+  return contains(lacking_, Need::classes) ? std::vector<std::string>{} : kThings;
+}
 
 std::vector<int64_t> PracticeTokenizer::encode(std::string_view text, int64_t length) const {
   const int64_t end = vocabulary_size() - 1;
@@ -154,12 +163,12 @@ std::vector<int64_t> PracticeTokenizer::encode(std::string_view text, int64_t le
   return ids;
 }
 
-std::shared_ptr<ImageTower> practice_image_tower() {
-  return std::make_shared<ImageTower>(std::make_shared<PracticeImageBackbone>(), kEmbedDim);
+std::shared_ptr<ImageTower> practice_image_tower(uint32_t lacking) {
+  return std::make_shared<ImageTower>(std::make_shared<PracticeImageBackbone>(lacking), kEmbedDim);
 }
 
-std::shared_ptr<DualEncoder> practice_model() {
-  auto image = practice_image_tower();
+std::shared_ptr<DualEncoder> practice_model(uint32_t lacking) {
+  auto image = practice_image_tower(lacking);
   auto text = std::make_shared<TextTower>(std::make_shared<PracticeTextBackbone>(), kEmbedDim);
   return std::make_shared<DualEncoder>(std::move(image), std::move(text));
 }
@@ -193,15 +202,15 @@ ResolvedCell practice_cell(const PluginInfo& objective, const Options& options, 
   return cell;
 }
 
-Assembly practice_assembly(const ResolvedCell& cell, const PluginInfo& plugin) {
+Assembly practice_assembly(const ResolvedCell& cell, const PluginInfo& plugin, uint32_t lacking) {
   torch::manual_seed(static_cast<uint64_t>(cell.seed));
   Assembly assembly;
-  assembly.dataset = std::make_shared<PracticeDataset>(64);
+  assembly.dataset = std::make_shared<PracticeDataset>(64, lacking);
   assembly.tokenizer = std::make_shared<PracticeTokenizer>();
-  assembly.model = practice_model();
+  assembly.model = practice_model(lacking);
   const ObjectiveContext context{.options = cell.objective.options,
                                  .model = assembly.model,
-                                 .make_image_tower = practice_image_tower,
+                                 .make_image_tower = [lacking] { return practice_image_tower(lacking); },
                                  .image_size = cell.image.image_size,
                                  .context_length = cell.text.context_length,
                                  .vocabulary_size = assembly.tokenizer->vocabulary_size(),

@@ -17,7 +17,8 @@ namespace silc::conformance {
 // one of another: with captions that name the picture, pixel masks (the first two rows ignored) and boxes.
 class PracticeDataset : public Dataset {
  public:
-  explicit PracticeDataset(int64_t size) : size_(size) {}
+  // `lacking`: what it shall not have, a set of Need.
+  explicit PracticeDataset(int64_t size, uint32_t lacking = 0) : size_(size), lacking_(lacking) {}
   [[nodiscard]] int64_t size() const override { return size_; }
   [[nodiscard]] Sample sample(int64_t index) const override;
   [[nodiscard]] std::vector<std::string> classes() const override;
@@ -25,6 +26,7 @@ class PracticeDataset : public Dataset {
 
  private:
   int64_t size_;
+  uint32_t lacking_;
 };
 
 // Words by a hash: padding 0, start 1, end token last.
@@ -38,9 +40,10 @@ inline constexpr int64_t kPracticeImageSize = 32;  // patches of 8 pixels: a gri
 inline constexpr int64_t kPracticeContext = 9;
 inline constexpr int64_t kPracticeBatch = 6;
 
-// One transformer block each; the image tower can mask patches.
-std::shared_ptr<ImageTower> practice_image_tower();
-std::shared_ptr<DualEncoder> practice_model();
+// One transformer block each; the image tower gives patch tokens and can mask patches, unless that is among what it is
+// `lacking`, a set of Need.
+std::shared_ptr<ImageTower> practice_image_tower(uint32_t lacking = 0);
+std::shared_ptr<DualEncoder> practice_model(uint32_t lacking = 0);
 
 // A caption decoder for the practice model, fresh from its initial values.
 std::shared_ptr<Captioner> practice_captioner();
@@ -49,6 +52,6 @@ std::shared_ptr<Captioner> practice_captioner();
 ResolvedCell practice_cell(const PluginInfo& objective, const Options& options, int64_t batch = kPracticeBatch);
 
 // Model, data and the objective that `cell` names, made by `plugin`, as the engine's assemble() does.
-Assembly practice_assembly(const ResolvedCell& cell, const PluginInfo& plugin);
+Assembly practice_assembly(const ResolvedCell& cell, const PluginInfo& plugin, uint32_t lacking = 0);
 
 }  // namespace silc::conformance

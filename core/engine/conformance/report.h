@@ -58,6 +58,10 @@ class Report {
   Emit emit_;
 };
 
+// Whether a plugin works without what it does not declare to need. `work` tries it without the needs of a set, and
+// throws where that fails. Where it fails, each is tried alone, so that the one can be named.
+Outcome check_needs(const PluginInfo& plugin, const std::function<void(uint32_t lacking)>& work);
+
 // The declaration: every option says what it is for, and the plugin says what it is.
 Outcome check_declaration(const PluginInfo& plugin);
 

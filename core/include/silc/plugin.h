@@ -18,7 +18,7 @@
 #include "silc/options.h"
 
 // Raised whenever a change to the public headers makes plugins built before it unusable.
-#define SILC_ABI_VERSION 4
+#define SILC_ABI_VERSION 5
 
 namespace silc {
 
@@ -30,6 +30,50 @@ enum class PluginKind : uint8_t {
   dataset = 4,
   tokenizer = 5,
 };
+
+// What objectives and evaluators may want of the data and of the model. An experiment in which one of them lacks what
+// it needs is refused before anything is trained.
+enum class Need : uint8_t {
+  // Of the dataset: the one that is trained on, or evaluated on.
+  classes = 0,           // Dataset::classes()
+  labels = 1,            // Sample::label
+  masks = 2,             // Sample::mask
+  boxes = 3,             // Sample::boxes
+  several_captions = 4,  // more than one caption of a picture
+  // Of the model.
+  patch_tokens = 5,     // ImageFeatures::patches
+  masked_input = 6,     // ImageBackbone::forward_masked
+  caption_decoder = 7,  // Objective::captioner(); only evaluators may want it
+};
+inline constexpr int kNeedCount = 8;
+
+// Sets of Need, a bit each.
+struct Needs {
+  uint32_t needed = 0;    // cannot do without
+  uint32_t optional = 0;  // makes use of where it is there
+};
+
+namespace detail {
+
+template <class... N>
+constexpr uint32_t need_bits(N... need) {
+  return (0u | ... | (1u << static_cast<uint32_t>(need)));
+}
+
+}  // namespace detail
+
+// Stand among the options in an objective's or evaluator's declaration: what it cannot do without, and what it makes
+// use of (with some options, or where it is there). What is in neither list it must do without (silc plugin check).
+//
+//     SILC_EVALUATOR(pointing, Pointing, 1, "…", silc::needs(silc::Need::classes, silc::Need::boxes), kMargin);
+template <class... N>
+consteval Needs needs(N... need) {
+  return {.needed = detail::need_bits(need...), .optional = 0};
+}
+template <class... N>
+consteval Needs may_need(N... need) {
+  return {.needed = 0, .optional = detail::need_bits(need...)};
+}
 
 inline constexpr std::size_t kPluginAlignment = 16;
 inline constexpr char kPluginMagic[8] = {'S', 'I', 'L', 'C', 'P', 'L', 'U', 'G'};
@@ -50,6 +94,7 @@ struct PluginHeader {
   uint32_t version = 1;       // raised by the author when results change: part of a cell's identity
   PluginKind kind = PluginKind::objective;
   uint8_t reserved[3] = {};
+  Needs needs;
   char name[64] = {};
   char summary[240] = {};
   char factory[96] = {};  // exported symbol: Interface* factory(const Context&)
@@ -84,20 +129,49 @@ consteval PluginStamp current_stamp() {
   return stamp;
 }
 
-template <class... T>
+namespace detail {
+
+template <class T>
+inline constexpr bool kIsOption = false;
+template <class T>
+inline constexpr bool kIsOption<Option<T>> = true;
+
+template <class Record, class T>
+consteval void declare(Record& record, const Option<T>& option) {
+  record.options[record.header.option_count++] = option.record;
+}
+template <class Record>
+consteval void declare(Record& record, const Needs& needs) {
+  record.header.needs.needed |= needs.needed;
+  record.header.needs.optional |= needs.optional;
+}
+
+consteval void check_needs(const PluginHeader& header) {
+  const uint32_t all = header.needs.needed | header.needs.optional;
+  if (header.needs.needed & header.needs.optional)
+    throw std::logic_error("a plugin needs what it also may need: name it once");
+  if (all != 0 && header.kind != PluginKind::objective && header.kind != PluginKind::evaluator)
+    throw std::logic_error("only objectives and evaluators need something of others");
+  if (header.kind == PluginKind::objective && (all & need_bits(Need::caption_decoder)) != 0)
+    throw std::logic_error("an objective makes the caption decoder itself");
+}
+
+}  // namespace detail
+
+// `declared`: options, needs() and may_need(), in any order.
+template <class... Declared>
 consteval auto declare_plugin(PluginKind kind, std::string_view name, std::string_view factory, uint32_t version,
-                              std::string_view summary, const Option<T>&... options) {
-  PluginRecord<sizeof...(T)> record{};
+                              std::string_view summary, const Declared&... declared) {
+  PluginRecord<(std::size_t{0} + ... + (detail::kIsOption<Declared> ? 1 : 0))> record{};
   record.header.stamp = current_stamp();
   record.header.size = sizeof(record);
-  record.header.option_count = sizeof...(T);
   record.header.version = version;
   record.header.kind = kind;
   detail::copy_text(record.header.name, name);
   detail::copy_text(record.header.summary, summary);
   detail::copy_text(record.header.factory, factory);
-  [[maybe_unused]] std::size_t next = 0;
-  ((record.options[next++] = options.record), ...);
+  (detail::declare(record, declared), ...);
+  detail::check_needs(record.header);
   return record;
 }
 

@@ -1,0 +1,147 @@
+// What can be known before training is said before training: all of it, with its place, and nothing is started.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "files/durable_file.h"
+#include "files/safetensors.h"
+
+namespace silc {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class Preflight : public ::testing::Test {
+ protected:
+  Preflight() {
+    std::string name = (fs::temp_directory_path() / "silc-preflight-XXXXXX").string();
+    root_ = mkdtemp(name.data());
+  }
+  ~Preflight() override { fs::remove_all(root_); }
+
+  struct Result {
+    int exit_code = 0;
+    std::string output;
+  };
+
+  // What silc says on both streams, with its runs in root_.
+  Result silc(const std::string& arguments) {
+    const std::string command = "'" SILC_BINARY_DIR "/bin/silc' " + arguments + " --runs '" +
+                                (root_ / "runs").string() + "' --plugin-path '" SILC_BINARY_DIR "/examples' 2>&1";
+    FILE* pipe = popen(command.c_str(), "r");
+    Result result;
+    char buffer[4096];
+    for (size_t got = 0; (got = fread(buffer, 1, sizeof(buffer), pipe)) > 0;) result.output.append(buffer, got);
+    const int status = pclose(pipe);
+    result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return result;
+  }
+
+  fs::path root_;
+};
+
+// Lines of `text` that hold "# here", from 1.
+std::vector<int> marked_lines(const std::string& text) {
+  std::vector<int> lines;
+  std::istringstream stream(text);
+  int number = 0;
+  for (std::string line; std::getline(stream, line);) {
+    ++number;
+    if (line.find("  # here") != std::string::npos) lines.push_back(number);
+  }
+  return lines;
+}
+
+// Lines that `output` names in FILE:LINE:COLUMN.
+std::vector<int> named_lines(const std::string& output, const std::string& file) {
+  std::vector<int> lines;
+  for (size_t at = output.find(file + ":"); at != std::string::npos; at = output.find(file + ":", at + 1))
+    lines.push_back(std::stoi(output.substr(at + file.size() + 1)));
+  return lines;
+}
+
+TEST_F(Preflight, FindsEightFaultsAtOnceBeforeAnythingIsTrained) {
+  const std::string file = SILC_SOURCE_DIR "/tests/end_to_end/late_faults.toml";
+  const Result result = silc("run '" + file + "'");
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_EQ(named_lines(result.output, file), marked_lines(read_file(file))) << result.output;
+  EXPECT_FALSE(fs::exists(root_ / "runs"));
+  EXPECT_EQ(silc("plan '" + file + "' --no-measure").output, result.output) << "plan says the same";
+}
+
+constexpr const char* kPhases = R"(
+[experiment]
+name = "phases"
+[budget]
+examples = 16
+[data]
+train = "shapes"
+[model]
+image = { image_size = 32, patch = 16, width = 16, layers = 1, heads = 2 }
+text = { width = 16, layers = 1, heads = 2, context_length = 16, tokenizer = "bytes" }
+embed_dim = 8
+[optimizer]
+batch = 8
+[engine]
+device = "cpu"
+threads = 1
+[[evaluate]]
+evaluator = "captioning"
+dataset = { dataset = "shapes", examples = 8 }
+[[row]]
+name = "CLIP"
+objective = "clip"
+[[table]]
+name = "captions"
+columns = ["captioning/cider"]
+)";
+
+constexpr const char* kSecondPhase = R"(
+[[row]]
+name = "CLIP, then LiT"
+[[row.phase]]
+row = "CLIP"
+[[row.phase]]
+objective = "lit"
+)";
+
+TEST_F(Preflight, FindsACheckpointOfAnotherShape) {
+  const fs::path file = root_ / "phases.toml";
+  std::ofstream(file) << kPhases;
+  const Result trained = silc("run '" + file.string() + "'");
+  ASSERT_EQ(trained.exit_code, 0) << trained.output;
+  EXPECT_THAT(trained.output, HasSubstr("\"CLIP\": captioning does not apply: the model has no caption decoder."));
+  EXPECT_THAT(silc("report phases").output,
+              AllOf(HasSubstr("n/a"), Not(HasSubstr("missing")),
+                    HasSubstr("\"CLIP\": captioning does not apply: the model has no caption decoder.")));
+
+  for (const auto& entry : fs::recursive_directory_iterator(root_ / "runs"))
+    if (entry.path().extension() == ".safetensors" && entry.path().parent_path().filename() == "checkpoints") {
+      const SafetensorsFile checkpoint(entry.path());
+      std::map<std::string, TensorView> changed = checkpoint.tensors();
+      for (auto& [name, tensor] : changed)
+        if (name == "model.image.projection") std::swap(tensor.shape[0], tensor.shape[1]);
+      const fs::path other = root_ / "other";
+      write_safetensors(other, changed, checkpoint.metadata());
+      fs::rename(other, entry.path());
+    }
+  std::ofstream(file, std::ios::app) << kSecondPhase;
+  const Result result = silc("run '" + file.string() + "'");
+  EXPECT_EQ(result.exit_code, 2) << result.output;
+  EXPECT_THAT(result.output, AllOf(HasSubstr("phases.toml:31:1: the checkpoint in "),
+                                   HasSubstr("does not fit the model: tensor \"model.image.projection\" is")));
+}
+
+}  // namespace
+}  // namespace silc
