@@ -1,13 +1,11 @@
 // Watches the figures of training for signs that it is sick.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "engine/training_step.h"

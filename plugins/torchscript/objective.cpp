@@ -29,9 +29,9 @@ void read(const nlohmann::json& table, const char* key, T& value, std::set<std::
 }
 
 // Throws a std::exception that says what is wrong.
-void check_known(const nlohmann::json& table, const std::set<std::string>& known) {
+void check_known(const nlohmann::json& table, const std::set<std::string>& known, const char* what) {
   for (const auto& [key, value] : table.items())
-    if (!known.contains(key)) throw std::invalid_argument(fmt::format("\"{}\" is no property of a view", key));
+    if (!known.contains(key)) throw std::invalid_argument(fmt::format("\"{}\" is no property of {}", key, what));
 }
 
 Photometric read_colours(const nlohmann::json& table) {
@@ -46,7 +46,7 @@ Photometric read_colours(const nlohmann::json& table) {
   read(table, "blur", colours.blur, known);
   read(table, "blur_sigma", colours.blur_sigma, known);
   read(table, "solarize", colours.solarize, known);
-  check_known(table, known);
+  check_known(table, known, "a view");
   return colours;
 }
 
@@ -58,7 +58,7 @@ ViewSpec read_view(const std::string& name, const nlohmann::json& table) {
   read(table, "area", view.area, known);
   read(table, "aspect_ratio", view.aspect_ratio, known);
   read(table, "flip", view.flip, known);
-  check_known(table, known);
+  check_known(table, known, "a view");
   if (table.contains("colours")) view.colours = read_colours(table.at("colours"));
   return view;
 }
@@ -75,6 +75,52 @@ std::vector<ViewSpec> read_views(const Script& script, const std::string& text) 
     script.fail(
         fmt::format("its attribute \"views\" is no JSON object of views, as in json.dumps({{\"image\": {{\"count\": "
                     "2, \"area\": [0.4, 1.0]}}}}): {}",
+                    error.what()));
+  }
+}
+
+// Throws a std::exception that says what is wrong.
+HealthCheck read_check(const nlohmann::json& table) {
+  HealthCheck check;
+  std::set<std::string> known = {"below", "above", "near"};
+  int conditions = 0;
+  const auto condition = [&](const char* key, HealthCondition kind) {
+    if (!table.contains(key)) return;
+    ++conditions;
+    check.condition = kind;
+    table.at(key).get_to(check.value);
+  };
+  condition("below", HealthCondition::below);
+  condition("above", HealthCondition::above);
+  condition("near", HealthCondition::near);
+  read(table, "metric", check.metric, known);
+  check.name = check.metric;
+  read(table, "name", check.name, known);
+  read(table, "tolerance", check.tolerance, known);
+  read(table, "steps", check.steps, known);
+  read(table, "share", check.share, known);
+  read(table, "from", check.from, known);
+  read(table, "message", check.message, known);
+  check_known(table, known, "a check");
+  if (conditions != 1) throw std::invalid_argument("a check needs one of \"below\", \"above\" and \"near\"");
+  if (check.metric.empty() || check.message.empty())
+    throw std::invalid_argument("a check needs a \"metric\" and a \"message\"");
+  return check;
+}
+
+// `text`: the JSON array of the module's attribute `health`, of the properties of HealthCheck.
+std::vector<HealthCheck> read_health(const Script& script, const std::string& text) {
+  try {
+    std::vector<HealthCheck> checks;
+    const auto array = nlohmann::json::parse(text);
+    if (!array.is_array()) throw std::invalid_argument("it is another kind of value");
+    for (const auto& table : array) checks.push_back(read_check(table));
+    return checks;
+  } catch (const std::exception& error) {
+    script.fail(
+        fmt::format("its attribute \"health\" is no JSON array of checks, as in json.dumps([{{\"metric\": "
+                    "\"teacher_entropy\", \"below\": 0.1, \"steps\": 50, \"message\": \"the teacher is too "
+                    "sharp\"}}]): {}",
                     error.what()));
   }
 }
@@ -159,6 +205,7 @@ class TorchScript : public Objective {
       : model_(context.model), script_(register_module("script", std::make_shared<Script>(context.options))) {
     views_ = read_views(*script_, script_->text_attribute("views", kStandardViews));
     captions_ = script_->integer_attribute("captions", 1);
+    health_ = read_health(*script_, script_->text_attribute("health", "[]"));
     wanted_ = wanted_by(*script_, views_);
     check_return_type(*script_);
   }
@@ -166,6 +213,8 @@ class TorchScript : public Objective {
   [[nodiscard]] std::vector<ViewSpec> views() const override { return views_; }
 
   [[nodiscard]] int64_t captions() const override { return captions_; }
+
+  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& /*batch*/) const override { return health_; }
 
   StepResult step(const Batch& batch, const Progress& progress) override {
     auto arguments = arguments_for(batch, progress);
@@ -275,6 +324,7 @@ class TorchScript : public Objective {
   std::shared_ptr<Script> script_;
   std::vector<ViewSpec> views_;
   int64_t captions_ = 1;
+  std::vector<HealthCheck> health_;
   std::vector<Wanted> wanted_;
 };
 

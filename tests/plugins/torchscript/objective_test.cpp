@@ -224,6 +224,40 @@ TEST_F(ScriptedObjective, RefusesAViewThatForwardDoesNotAskFor) {
   EXPECT_THAT(refusal([&] { scripted(save(unused)); }), HasSubstr("has no argument for its view \"image\""));
 }
 
+TEST_F(ScriptedObjective, SaysWhatASickRunLooksLike) {
+  auto watched = module("def forward(self, image):\n  return image.mean()\n");
+  watched.register_attribute("health", c10::StringType::get(), std::string(R"([
+    {"metric": "spread", "below": 0.01, "steps": 50, "share": 0.05, "message": "collapsed"},
+    {"metric": "spread", "near": 3, "tolerance": 0.5, "from": 0.75, "name": "wide", "message": "too wide"}])"));
+  const auto checks = scripted(save(watched))->health({.size = kBatch});
+  ASSERT_EQ(checks.size(), 2U);
+  EXPECT_EQ(checks[0].name, "spread");
+  EXPECT_EQ(checks[0].metric, "spread");
+  EXPECT_EQ(checks[0].condition, HealthCondition::below);
+  EXPECT_EQ(checks[0].value, 0.01);
+  EXPECT_EQ(checks[0].steps, 50);
+  EXPECT_EQ(checks[0].share, 0.05);
+  EXPECT_EQ(checks[0].message, "collapsed");
+  EXPECT_EQ(checks[1].name, "wide");
+  EXPECT_EQ(checks[1].condition, HealthCondition::near);
+  EXPECT_EQ(checks[1].tolerance, 0.5);
+  EXPECT_EQ(checks[1].from, 0.75);
+  EXPECT_TRUE(scripted(fixture_file("clip"))->health({.size = kBatch}).empty());
+}
+
+TEST_F(ScriptedObjective, SaysWhatIsWrongWithItsChecks) {
+  const auto with_health = [&](const std::string& health) {
+    auto some = module("def forward(self, image):\n  return image.mean()\n");
+    some.register_attribute("health", c10::StringType::get(), health);
+    return refusal([&] { scripted(save(some)); });
+  };
+  EXPECT_THAT(with_health("{}"), HasSubstr("\"health\" is no JSON array of checks"));
+  EXPECT_THAT(with_health(R"([{"metric": "spread", "message": "m"}])"), HasSubstr("needs one of \"below\""));
+  EXPECT_THAT(with_health(R"([{"below": 1, "message": "m"}])"), HasSubstr("needs a \"metric\" and a \"message\""));
+  EXPECT_THAT(with_health(R"([{"metric": "a", "below": 1, "until": 2, "message": "m"}])"),
+              HasSubstr("\"until\" is no property of a check"));
+}
+
 TEST_F(ScriptedObjective, RefusesViewsThatAreNone) {
   const auto with_views = [&](const std::string& views) {
     auto some = module("def forward(self, image):\n  return image.mean()\n");
