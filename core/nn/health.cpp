@@ -30,8 +30,8 @@ std::vector<HealthCheck> teacher_health(int64_t prototypes, const std::string& p
            .value = kNothing * greatest,
            .steps = kCollapseSteps,
            .share = kCollapseShare,
-           .message = "the teacher gives all its probability to one prototype, and there is nothing left to distil; "
-                      "raise teacher_temperature"},
+           .message = "the teacher gives all of a view's probability to one prototype: its targets are hard labels, "
+                      "and where prototypes_in_use is 1 there is nothing left to distil; raise teacher_temperature"},
           {.name = prefix + "teacher_entropy_uniform",
            .metric = prefix + "teacher_entropy",
            .condition = HealthCondition::above,

@@ -17,8 +17,8 @@ namespace silc {
 SILC_EXPORT std::vector<HealthCheck> contrastive_health(const ContrastiveLoss& loss, const BatchShape& batch,
                                                         const std::string& term = "contrastive");
 
-// Of SelfDistillationLoss, whose loss is the term `term` and whose metrics are logged: a teacher that gives all its
-// probability to one prototype, the same prototype for every picture, or all prototypes alike.
+// Of SelfDistillationLoss, whose loss is the term `term` and whose metrics are logged: a teacher that gives all of
+// a view's probability to one prototype, the same prototype to every picture, or all prototypes alike.
 SILC_EXPORT std::vector<HealthCheck> self_distillation_health(int64_t prototypes,
                                                               const std::string& term = "distillation");
 

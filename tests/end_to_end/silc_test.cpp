@@ -205,7 +205,7 @@ TEST_F(SickEndToEnd, ASickRunIsSeenWhenItHappensAndUnderItsTable) {
   for (const Event& event : events("runs", "warning")) checks.insert(event["check"].get<std::string>());
   EXPECT_EQ(checks, expected);
   EXPECT_THAT(output("runs"), AllOf(HasSubstr("silc: warning: sick, seed 0, step "),
-                                    HasSubstr("the teacher gives all its probability to one prototype"),
+                                    HasSubstr("the teacher gives all of a view's probability to one prototype"),
                                     HasSubstr("1 of 1 cell has warnings")));
   EXPECT_THAT(printed_by("status"), HasSubstr("warning: sick, seed 0, step 100: loss/contrastive 3.466 (above 3.396"));
   EXPECT_THAT(report_of("pair"),
