@@ -81,6 +81,6 @@ class Captioning : public Evaluator {
 }  // namespace
 
 SILC_EVALUATOR(captioning, Captioning, 1, "cider, exact and likelihood of captions, for models with a caption decoder",
-               needs(Need::caption_decoder), may_need(Need::several_captions), kReferences);
+               needs(Need::patch_tokens, Need::caption_decoder), may_need(Need::several_captions), kReferences);
 
 }  // namespace silc::evaluators::captioning
