@@ -539,11 +539,6 @@ TEST(Captioning, TheLikelihoodIsAPicturesMeanOverItsCaptions) {
   EXPECT_NEAR(value_of(caption(world), "likelihood"), std::exp(-2.0), kRounding);
 }
 
-TEST(Captioning, AModelWithoutADecoderHasNoScores) {
-  World world = two_captioned_pictures();
-  EXPECT_TRUE(caption(world).metrics.empty());
-}
-
 TEST(Captioning, NamesThePictureWithoutACaption) {
   World world = two_captioned_pictures();
   world.encoder.written = {{'a'}, {'a'}};
