@@ -32,6 +32,8 @@ nlohmann::ordered_json to_json(const PluginInfo& plugin) {
                        {"default", option_to_json(default_value(option))},
                        {"takes", option_domain(option)},
                        {"help", option.help}});
+  auto splits = nlohmann::ordered_json::object();
+  for (const SplitInfo& split : plugin.splits) splits[split.name] = split.content;
   return {{"kind", kind_word(plugin.kind)},
           {"name", plugin.name},
           {"version", plugin.version},
@@ -39,6 +41,7 @@ nlohmann::ordered_json to_json(const PluginInfo& plugin) {
           {"library", plugin.library.string()},
           {"needs", need_keys(plugin.needs.needed)},
           {"may_need", need_keys(plugin.needs.optional)},
+          {"splits", splits},
           {"options", options}};
 }
 
@@ -100,6 +103,11 @@ std::string description(const PluginInfo& plugin) {
   text += paragraph(plugin.summary, kWidth, 0);
   text += "library: " + plugin.library.string() + "\n";
   for (const std::string& sentence : needs_sentences(plugin)) text += sentence + "\n";
+  if (!plugin.splits.empty()) text += "\nSplits:\n";
+  for (const SplitInfo& split : plugin.splits) {
+    text += fmt::format("  {}\n", split.name);
+    text += paragraph(split.content, kWidth, 6);
+  }
   text += plugin.options.empty() ? "\nNo options.\n" : "\nOptions:\n";
   for (const OptionRecord& option : plugin.options) {
     text += fmt::format("  {} = {}\n", option.name, option_to_json(default_value(option)).dump());

@@ -49,6 +49,11 @@ std::string plugin_section(const PluginInfo& plugin) {
   std::string text = fmt::format("### `{}`\n\n{}\n\n", plugin.name, plugin.summary);
   for (const std::string& sentence : needs_sentences(plugin)) text += sentence + "\n";
   if (!needs_sentences(plugin).empty()) text += "\n";
+  if (!plugin.splits.empty()) {
+    text += "| split | what it holds |\n|---|---|\n";
+    for (const SplitInfo& split : plugin.splits) text += fmt::format("| `{}` | {} |\n", split.name, split.content);
+    text += "\n";
+  }
   if (plugin.options.empty()) return text + "No options.\n";
   text += "| option | takes | default | meaning |\n|---|---|---|---|\n";
   for (const OptionRecord& option : plugin.options)

@@ -8,7 +8,10 @@
 #include "engine/assembly.h"
 #include "engine/batches.h"
 #include "engine/cost.h"
+#include "engine/evaluation.h"
+#include "engine/excerpt.h"
 #include "engine/flop_counter.h"
+#include "engine/needs.h"
 #include "engine/parameters.h"
 #include "engine/schedule.h"
 #include "engine/training.h"
@@ -143,6 +146,22 @@ Measurement measure_steps(const ResolvedCell& cell, const Assembly& assembly) {
   return {measure_parts(cell, assembly, kTimedSteps)};
 }
 
+// Datasets of evaluations, and a teacher's tower at work, take memory that training does not: each evaluation is tried
+// on some pictures. One that fails says so before training (silc-engine preflight), and is no matter here.
+void try_evaluations(const ResolvedCell& cell, const Catalogue& catalogue, const Assembly& assembly) {
+  constexpr int64_t kSamples = 128;
+  for (const Evaluation& evaluation : cell.evaluations) try {
+      const PluginInfo& plugin = catalogue.require(PluginKind::evaluator, evaluation.evaluator.name);
+      if (!why_not_applicable(plugin, cell, assembly).empty()) continue;
+      const Excerpt excerpt(load_dataset(evaluation.data, catalogue), kSamples);
+      for (const std::string& weights : cell.weights) {
+        TowerEncoder encoder = make_encoder(cell, assembly, weights);
+        evaluate_excerpt(evaluation.evaluator, plugin, excerpt, encoder);
+      }
+    } catch (const std::exception&) {
+    }
+}
+
 }  // namespace
 
 void try_steps(const ResolvedCell& cell, const Assembly& assembly) { measure_parts(cell, assembly, 0); }
@@ -153,6 +172,7 @@ nlohmann::json measure(const MeasureRequest& request) {
   prepare_torch(request.threads, parse_device(cell.engine.device));
   const Assembly assembly = assemble(cell, catalogue);
   Measurement measurement = measure_steps(cell, assembly);
+  if (!measurement.extrapolated) try_evaluations(cell, catalogue, assembly);
 
   double total_steps = 0;
   double total_flops = 0;

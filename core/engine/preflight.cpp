@@ -14,6 +14,7 @@
 
 #include "engine/assembly.h"
 #include "engine/evaluation.h"
+#include "engine/excerpt.h"
 #include "engine/failure.h"
 #include "engine/measure.h"
 #include "engine/needs.h"
@@ -30,7 +31,6 @@ using Json = nlohmann::json;
 // before that is called a fault.
 constexpr std::array<int64_t, 3> kSampleCounts = {4, 64, 512};
 constexpr std::array<int64_t, 2> kBatches = {2, 64};
-constexpr int64_t kVisited = 64;  // samples that an evaluator gets at once
 
 struct Candidate {
   ResolvedCell cell;
@@ -73,36 +73,6 @@ std::string item_of(std::size_t cell) { return c10::str("cell ", cell); }
 std::string title_of(const DataSource& source) {
   return plugin_title(PluginKind::dataset, source.dataset.name) + ", split \"" + source.split + "\"";
 }
-
-// Index k of n that are spread evenly over `size`, the first and the last among them.
-int64_t spread(int64_t k, int64_t n, int64_t size) { return n < 2 ? 0 : k * (size - 1) / (n - 1); }
-
-// A few samples of a dataset, spread evenly.
-class Excerpt : public Dataset {
- public:
-  Excerpt(std::shared_ptr<Dataset> whole, int64_t size)
-      : whole_(std::move(whole)), size_(std::min(size, whole_->size())) {}
-
-  [[nodiscard]] int64_t size() const override { return size_; }
-  [[nodiscard]] Sample sample(int64_t index) const override { return whole_->sample(place(index)); }
-  [[nodiscard]] std::vector<std::string> captions(int64_t index) const override {
-    return whole_->captions(place(index));
-  }
-  [[nodiscard]] std::vector<std::string> classes() const override { return whole_->classes(); }
-  // One says as much as eighty.
-  [[nodiscard]] std::vector<std::string> prompt_templates() const override {
-    std::vector<std::string> templates = whole_->prompt_templates();
-    templates.resize(std::min<std::size_t>(templates.size(), 1));
-    return templates;
-  }
-  [[nodiscard]] std::string fingerprint() const override { return whole_->fingerprint(); }
-
- private:
-  [[nodiscard]] int64_t place(int64_t index) const { return spread(index, size_, whole_->size()); }
-
-  std::shared_ptr<Dataset> whole_;
-  int64_t size_;
-};
 
 // Which of the needs that concern data a dataset can satisfy, as a set.
 uint32_t offered_by(const Dataset& dataset) {
@@ -479,30 +449,13 @@ class Preflight {
     for (const int64_t count : kSampleCounts) {
       const bool last = count == kSampleCounts.back() || whole->size() <= count;
       try {
-        evaluate(evaluation.evaluator, plugin, Excerpt(whole, count), encoder);
+        evaluate_excerpt(evaluation.evaluator, plugin, Excerpt(whole, count), encoder);
         return;
       } catch (const std::exception&) {
         // What an evaluator looks for may be rare.
         if (last) throw;
       }
     }
-  }
-
-  static void evaluate(const PluginChoice& choice, const PluginInfo& plugin, const Excerpt& dataset, Encoder& encoder) {
-    const auto visit_all = [&](const std::function<void(std::span<const Sample>, int64_t)>& visit) {
-      for (int64_t first = 0; first < dataset.size(); first += kVisited) {
-        std::vector<Sample> samples;
-        for (int64_t i = first; i < std::min(dataset.size(), first + kVisited); ++i)
-          samples.push_back(dataset.sample(i));
-        visit(samples, first);
-      }
-    };
-    in_plugin(choice.kind, choice.name, [&] {
-      const auto evaluator = make_evaluator(plugin, {.options = choice.options});
-      const Scores scores = evaluator->evaluate(
-          {.options = choice.options, .dataset = dataset, .encoder = encoder, .for_each_batch = visit_all});
-      check_metrics(scores.metrics);
-    });
   }
 
   std::vector<Candidate> candidates_;

@@ -130,6 +130,9 @@ std::pair<PluginInfo, std::size_t> parse_record(const fs::path& library, std::sp
   plugin.version = header.version;
   plugin.library = library;
   plugin.needs = header.needs;
+  if (header.split_count > kMostSplits) damaged(library, "hold too many splits");
+  for (const SplitRecord& split : std::span(header.splits).first(header.split_count))
+    plugin.splits.push_back({text_field(library, split.name), text_field(library, split.content)});
   if (plugin.name.empty() || plugin.factory.empty()) damaged(library, "hold a plugin without a name");
   const auto reserved = reserved_keys(plugin.kind);
   std::set<std::string> names;

@@ -11,6 +11,11 @@
 
 namespace silc {
 
+struct SplitInfo {
+  std::string name;
+  std::string content;
+};
+
 struct PluginInfo {
   PluginKind kind = PluginKind::objective;
   std::string name;
@@ -20,6 +25,7 @@ struct PluginInfo {
   std::vector<OptionRecord> options;
   std::filesystem::path library;
   Needs needs = {};
+  std::vector<SplitInfo> splits = {};  // of a dataset; empty: it does not say
 };
 
 // A shared library on the plugin path that cannot be used, and why.

@@ -196,9 +196,14 @@ class FashionScenes : public SceneDataset {
 
 }  // namespace
 
-SILC_DATASET(fashion_scenes, FashionScenes, 1,
-             "scenes of tinted Fashion-MNIST garments with captions, labels, masks and boxes", kFolder, kClasses, kSeed,
-             kSize, kExamples, kMinObjects, kMaxObjects, kBackgroundStyle, kBackgroundLabel, kColourless, kMismatched,
-             kHeldOut, kCaptions);
+SILC_DATASET(
+    fashion_scenes, FashionScenes, 1, "scenes of tinted Fashion-MNIST garments with captions, labels, masks and boxes",
+    split("train", "1 000 000 scenes of 55 000 garments; all pairs of colour and class but those of test_unseen"),
+    split("validation", "1000 scenes of 5000 other garments, of the same pairs"),
+    split("test", "1000 scenes of the 10 000 test garments, of all pairs: seen and unseen ones mixed"),
+    split("test_seen", "1000 scenes of the test garments, of the pairs that training has shown"),
+    split("test_unseen", "1000 scenes of the test garments whose pairs of colour and class training has not shown"),
+    kFolder, kClasses, kSeed, kSize, kExamples, kMinObjects, kMaxObjects, kBackgroundStyle, kBackgroundLabel,
+    kColourless, kMismatched, kHeldOut, kCaptions);
 
 }  // namespace silc::datasets::fashion_scenes

@@ -66,7 +66,12 @@ class Shapes : public SceneDataset {
 
 SILC_DATASET(shapes, Shapes, 1,
              "scenes of coloured shapes with captions, labels, masks and boxes; drawn from formulas, needs no files",
-             kSeed, kSize, kExamples, kMinObjects, kMaxObjects, kBackgroundStyle, kBackgroundLabel, kColourless,
-             kMismatched, kHeldOut, kCaptions);
+             split("train", "1 000 000 scenes; all pairs of colour and shape but those of test_unseen"),
+             split("validation", "1000 other scenes of the same pairs"),
+             split("test", "1000 other scenes, of all pairs: seen and unseen ones mixed"),
+             split("test_seen", "1000 other scenes of the pairs that training has shown"),
+             split("test_unseen", "1000 scenes whose pairs of colour and shape training has not shown"), kSeed, kSize,
+             kExamples, kMinObjects, kMaxObjects, kBackgroundStyle, kBackgroundLabel, kColourless, kMismatched,
+             kHeldOut, kCaptions);
 
 }  // namespace silc::datasets::shapes

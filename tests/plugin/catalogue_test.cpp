@@ -312,5 +312,15 @@ TEST_F(CatalogueTest, TellsWhatAPluginNeeds) {
   EXPECT_TRUE(needs_in(catalogue.require(PluginKind::objective, "clip").needs.needed).empty());
 }
 
+TEST_F(CatalogueTest, TellsWhichSplitsADatasetHas) {
+  const std::vector<fs::path> folders = {library_folder("fakes")};
+  const Catalogue catalogue = Catalogue::scan(folders);
+  const std::vector<SplitInfo>& splits = catalogue.require(PluginKind::dataset, "fashion_scenes").splits;
+  ASSERT_EQ(splits.size(), 2u);
+  EXPECT_EQ(splits[0].name, "train");
+  EXPECT_EQ(splits[1].content, "new garments");
+  EXPECT_TRUE(catalogue.require(PluginKind::dataset, "shapes").splits.empty());
+}
+
 }  // namespace
 }  // namespace silc

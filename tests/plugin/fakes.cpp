@@ -39,7 +39,8 @@ SILC_PLUGIN(image_backbone, Nothing, int, convnet, Nothing, 1, "convolutions", k
 SILC_PLUGIN(text_backbone, Nothing, int, text_transformer, Nothing, 1, "text transformer", kWidth, kLayers, kHeads);
 SILC_PLUGIN(tokenizer, Nothing, int, words, Nothing, 1, "words of the captions", kVocabulary);
 SILC_PLUGIN(tokenizer, Nothing, int, bytes, Nothing, 1, "bytes");
-SILC_PLUGIN(dataset, Nothing, int, fashion_scenes, Nothing, 2, "scenes of garments", kScenes);
+SILC_PLUGIN(dataset, Nothing, int, fashion_scenes, Nothing, 2, "scenes of garments", kScenes,
+            silc::split("train", "old garments"), silc::split("test", "new garments"));
 SILC_PLUGIN(dataset, Nothing, int, shapes, Nothing, 1, "coloured shapes");
 SILC_PLUGIN(evaluator, Nothing, int, zero_shot_classification, Nothing, 1, "acc1", kTemplates);
 SILC_PLUGIN(evaluator, Nothing, int, zero_shot_segmentation, Nothing, 1, "miou",

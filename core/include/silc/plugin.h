@@ -75,6 +75,23 @@ consteval Needs may_need(N... need) {
   return {.needed = 0, .optional = detail::need_bits(need...)};
 }
 
+// A split that a dataset has, and what it holds: for silc plugin show and the reference.
+struct SplitRecord {
+  char name[32] = {};
+  char content[160] = {};
+};
+inline constexpr std::size_t kMostSplits = 8;
+
+// Stands among the options in a dataset's declaration, once for each split that it has whatever its options.
+//
+//     SILC_DATASET(birds, Birds, 1, "…", silc::split("train", "photographs of 2010 to 2020"), kFolder);
+consteval SplitRecord split(std::string_view name, std::string_view content) {
+  SplitRecord record;
+  detail::copy_text(record.name, name);
+  detail::copy_text(record.content, content);
+  return record;
+}
+
 inline constexpr std::size_t kPluginAlignment = 16;
 inline constexpr char kPluginMagic[8] = {'S', 'I', 'L', 'C', 'P', 'L', 'U', 'G'};
 
@@ -93,12 +110,17 @@ struct PluginHeader {
   uint32_t option_count = 0;  // OptionRecords that follow the header
   uint32_t version = 1;       // raised by the author when results change: part of a cell's identity
   PluginKind kind = PluginKind::objective;
-  uint8_t reserved[3] = {};
+  uint8_t split_count = 0;
+  uint8_t reserved[2] = {};
   Needs needs;
+  SplitRecord splits[kMostSplits] = {};  // of a dataset
   char name[64] = {};
   char summary[240] = {};
   char factory[96] = {};  // exported symbol: Interface* factory(const Context&)
 };
+
+// Options follow the header without a gap.
+static_assert(sizeof(PluginHeader) % alignof(OptionRecord) == 0);
 
 template <std::size_t N>
 struct alignas(kPluginAlignment) PluginRecord {
@@ -146,6 +168,12 @@ consteval void declare(Record& record, const Needs& needs) {
   record.header.needs.optional |= needs.optional;
 }
 
+template <class Record>
+consteval void declare(Record& record, const SplitRecord& split) {
+  if (record.header.kind != PluginKind::dataset) throw std::logic_error("only datasets have splits");
+  record.header.splits[record.header.split_count++] = split;
+}
+
 consteval void check_needs(const PluginHeader& header) {
   const uint32_t all = header.needs.needed | header.needs.optional;
   if (header.needs.needed & header.needs.optional)
@@ -158,7 +186,7 @@ consteval void check_needs(const PluginHeader& header) {
 
 }  // namespace detail
 
-// `declared`: options, needs() and may_need(), in any order.
+// `declared`: options, needs(), may_need() and split(), in any order.
 template <class... Declared>
 consteval auto declare_plugin(PluginKind kind, std::string_view name, std::string_view factory, uint32_t version,
                               std::string_view summary, const Declared&... declared) {
