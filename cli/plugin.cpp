@@ -32,17 +32,18 @@ nlohmann::ordered_json to_json(const PluginInfo& plugin) {
                        {"default", option_to_json(default_value(option))},
                        {"takes", option_domain(option)},
                        {"help", option.help}});
-  auto splits = nlohmann::ordered_json::object();
-  for (const SplitInfo& split : plugin.splits) splits[split.name] = split.content;
-  return {{"kind", kind_word(plugin.kind)},
-          {"name", plugin.name},
-          {"version", plugin.version},
-          {"summary", plugin.summary},
-          {"library", plugin.library.string()},
-          {"needs", need_keys(plugin.needs.needed)},
-          {"may_need", need_keys(plugin.needs.optional)},
-          {"splits", splits},
-          {"options", options}};
+  nlohmann::ordered_json json = {{"kind", kind_word(plugin.kind)},
+                                 {"name", plugin.name},
+                                 {"version", plugin.version},
+                                 {"summary", plugin.summary},
+                                 {"library", plugin.library.string()},
+                                 {"needs", need_keys(plugin.needs.needed)},
+                                 {"may_need", need_keys(plugin.needs.optional)},
+                                 {"options", options}};
+  if (plugin.kind != PluginKind::dataset) return json;
+  json["splits"] = nlohmann::ordered_json::object();
+  for (const SplitInfo& split : plugin.splits) json["splits"][split.name] = split.content;
+  return json;
 }
 
 int list(const Session& session) {
