@@ -241,10 +241,16 @@ std::vector<std::string> RunView::main_metrics(size_t index) const {
     for (const CellMetric& metric : metrics)
       if (metric.weights == standard) chosen.push_back(&metric);
   if (chosen.size() > kMetricsOnALine) chosen.resize(kMetricsOnALine);
+  const auto name_of = [&](const CellMetric& metric) {
+    const bool alone = std::count_if(chosen.begin(), chosen.end(), [&](const CellMetric* other) {
+                         return other->name == metric.name && other->weights == metric.weights;
+                       }) == 1;
+    return (alone ? "" : metric.evaluator + "/") + metric.name;
+  };
   std::vector<std::string> texts;
   for (const CellMetric* metric : chosen)
     texts.push_back(
-        named_value(metric->name + (metric->weights == standard ? "" : "@" + metric->weights), metric->value));
+        named_value(name_of(*metric) + (metric->weights == standard ? "" : "@" + metric->weights), metric->value));
   return texts;
 }
 
