@@ -125,14 +125,30 @@ class Results {
     return found == warnings_.end() ? std::vector<WarningRecord>{} : found->second;
   }
 
+  // Reasons why evaluations of which no column tells do not apply to the row.
+  [[nodiscard]] std::vector<std::string> unseen_reasons(const std::string& row,
+                                                        const std::vector<std::string>& columns) const {
+    std::vector<std::string> reasons;
+    for (const NotApplicableRecord& record : not_applicable_) {
+      const bool seen = std::ranges::any_of(
+          columns, [&](const std::string& column) { return column.starts_with(record.evaluator + "/"); });
+      if (record.row == row && record.primary && !seen) reasons.push_back(reason_of(record));
+    }
+    return reasons;
+  }
+
  private:
+  static std::string reason_of(const NotApplicableRecord& record) {
+    return fmt::format("{} does not apply: {}", record.evaluator, record.reason);
+  }
+
   // See TableEntry::not_applicable.
   [[nodiscard]] std::string why_not_applicable(const std::string& column, const std::string& row) const {
     const std::string weights = weights_of(column);
     for (const NotApplicableRecord& record : not_applicable_)
       if (record.row == row && column.starts_with(record.evaluator + "/") &&
           (weights.empty() ? record.primary : weights == record.weights))
-        return fmt::format("{} does not apply: {}", record.evaluator, record.reason);
+        return reason_of(record);
     return {};
   }
 
@@ -249,15 +265,20 @@ void note_gaps(Table& table) {
   }
 }
 
-void note_not_applicable(Table& table) {
+// `all_metrics`: the table is to tell of every evaluation, of those too that apply to no row and have no column.
+void note_not_applicable(Table& table, const Results& results, bool all_metrics) {
   std::vector<std::pair<std::string, std::vector<std::string>>> rows;  // by reason, in order of the rows
-  for (const TableRow& row : table.rows)
-    for (const TableEntry& entry : row.entries) {
-      if (entry.not_applicable.empty()) continue;
-      auto found = std::ranges::find(rows, entry.not_applicable, [](const auto& each) { return each.first; });
-      if (found == rows.end()) found = rows.insert(found, {entry.not_applicable, {}});
-      if (std::ranges::find(found->second, row.name) == found->second.end()) found->second.push_back(row.name);
-    }
+  const auto add = [&](const std::string& reason, const std::string& row) {
+    auto found = std::ranges::find(rows, reason, [](const auto& each) { return each.first; });
+    if (found == rows.end()) found = rows.insert(found, {reason, {}});
+    if (std::ranges::find(found->second, row) == found->second.end()) found->second.push_back(row);
+  };
+  for (const TableRow& row : table.rows) {
+    for (const TableEntry& entry : row.entries)
+      if (!entry.not_applicable.empty()) add(entry.not_applicable, row.name);
+    if (!all_metrics) continue;
+    for (const std::string& reason : results.unseen_reasons(row.name, table.columns)) add(reason, row.name);
+  }
   for (const auto& [reason, names] : rows) table.notes.push_back(fmt::format("{}: {}.", list(names), reason));
 }
 
@@ -326,7 +347,7 @@ Table build_table(const PlannedExperiment& experiment, const PlannedTable& plann
   note_statistics(table);
   note_weights(table);
   note_phases(table, results);
-  note_not_applicable(table);
+  note_not_applicable(table, results, planned.columns.empty());
   note_gaps(table);
   note_warnings(table);
   return table;

@@ -206,6 +206,19 @@ TEST_F(CaptioningReport, ShowsWhatDoesNotApplyInEveryFormat) {
   EXPECT_TRUE(rows[1]["entries"][0]["not_applicable"].is_null());
 }
 
+TEST_F(CaptioningReport, SaysInATableOfAllMetricsWhatAppliesToNoRow) {
+  PlannedExperiment alone = FakeRuns::experiment("alone", {"CLIP"}, {0});
+  alone.tables[0].columns.clear();
+  registry_.plan(alone);
+  fakes_.write_cell("alone", alone.cells[0]);
+  fakes_.event(alone.cells[0], "finished", 100);
+  fakes_.metrics(alone.cells[0], nlohmann::json::array(), {{"flops", 1e12}},
+                 nlohmann::json::array({FakeRuns::not_applicable("student", "captioning")}));
+  registry_.ingest(alone.cells[0].folder);
+  const Table table = build_tables(registry_, {.experiment = "alone", .table = "", .metrics = {}}).at(0);
+  EXPECT_THAT(table.notes, Contains("\"CLIP\": captioning does not apply: the model has no caption decoder."));
+}
+
 TEST_F(CaptioningReport, CountsTheSeedsThatFinishedWithoutAValue) {
   EXPECT_THAT(format_tables({table()}, TableFormat::terminal, false), HasSubstr("CLIP       n/a       1\n"));
 }
