@@ -1,28 +1,26 @@
 """What silc promises on any device: the same bits after a kill, two cells at once, an out-of-memory that says what to do."""
 
+import json
 import os
 import signal
 import subprocess
 import time
 
-from machine import EXPERIMENTS, Failure, checkpoint, events, metrics
+from machine import HERE, Failure, checkpoint, metrics
 
-# SILC in bf16: every part of a step, with a teacher, heads and two sizes of views.
 ROW = "SILC"
 
 
 def settings(machine, tiny):
     return [
         f'engine.device="{machine.device}"',
-        f"budget.examples={512 if tiny else 4096}",
-        "engine.checkpoint_seconds=0.2",
-        "evaluate=[]",
+        f"budget.examples={1024 if tiny else 8192}",
     ]
 
 
 def same_bits(machine, tiny):
     """Twice in one go, and once killed again and again: the same checkpoint."""
-    experiment = EXPERIMENTS / "smoke.toml"
+    experiment = HERE / "promises.toml"
     sets = settings(machine, tiny)
     for name in ["bits-once", "bits-again"]:
         machine.run(experiment, name, "--rows", ROW, sets=sets)
@@ -36,8 +34,13 @@ def same_bits(machine, tiny):
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
             cells = machine.cells("bits-killed")
-            written = [event for cell in cells.values() if (cell / "events.jsonl").exists()
-                       for event in events_so_far(cell) if event["event"] == "checkpointed"]
+            written = [
+                event
+                for cell in cells.values()
+                if (cell / "events.jsonl").exists()
+                for event in events_so_far(cell)
+                if event["event"] == "checkpointed"
+            ]
             if len(written) > attempt:
                 break
             time.sleep(0.05)
@@ -61,8 +64,6 @@ def same_bits(machine, tiny):
 
 
 def events_so_far(cell):
-    import json
-
     for line in (cell / "events.jsonl").read_text().splitlines():
         try:
             yield json.loads(line)
@@ -72,7 +73,7 @@ def events_so_far(cell):
 
 def together(machine, tiny):
     """Two cells at once on one device: the same values as one after the other."""
-    experiment = EXPERIMENTS / "smoke.toml"
+    experiment = HERE / "promises.toml"
     sets = settings(machine, tiny)
     seconds = {}
     for name, jobs in [("one-by-one", 1), ("side-by-side", 2)]:
@@ -92,14 +93,13 @@ def out_of_memory(machine, tiny):
     the CPU is the machine's."""
     if machine.device == "cpu":
         return {"skipped": "for devices with memory of their own"}
-    experiment = EXPERIMENTS / "smoke.toml"
+    experiment = HERE / "promises.toml"
     sets = [
         f'engine.device="{machine.device}"',
         'model.image={ backbone = "vit", image_size = 512, patch = 8, width = 1024, layers = 24, heads = 16 }',
         "optimizer.batch=1024",
         "budget.examples=1024",
         "data.train={ dataset = \"shapes\", size = 16 }",
-        "evaluate=[]",
     ]
     done = machine.run(experiment, "memory", "--rows", "CLIP", sets=sets, check=False)
     print(done.stderr[-1500:])

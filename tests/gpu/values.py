@@ -63,7 +63,7 @@ def run_backbones(machine, tiny):
         "resnet": 'model.image={ backbone = "resnet", image_size = 32, block = "basic", depths = "1,1", width = 16 }',
         "convnext": 'model.image={ backbone = "convnext", image_size = 32, depths = "1,1", widths = "16,32", patch = 4 }',
         "groupvit": 'model.image={ backbone = "groupvit", image_size = 32, patch = 8, width = 64, depths = "1,1", '
-        'groups = "8,4", heads = 4 }',
+        'groups = "8", heads = 4 }',
     }
     experiment = EXPERIMENTS / "smoke.toml"
     for backbone, model in backbones.items():
