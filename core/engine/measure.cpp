@@ -153,7 +153,9 @@ void try_evaluations(const ResolvedCell& cell, const Catalogue& catalogue, const
   for (const Evaluation& evaluation : cell.evaluations) try {
       const PluginInfo& plugin = catalogue.require(PluginKind::evaluator, evaluation.evaluator.name);
       if (!why_not_applicable(plugin, cell, assembly).empty()) continue;
-      const Excerpt excerpt(load_dataset(evaluation.data, catalogue), kSamples);
+      DataSource source = evaluation.data;
+      source.fingerprint.clear();  // compared when the cell starts; reading all of the data is not needed here
+      const Excerpt excerpt(load_dataset(source, catalogue), kSamples);
       for (const std::string& weights : cell.weights) {
         TowerEncoder encoder = make_encoder(cell, assembly, weights);
         evaluate_excerpt(evaluation.evaluator, plugin, excerpt, encoder);

@@ -2,7 +2,7 @@
 
 import json
 
-from machine import HERE
+from machine import HERE, set_flags
 
 
 def run(machine, tiny, seconds=300):
@@ -14,10 +14,9 @@ def run(machine, tiny, seconds=300):
             "optimizer.batch=16",
             "budget.examples=64",
         ]
-    settings = [part for each in sets for part in ("--set", each)]
     examples = 64
     if not tiny:
-        plan = json.loads(machine.call(machine.silc, "plan", HERE / "evidence.toml", "--json", *settings).stdout)
+        plan = json.loads(machine.call(machine.silc, "plan", HERE / "evidence.toml", "--json", *set_flags(sets)).stdout)
         planned = sum(row["predicted"]["seconds"] * row["cells"] for row in plan["rows"])
         examples = int(1_000_000 * 0.7 * seconds / planned)  # a third is for evaluating and for what was not foreseen
         examples -= examples % 512

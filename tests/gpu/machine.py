@@ -55,10 +55,10 @@ class Machine:
 
     def run(self, experiment, name, *arguments, sets=(), check=True):
         """silc run, in a runs folder of that name. Returns the finished process."""
-        settings = [part for each in sets for part in ("--set", each)]
-        return self.call(
-            self.silc, "run", experiment, "--runs", self.runs(name), "-q", *settings, *arguments, check=check
-        )
+        return self.call(*self.run_command(experiment, name, *arguments, sets=sets), check=check)
+
+    def run_command(self, experiment, name, *arguments, sets=()):
+        return [self.silc, "run", experiment, "--runs", self.runs(name), "-q", *set_flags(sets), *arguments]
 
     def runs(self, name):
         return self.output / "runs" / name
@@ -73,9 +73,16 @@ class Machine:
         }
 
 
+def set_flags(settings):
+    return [part for each in settings for part in ("--set", each)]
+
+
 def events(cell, kind):
-    lines = (cell / "events.jsonl").read_text().splitlines()
-    return [event for event in map(json.loads, lines) if event["event"] == kind]
+    """Those so far; of a cell that is running, the last line may not be whole."""
+    file = cell / "events.jsonl"
+    text = file.read_text() if file.exists() else ""
+    whole = text[: text.rfind("\n") + 1]
+    return [event for event in map(json.loads, whole.splitlines()) if event["event"] == kind]
 
 
 def metrics(cell):

@@ -1,12 +1,11 @@
 """What silc promises on any device: the same bits after a kill, two cells at once, an out-of-memory that says what to do."""
 
-import json
 import os
 import signal
 import subprocess
 import time
 
-from machine import HERE, Failure, checkpoint, metrics
+from machine import HERE, Failure, checkpoint, events, metrics
 
 ROW = "SILC"
 
@@ -24,8 +23,7 @@ def same_bits(machine, tiny):
     sets = settings(machine, tiny)
     for name in ["bits-once", "bits-again"]:
         machine.run(experiment, name, "--rows", ROW, sets=sets)
-    arguments = [part for each in sets for part in ("--set", each)]
-    command = [machine.silc, "run", experiment, "--runs", machine.runs("bits-killed"), "--rows", ROW, "-q", *arguments]
+    command = machine.run_command(experiment, "bits-killed", "--rows", ROW, sets=sets)
     kills = 0
     for attempt in range(4):
         process = subprocess.Popen(
@@ -33,14 +31,8 @@ def same_bits(machine, tiny):
         )
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
-            cells = machine.cells("bits-killed")
-            written = [
-                event
-                for cell in cells.values()
-                if (cell / "events.jsonl").exists()
-                for event in events_so_far(cell)
-                if event["event"] == "checkpointed"
-            ]
+            cells = machine.cells("bits-killed").values()
+            written = [event for cell in cells for event in events(cell, "checkpointed")]
             if len(written) > attempt:
                 break
             time.sleep(0.05)
@@ -61,14 +53,6 @@ def same_bits(machine, tiny):
     if contents["bits-once"] != contents["bits-killed"]:
         raise Failure("a run that was killed and went on gave another checkpoint")
     return {"kills": kills, "bytes": len(contents["bits-once"])}
-
-
-def events_so_far(cell):
-    for line in (cell / "events.jsonl").read_text().splitlines():
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:  # being written
-            return
 
 
 def together(machine, tiny):
