@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <torch/nn/init.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "nn/bring.h"
@@ -183,6 +184,20 @@ at::Tensor CaptionDecoder::decode(const at::Tensor& patches, const at::Tensor& i
   const auto mask = before.logical_or(parallel.view({-1, 1, 1})).unsqueeze(1);  // [B, 1, T − 1, T − 1]
   for (const auto& block : *blocks_) x = block->as<DecoderBlock>()->forward(x, patches, mask);
   return x;
+}
+
+std::shared_ptr<CaptionDecoder> CaptionDecoderOptions::make(const ObjectiveContext& context,
+                                                            CaptionDecoderShape rest) const {
+  constexpr int64_t kHeadWidth = 64;
+  const auto& options = context.options;
+  rest.vocabulary_size = context.vocabulary_size;
+  rest.context_length = context.context_length;
+  rest.padding_id = context.padding_id;
+  rest.image_width = context.model->image->width();
+  rest.width = options[width] > 0 ? options[width] : rest.image_width;
+  rest.layers = options[layers];
+  rest.heads = options[heads] > 0 ? options[heads] : std::max<int64_t>(1, rest.width / kHeadWidth);
+  return std::make_shared<CaptionDecoder>(rest);
 }
 
 }  // namespace silc

@@ -7,10 +7,11 @@
 #include <torch/nn/modules/normalization.h>
 
 #include <cstdint>
+#include <string_view>
+#include <tuple>
 
 #include "silc/captioner.h"
-#include "silc/export.h"
-#include "silc/random.h"
+#include "silc/objective.h"
 
 namespace silc {
 
@@ -62,6 +63,22 @@ class SILC_EXPORT CaptionDecoder : public torch::nn::Module, public Captioner {
   torch::nn::ModuleList blocks_;
   torch::nn::LayerNorm norm_{nullptr};
   torch::nn::Linear head_{nullptr};
+};
+
+// The options of a decoder on top of an image tower, their names beginning with `prefix`.
+struct SILC_EXPORT CaptionDecoderOptions {
+  Option<int64_t> layers, width, heads;
+
+  consteval explicit CaptionDecoderOptions(std::string_view prefix)
+      : layers(prefixed(prefix, integer_option("layers", 6, 1, 256, "blocks of the caption decoder"))),
+        width(prefixed(prefix, integer_option("width", 0, 0, 16384, "the decoder's width; 0: the image tower's"))),
+        heads(prefixed(prefix, integer_option("heads", 0, 0, 256,
+                                              "the decoder's attention heads; 0: its width / 64, but one at least"))) {}
+
+  [[nodiscard]] constexpr auto members() const { return std::tie(layers, width, heads); }
+
+  // For the context's model and tokenizer; what the options leave open is that of `rest`.
+  [[nodiscard]] std::shared_ptr<CaptionDecoder> make(const ObjectiveContext& context, CaptionDecoderShape rest) const;
 };
 
 }  // namespace silc

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "silc/export.h"
+#include "silc/options.h"
 
 namespace silc {
 
@@ -75,5 +76,17 @@ class SILC_EXPORT SigmoidLoss : public ContrastiveLoss {
 
 // `name`: "clip" or "siglip"; the bias is SigLIP's alone.
 SILC_EXPORT std::shared_ptr<ContrastiveLoss> make_contrastive_loss(const std::string& name, double initial_bias = -10);
+
+// The option that names one of them.
+consteval Option<std::string> contrastive_option() {
+  return choice_option("contrastive", "clip", "clip|siglip",
+                       "contrastive loss: CLIP's softmax over the batch or SigLIP's sigmoid of each pair");
+}
+
+consteval Option<double> initial_bias_option() {
+  return number_option("initial_bias", -10.0, -100, 100,
+                       "logit_bias of the sigmoid loss at the start; -10 suits batches of thousands, -log(batch - 1) "
+                       "makes the first loss that of guessing with the right prior");
+}
 
 }  // namespace silc

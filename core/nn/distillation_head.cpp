@@ -8,6 +8,27 @@
 
 namespace silc {
 
+namespace {
+
+template <class Function>
+std::vector<at::Tensor> in_one_pass(std::span<const at::Tensor> sets, const Function& function) {
+  std::vector<at::Tensor> defined;
+  std::vector<int64_t> lengths;
+  for (const auto& set : sets) {
+    if (!set.defined()) continue;
+    defined.push_back(set);
+    lengths.push_back(set.size(0));
+  }
+  const auto parts = function(defined.size() == 1 ? defined[0] : at::cat(defined)).split_with_sizes(lengths);
+  std::vector<at::Tensor> results(sets.size());
+  std::size_t part = 0;
+  for (std::size_t i = 0; i < sets.size(); ++i)
+    if (sets[i].defined()) results[i] = parts[part++];
+  return results;
+}
+
+}  // namespace
+
 DistillationHead::DistillationHead(const DistillationHeadShape& shape) {
   register_module("mlp", mlp_);
   const torch::NoGradGuard no_grad;
@@ -58,10 +79,40 @@ at::Tensor DistillationHead::product(const at::Tensor& bottleneck, const LastLay
 
 at::Tensor DistillationHead::forward(const at::Tensor& features) { return scores(bottleneck(features)); }
 
+std::vector<at::Tensor> DistillationHead::each(std::span<const at::Tensor> sets) {
+  return in_one_pass(sets, [&](const at::Tensor& features) { return forward(features); });
+}
+
+std::vector<at::Tensor> DistillationHead::each_bottleneck(std::span<const at::Tensor> sets) {
+  return in_one_pass(sets, [&](const at::Tensor& features) { return bottleneck(features); });
+}
+
 void DistillationHead::freeze_last_layer() {
   for (auto* parameter :
        {&last_layer_.prototypes, &last_layer_.gains, &patch_last_layer_.prototypes, &patch_last_layer_.gains})
     if (parameter->defined()) parameter->mutable_grad().reset();
+}
+
+DistillationHeadShape DistillationHeadOptions::shape(const Options& options, int64_t width) const {
+  return {.width = width,
+          .layers = options[layers],
+          .hidden = options[hidden],
+          .bottleneck = options[bottleneck],
+          .prototypes = options[prototypes]};
+}
+
+std::shared_ptr<DistillationHead> DistillationHeadOptions::make(const Options& options, int64_t width) const {
+  return std::make_shared<DistillationHead>(shape(options, width));
+}
+
+DistillationHeadShape DinoHeadOptions::shape(const Options& options, int64_t width) const {
+  auto shape = DistillationHeadOptions::shape(options, width);
+  shape.norm_last_layer = options[norm_last_layer];
+  return shape;
+}
+
+std::shared_ptr<DistillationHead> DinoHeadOptions::make(const Options& options, int64_t width) const {
+  return std::make_shared<DistillationHead>(shape(options, width));
 }
 
 }  // namespace silc

@@ -4,9 +4,14 @@
 #include <torch/nn/modules/container/modulelist.h>
 
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
+#include <tuple>
+#include <vector>
 
 #include "silc/export.h"
+#include "silc/options.h"
 
 namespace silc {
 
@@ -32,6 +37,10 @@ class SILC_EXPORT DistillationHead : public torch::nn::Module {
 
   at::Tensor forward(const at::Tensor& features);  // [B, D] → [B, K]
 
+  // forward() or bottleneck() of each set, in one pass; of an undefined set undefined.
+  std::vector<at::Tensor> each(std::span<const at::Tensor> sets);
+  std::vector<at::Tensor> each_bottleneck(std::span<const at::Tensor> sets);
+
   // The two halves of forward(): the MLP with its normalisation, and the cosines with the prototypes. Scores are linear
   // in what bottleneck() gives, so that those of a mean are the mean of those.
   at::Tensor bottleneck(const at::Tensor& features);            // [B, D] → [B, bottleneck]
@@ -52,6 +61,45 @@ class SILC_EXPORT DistillationHead : public torch::nn::Module {
   torch::nn::ModuleList mlp_;
   LastLayer last_layer_;
   LastLayer patch_last_layer_;  // undefined prototypes: last_layer_
+};
+
+// The options that a head is made from.
+struct SILC_EXPORT DistillationHeadOptions {
+  Option<int64_t> prototypes, layers, hidden, bottleneck;
+
+  consteval explicit DistillationHeadOptions(const DistillationHeadShape& standard = {})
+      : prototypes(integer_option("prototypes", standard.prototypes, 2, 1048576, "outputs of a distillation head")),
+        layers(integer_option("head_layers", standard.layers, 1, 16, "layers of the head's MLP")),
+        hidden(integer_option("hidden", standard.hidden, 1, 65536, "width of the head's hidden layers")),
+        bottleneck(integer_option("bottleneck", standard.bottleneck, 1, 65536, "width before the prototypes")) {}
+
+  [[nodiscard]] constexpr auto members() const { return std::tie(prototypes, layers, hidden, bottleneck); }
+
+  // For features of this width.
+  [[nodiscard]] DistillationHeadShape shape(const Options& options, int64_t width) const;
+  [[nodiscard]] std::shared_ptr<DistillationHead> make(const Options& options, int64_t width) const;
+};
+
+// The same with what DINO's family does to keep the last layer stable (Caron 2021, appendix C): fixed gains, and
+// prototypes that stay as they are at the beginning.
+struct SILC_EXPORT DinoHeadOptions : DistillationHeadOptions {
+  Option<bool> norm_last_layer;
+  Option<double> freeze;
+
+  consteval explicit DinoHeadOptions(const DistillationHeadShape& standard = {})
+      : DistillationHeadOptions(standard),
+        norm_last_layer(boolean_option("norm_last_layer", standard.norm_last_layer,
+                                       "the prototypes' gains stay at 1; false: they are learned, which can be better "
+                                       "for small models and is less stable")),
+        freeze(number_option("freeze_last_layer", 0.01, 0, 1,
+                             "fraction of training at its beginning in which the prototypes stay")) {}
+
+  [[nodiscard]] constexpr auto members() const {
+    return std::tuple_cat(DistillationHeadOptions::members(), std::tie(norm_last_layer, freeze));
+  }
+
+  [[nodiscard]] DistillationHeadShape shape(const Options& options, int64_t width) const;
+  [[nodiscard]] std::shared_ptr<DistillationHead> make(const Options& options, int64_t width) const;
 };
 
 }  // namespace silc

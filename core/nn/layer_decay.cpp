@@ -67,4 +67,9 @@ std::vector<ParameterGroup> layer_decay(const ImageTower& tower, double decay, d
   return groups;
 }
 
+std::vector<ParameterGroup> LayerDecayOptions::groups(const Options& options, const ImageTower& tower,
+                                                      const std::vector<at::Tensor>& also) const {
+  return layer_decay(tower, options[decay], options[patch_embedding_scale], also);
+}
+
 }  // namespace silc

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -117,6 +118,23 @@ std::vector<int64_t> stratified_mask_counts(int64_t samples, int64_t patches, do
 at::Tensor masked_patches(const at::Tensor& patches, const at::Tensor& mask) {
   const auto places = bring(mask.flatten().nonzero().squeeze(1), patches.device());  // [M]
   return patches.flatten(0, 1).index_select(0, places);
+}
+
+at::Tensor BlockMaskOptions::independent(const Options& options, const ImageFeatures& features,
+                                         const Progress& progress) const {
+  const PatchGrid grid = {features.grid_height, features.grid_width};
+  const auto third = std::min(grid.height, grid.width) / 3;
+  const auto counts = independent_mask_counts(features.patches.size(0), features.patches.size(1), options[probability],
+                                              options[ratio], progress);
+  return block_masks(grid, counts, third * third, progress);
+}
+
+at::Tensor BlockMaskOptions::stratified(const Options& options, const ImageFeatures& features,
+                                        const Progress& progress) const {
+  constexpr int64_t kMinArea = 4;
+  const auto counts = stratified_mask_counts(features.patches.size(0), features.patches.size(1), options[probability],
+                                             options[ratio], progress);
+  return block_masks({features.grid_height, features.grid_width}, counts, kMinArea, progress);
 }
 
 }  // namespace silc

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <span>
+#include <tuple>
 #include <vector>
 
 #include "silc/objective.h"
@@ -41,5 +42,23 @@ SILC_EXPORT std::vector<int64_t> stratified_mask_counts(int64_t samples, int64_t
 // The hidden patches' tokens: patches [S, N, D] → [M, D], sample by sample. The mask is on the CPU, where counting
 // its patches makes nobody wait.
 SILC_EXPORT at::Tensor masked_patches(const at::Tensor& patches, const at::Tensor& mask);
+
+// The options of blocks that are hidden in a part of a batch's samples, and only there.
+struct SILC_EXPORT BlockMaskOptions {
+  Option<double> probability =
+      number_option("mask_probability", 0.5, 0, 1, "part of the global crops that is masked at all");
+  Option<Pair> ratio = pair_option("mask_ratio", 0.1, 0.5, 0, 1, "part of a masked crop's patches that is hidden");
+
+  [[nodiscard]] constexpr auto members() const { return std::tie(probability, ratio); }
+
+  // Masks [S, N] for these features. As iBOT's (loader.py): each sample for itself, in blocks of at least
+  // (min(height, width) / 3)² patches.
+  [[nodiscard]] at::Tensor independent(const Options& options, const ImageFeatures& features,
+                                       const Progress& progress) const;
+
+  // As DINOv2's (collate.py, masking.py): spread evenly over the batch, in blocks of at least 4 patches.
+  [[nodiscard]] at::Tensor stratified(const Options& options, const ImageFeatures& features,
+                                      const Progress& progress) const;
+};
 
 }  // namespace silc

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "nn/bring.h"
+#include "nn/patch_masks.h"
 #include "nn/precision.h"
 #include "nn/soft_cross_entropy.h"
 
@@ -52,6 +53,14 @@ SelfDistillationResult PatchTokenLoss::forward(const at::Tensor& student, const 
           {{"patch_teacher_entropy", entropy},
            {"patch_teacher_student_kl", loss.detach() / total - entropy},
            {"patch_prototypes_in_use", count_preferred(q)}}};
+}
+
+SelfDistillationResult PatchTokenLoss::of_heads(DistillationHead& student_head, const at::Tensor& student,
+                                                DistillationHead& teacher_head, const at::Tensor& teacher,
+                                                const at::Tensor& mask, double teacher_temperature) {
+  const auto predicted = student_head.forward(masked_patches(student, mask));  // [M, K]
+  const auto targets = teacher_head.forward(masked_patches(teacher, mask));    // [M, K]
+  return forward(predicted, targets, mask, teacher_temperature);
 }
 
 }  // namespace silc

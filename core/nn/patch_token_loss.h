@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "nn/distillation_head.h"
 #include "nn/self_distillation_loss.h"
 
 namespace silc {
@@ -23,6 +24,11 @@ class SILC_EXPORT PatchTokenLoss : public torch::nn::Module {
   // without any.
   SelfDistillationResult forward(const at::Tensor& student, const at::Tensor& teacher, const at::Tensor& mask,
                                  double teacher_temperature, const at::Tensor& mean = {});
+
+  // The same from the tokens of all patches, [S, N, D] each, and the heads that score them.
+  SelfDistillationResult of_heads(DistillationHead& student_head, const at::Tensor& student,
+                                  DistillationHead& teacher_head, const at::Tensor& teacher, const at::Tensor& mask,
+                                  double teacher_temperature);
 
   [[nodiscard]] const at::Tensor& center() const { return center_; }
 

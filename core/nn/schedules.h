@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <vector>
 
 namespace silc {
 
@@ -16,6 +17,11 @@ inline double cosine_schedule(double from, double to, double fraction) {
 // Grows from 0 at fraction `start` to 1 at `start + duration`, and stays; 1 throughout where `duration` is 0.
 inline double ramp(double fraction, double start, double duration) {
   return duration == 0 ? 1 : std::clamp((fraction - start) / duration, 0.0, 1.0);
+}
+
+// What Objective::milestones() says where a step's work changes at `fraction`, if that lies within training.
+inline std::vector<double> milestone(double fraction) {
+  return fraction > 0 && fraction < 1 ? std::vector{fraction} : std::vector<double>{};
 }
 
 }  // namespace silc

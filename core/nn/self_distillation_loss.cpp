@@ -1,9 +1,17 @@
 #include "nn/self_distillation_loss.h"
 
+#include <cmath>
+
 #include "nn/precision.h"
+#include "nn/schedules.h"
 #include "nn/soft_cross_entropy.h"
 
 namespace silc {
+
+void add_term(StepResult& result, const std::string& name, SelfDistillationResult part, double weight) {
+  result.terms.push_back({name, std::move(part.loss), weight});
+  result.metrics.merge(part.metrics);
+}
 
 SelfDistillationLoss::SelfDistillationLoss(int64_t prototypes, double student_temperature, double center_momentum,
                                            Centering centering)
@@ -45,6 +53,18 @@ SelfDistillationResult SelfDistillationLoss::forward(const at::Tensor& teacher, 
           {{"teacher_entropy", entropy},
            {"teacher_student_kl", loss.detach() - entropy},
            {"prototypes_in_use", count_preferred(q)}}};
+}
+
+double WarmedTemperature::at(const Options& options, double warmth) const {
+  return std::lerp(options[first], options[last], warmth);
+}
+
+double WarmedDistillationOptions::warmth(const Options& options, double fraction, double begin) const {
+  return ramp(fraction, begin, options[warmup]);
+}
+
+double WarmedDistillationOptions::temperature(const Options& options, double fraction, double begin) const {
+  return teacher_temperature.at(options, warmth(options, fraction, begin));
 }
 
 }  // namespace silc

@@ -1,14 +1,15 @@
 // The loss of DINO and of SILC's local-to-global part: the student predicts the teacher's prototypes.
 #pragma once
 
-#include <torch/nn/module.h>
-
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
+#include <string_view>
+#include <tuple>
 
 #include "nn/teacher_targets.h"
-#include "silc/export.h"
+#include "silc/objective.h"
 
 namespace silc {
 
@@ -19,6 +20,9 @@ struct SelfDistillationResult {
   // prototypes_in_use: prototypes that are the likeliest for at least one of the teacher's views.
   std::map<std::string, at::Tensor> metrics;  // scalars, detached
 };
+
+// Adds the loss as a term of this name, and the metrics.
+SILC_EXPORT void add_term(StepResult& result, const std::string& name, SelfDistillationResult part, double weight = 1);
 
 // Mean over pairs (teacher view g, student view v) and pictures of − Σ_k q_gk log p_vk, with
 // q = softmax((t − c) / τ_t) and p = softmax(s / τ_s) (Caron 2021, section 3.1), c the centre before this step; with
@@ -44,6 +48,67 @@ class SILC_EXPORT SelfDistillationLoss : public torch::nn::Module {
   double center_momentum_;
   Centering centering_;
   at::Tensor center_;  // [K]
+};
+
+// The options of a comparison of student and teacher, by this loss or by PatchTokenLoss.
+struct DistillationOptions {
+  Option<double> student_temperature = number_option("student_temperature", 0.1, 0.001, 10, "of the student's softmax");
+  Option<double> center_momentum = number_option("center_momentum", 0.9, 0, 1, "m of the centre's moving average");
+
+  [[nodiscard]] constexpr auto members() const { return std::tie(student_temperature, center_momentum); }
+
+  template <class Loss = SelfDistillationLoss>
+  [[nodiscard]] std::shared_ptr<Loss> make(const Options& options, int64_t prototypes,
+                                           Centering centering = Centering::moving_average) const {
+    return std::make_shared<Loss>(prototypes, options[student_temperature], options[center_momentum], centering);
+  }
+};
+
+// A teacher's temperature that stays.
+consteval Option<double> teacher_temperature_option(double standard) {
+  return number_option("teacher_temperature", standard, 0.001, 10, "of the teacher's softmax");
+}
+
+// One that changes while the teacher is new, so that it does not collapse (Caron 2021, appendix D).
+struct SILC_EXPORT WarmedTemperature {
+  Option<double> first, last;
+
+  consteval WarmedTemperature(std::string_view name, double standard_first, double standard_last)
+      : first(prefixed(name, number_option("_start", standard_first, 0.001, 10,
+                                           "the teacher's temperature when distillation begins"))),
+        last(prefixed(name,
+                      number_option("", standard_last, 0.001, 10, "of the teacher's softmax after its warm-up"))) {}
+
+  [[nodiscard]] constexpr auto members() const { return std::tie(first, last); }
+
+  // `warmth`: part of the warm-up that is over, in [0, 1].
+  [[nodiscard]] double at(const Options& options, double warmth) const;
+};
+
+struct TemperatureWarmup {
+  double first = 0.04, last = 0.04;
+  double duration = 0;  // fraction of training
+};
+
+// All of them together: a comparison whose teacher's temperature warms up.
+struct SILC_EXPORT WarmedDistillationOptions : DistillationOptions {
+  WarmedTemperature teacher_temperature;
+  Option<double> warmup;
+
+  consteval explicit WarmedDistillationOptions(const TemperatureWarmup& standard)
+      : teacher_temperature("teacher_temperature", standard.first, standard.last),
+        warmup(
+            number_option("teacher_temperature_warmup", standard.duration, 0, 1,
+                          "fraction of training, from when distillation begins, over which the teacher's temperature "
+                          "goes from its start to its final value")) {}
+
+  [[nodiscard]] constexpr auto members() const {
+    return std::tuple_cat(DistillationOptions::members(), std::tie(teacher_temperature, warmup));
+  }
+
+  // Where distillation began at the fraction `begin` of training.
+  [[nodiscard]] double warmth(const Options& options, double fraction, double begin = 0) const;
+  [[nodiscard]] double temperature(const Options& options, double fraction, double begin = 0) const;
 };
 
 }  // namespace silc

@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include "nn/schedules.h"
+
 namespace silc {
 
 Teacher::Teacher(const std::shared_ptr<ImageTower>& student_tower, std::shared_ptr<ImageTower> tower,
@@ -47,6 +49,10 @@ at::Tensor Teacher::forward(const at::Tensor& images) {
 ImageFeatures Teacher::features(const at::Tensor& images) {
   const torch::NoGradGuard no_grad;
   return tower_->forward(images);
+}
+
+double MomentumOptions::momentum(const Options& options, double fraction) const {
+  return cosine_schedule(options[first], options[last], fraction);
 }
 
 }  // namespace silc

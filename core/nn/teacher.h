@@ -3,10 +3,12 @@
 
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "nn/distillation_head.h"
 #include "silc/model.h"
+#include "silc/options.h"
 
 namespace silc {
 
@@ -50,6 +52,29 @@ class SILC_EXPORT Teacher : public torch::nn::Module {
   // Averaged pairwise, and copied pairwise.
   std::vector<at::Tensor> averaged_, averaged_from_;
   std::vector<at::Tensor> copied_, copied_from_;
+};
+
+// A momentum that is the same in all of training, as in SILC.
+consteval Option<double> teacher_momentum_option(double standard) {
+  return number_option(
+      "teacher_momentum", standard, 0, 1,
+      "m of the teacher's moving average, the same in all of training; its half-life is log 2 / (1 - m) "
+      "steps: 69 for 0.99");
+}
+
+// One that grows along a cosine over training, as in DINO (Caron 2021, section 3.1).
+struct SILC_EXPORT MomentumOptions {
+  Option<double> first, last;
+
+  consteval explicit MomentumOptions(double standard_first, double standard_last = 1)
+      : first(number_option("teacher_momentum", standard_first, 0, 1,
+                            "m of the teacher's moving average at the beginning; 0.9995 suits batches of 256")),
+        last(number_option("teacher_momentum_end", standard_last, 0, 1,
+                           "m at the end, which it reaches along a cosine")) {}
+
+  [[nodiscard]] constexpr auto members() const { return std::tie(first, last); }
+
+  [[nodiscard]] double momentum(const Options& options, double fraction) const;
 };
 
 }  // namespace silc

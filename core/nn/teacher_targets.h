@@ -6,6 +6,7 @@
 #include <string>
 
 #include "silc/export.h"
+#include "silc/options.h"
 
 namespace silc {
 
@@ -14,6 +15,13 @@ enum class Centering {
   moving_average,  // the scores' moving average is taken off (Caron 2021, section 3.1)
   sinkhorn_knopp,  // prototypes are given out evenly over the batch (Caron 2020, SwAV; option of DINOv2)
 };
+
+// The option that names one.
+consteval Option<std::string> centering_option() {
+  return choice_option("centering", "centering", "centering|sinkhorn_knopp",
+                       "what balances the teacher's targets: a moving average of its scores, or three rounds of "
+                       "Sinkhorn-Knopp over the batch");
+}
 
 // "centering" or "sinkhorn_knopp", the names of DINOv2's configuration.
 SILC_EXPORT Centering parse_centering(const std::string& name);

@@ -2,13 +2,11 @@
 // contrastive = "clip" a contrastive captioner in the manner of CoCa (Yu 2022, arXiv:2205.01917; its weights are
 // weight = 2 and contrastive_weight = 1), whose text tower can be asked zero-shot questions. Defaults are those of
 // google-research/big_vision (configs/proj/cappa/pretrain.py, models/proj/cappa/cappa.py).
-#include <algorithm>
-
 #include "nn/caption_decoder.h"
 #include "nn/contrastive_loss.h"
 #include "nn/freeze.h"
 #include "nn/health.h"
-#include "silc/objective.h"
+#include "nn/views.h"
 
 namespace silc::objectives::cap {
 namespace {
@@ -16,11 +14,7 @@ namespace {
 constexpr auto kParallel = number_option("parallel", 0.75, 0, 1,
                                          "fraction of captions whose tokens are all predicted at once, from the "
                                          "picture alone (CapPa); 0: each from those before it (Cap)");
-constexpr auto kDecoderLayers = integer_option("decoder_layers", 6, 1, 256, "blocks of the decoder");
-constexpr auto kDecoderWidth =
-    integer_option("decoder_width", 0, 0, 16384, "width of the decoder; 0: that of the image tower");
-constexpr auto kDecoderHeads =
-    integer_option("decoder_heads", 0, 0, 256, "attention heads of the decoder; 0: one for each 64 channels");
+constexpr CaptionDecoderOptions kDecoder("decoder_");
 constexpr auto kMlpRatio = number_option("mlp_ratio", 4, 0.01, 64, "width of the decoder's MLP over its width");
 constexpr auto kWeight = number_option("weight", 1.0, 0, 1000, "weight of the captioning loss");
 constexpr auto kContrastive =
@@ -28,29 +22,13 @@ constexpr auto kContrastive =
                   "contrastive loss beside captioning. none: the text tower and the projections are not trained, and "
                   "zero-shot evaluations mean nothing");
 constexpr auto kContrastiveWeight = number_option("contrastive_weight", 1.0, 0, 1000, "weight of the contrastive loss");
-constexpr auto kArea = pair_option("area", 0.9, 1.0, 0.01, 1.0, "part of the picture's area that the view shows");
-constexpr auto kFlip = boolean_option("flip", false, "mirror the view half of the time");
-
-CaptionDecoderShape decoder_shape(const ObjectiveContext& context) {
-  constexpr int64_t kHeadWidth = 64;
-  const auto& options = context.options;
-  const auto image_width = context.model->image->width();
-  const auto width = options[kDecoderWidth] > 0 ? options[kDecoderWidth] : image_width;
-  return {.vocabulary_size = context.vocabulary_size,
-          .context_length = context.context_length,
-          .padding_id = context.padding_id,
-          .image_width = image_width,
-          .width = width,
-          .layers = options[kDecoderLayers],
-          .heads = options[kDecoderHeads] > 0 ? options[kDecoderHeads] : std::max<int64_t>(1, width / kHeadWidth),
-          .mlp_ratio = options[kMlpRatio],
-          .parallel = options[kParallel]};
-}
+constexpr ViewOptions kView;
 
 class Cap : public Objective {
  public:
   explicit Cap(const ObjectiveContext& context) : options_(context.options), model_(context.model) {
-    decoder_ = register_module("decoder", std::make_shared<CaptionDecoder>(decoder_shape(context)));
+    decoder_ = register_module(
+        "decoder", kDecoder.make(context, {.mlp_ratio = options_[kMlpRatio], .parallel = options_[kParallel]}));
     if (options_[kContrastive] == "none") {
       freeze_all_but_image_backbone(*model_);
     } else {
@@ -58,9 +36,7 @@ class Cap : public Objective {
     }
   }
 
-  [[nodiscard]] std::vector<ViewSpec> views() const override {
-    return {{.name = "image", .area = options_[kArea], .flip = options_[kFlip]}};
-  }
+  [[nodiscard]] std::vector<ViewSpec> views() const override { return {kView.view(options_)}; }
 
   [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
     return contrastive_ ? contrastive_health(*contrastive_, batch) : std::vector<HealthCheck>{};
@@ -97,7 +73,7 @@ class Cap : public Objective {
 }  // namespace
 
 SILC_OBJECTIVE(cap, Cap, 1, "CapPa: captioning from patch tokens, in parallel or token by token; with contrast: CoCa",
-               needs(Need::patch_tokens), kParallel, kDecoderLayers, kDecoderWidth, kDecoderHeads, kMlpRatio, kWeight,
-               kContrastive, kContrastiveWeight, kArea, kFlip);
+               needs(Need::patch_tokens), kParallel, kDecoder, kMlpRatio, kWeight, kContrastive, kContrastiveWeight,
+               kView);
 
 }  // namespace silc::objectives::cap

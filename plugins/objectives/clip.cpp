@@ -1,46 +1,20 @@
 // CLIP (Radford 2021): matched pictures and captions attract, all others of the batch repel.
-#include "nn/contrastive_loss.h"
-#include "nn/health.h"
-#include "silc/objective.h"
+#include "nn/plain_contrastive.h"
+#include "nn/views.h"
 
 namespace silc::objectives::clip {
 namespace {
 
-constexpr auto kArea = pair_option("area", 0.9, 1.0, 0.01, 1.0, "part of the picture's area that the view shows");
-constexpr auto kFlip = boolean_option("flip", false, "mirror the view half of the time");
+constexpr ViewOptions kView;
 
-class Clip : public Objective {
+class Clip : public PlainContrastive {
  public:
   explicit Clip(const ObjectiveContext& context)
-      : area_(context.options[kArea]), flip_(context.options[kFlip]), model_(context.model) {
-    loss_ = register_module("loss", std::make_shared<ClipLoss>());
-  }
-
-  [[nodiscard]] std::vector<ViewSpec> views() const override {
-    return {{.name = "image", .area = area_, .flip = flip_}};
-  }
-
-  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
-    return contrastive_health(*loss_, batch);
-  }
-
-  StepResult step(const Batch& batch, const Progress& /*progress*/) override {
-    const auto image = model_->image->embed(model_->image->pool(batch.views.at("image")));  // [B, E]
-    const auto text = model_->text->embed(batch.tokens);                                    // [B, E]
-    return {.terms = {{"contrastive", loss_->forward(image, text)}}, .metrics = {{"logit_scale", loss_->scale()}}};
-  }
-
-  void after_update(const Progress& /*progress*/) override { loss_->clamp(); }
-
- private:
-  Pair area_;
-  bool flip_;
-  std::shared_ptr<DualEncoder> model_;
-  std::shared_ptr<ContrastiveLoss> loss_;
+      : PlainContrastive(context, kView.view(context.options), std::make_shared<ClipLoss>()) {}
 };
 
 }  // namespace
 
-SILC_OBJECTIVE(clip, Clip, 1, "CLIP's softmax contrastive loss", kArea, kFlip);
+SILC_OBJECTIVE(clip, Clip, 1, "CLIP's softmax contrastive loss", kView);
 
 }  // namespace silc::objectives::clip

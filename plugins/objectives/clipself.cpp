@@ -10,7 +10,7 @@
 #include "nn/grid_cells.h"
 #include "nn/precision.h"
 #include "nn/teacher.h"
-#include "silc/objective.h"
+#include "nn/views.h"
 
 namespace silc::objectives::clipself {
 namespace {
@@ -22,8 +22,7 @@ constexpr auto kViewSize = integer_option("view_size", 0, 0, 8192,
                                           "it and shown to the teacher at image_size");
 constexpr auto kProjection = choice_option("projection", "frozen", "frozen|trained",
                                            "the image tower's projection to the joint space; frozen as in CLIPSelf");
-constexpr auto kArea = pair_option("area", 1.0, 1.0, 0.01, 1.0, "part of the picture's area that the view shows");
-constexpr auto kFlip = boolean_option("flip", false, "mirror the view half of the time");
+constexpr ViewOptions kView({1.0, 1.0});
 
 class ClipSelf : public Objective {
  public:
@@ -39,7 +38,9 @@ class ClipSelf : public Objective {
   }
 
   [[nodiscard]] std::vector<ViewSpec> views() const override {
-    return {{.name = "image", .size = options_[kViewSize], .area = options_[kArea], .flip = options_[kFlip]}};
+    auto view = kView.view(options_);
+    view.size = options_[kViewSize];
+    return {view};
   }
 
   // The model as it was at the start.
@@ -81,6 +82,6 @@ class ClipSelf : public Objective {
 }  // namespace
 
 SILC_OBJECTIVE(clipself, ClipSelf, 1, "CLIPSelf: patches of a region learn the model's own view of it cut out",
-               needs(Need::patch_tokens), kMaxSplit, kMaxCells, kViewSize, kProjection, kArea, kFlip);
+               needs(Need::patch_tokens), kMaxSplit, kMaxCells, kViewSize, kProjection, kView);
 
 }  // namespace silc::objectives::clipself

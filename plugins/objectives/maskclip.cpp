@@ -13,14 +13,12 @@
 #include <algorithm>
 
 #include "nn/contrastive_loss.h"
-#include "nn/distillation_head.h"
 #include "nn/health.h"
 #include "nn/patch_masks.h"
 #include "nn/patch_token_loss.h"
-#include "nn/schedules.h"
 #include "nn/teacher.h"
 #include "nn/transformer.h"
-#include "silc/objective.h"
+#include "nn/views.h"
 
 namespace silc::objectives::maskclip {
 namespace {
@@ -30,22 +28,11 @@ constexpr auto kMaskRatio = number_option("mask_ratio", 0.75, 0, 1, "part of the
 constexpr auto kDecoderLayers = integer_option("decoder_layers", 1, 0, 64, "transformer blocks after the image tower");
 constexpr auto kDecoderHeads =
     integer_option("decoder_heads", 0, 0, 256, "their attention heads; 0: width / 64, but one at least");
-
-constexpr auto kTeacherMomentum =
-    number_option("teacher_momentum", 0.999, 0, 1, "m of the teacher's moving average at the beginning");
-constexpr auto kTeacherMomentumEnd =
-    number_option("teacher_momentum_end", 0.9999, 0, 1, "m at the end, which it reaches along a cosine");
-constexpr auto kStudentTemperature = number_option("student_temperature", 0.1, 0.001, 10, "of the student's softmax");
-constexpr auto kTeacherTemperature = number_option("teacher_temperature", 0.04, 0.001, 10, "of the teacher's softmax");
-constexpr auto kCenterMomentum = number_option("center_momentum", 0.9, 0, 1, "m of the centre's moving average");
-
-constexpr auto kPrototypes = integer_option("prototypes", 8192, 2, 1048576, "of the online tokenizer");
-constexpr auto kHeadLayers = integer_option("head_layers", 3, 1, 16, "layers of the tokenizer's MLP");
-constexpr auto kHidden = integer_option("hidden", 2048, 1, 65536, "width of the tokenizer's hidden layers");
-constexpr auto kBottleneck = integer_option("bottleneck", 256, 1, 65536, "width before the prototypes");
-
-constexpr auto kArea = pair_option("area", 0.9, 1.0, 0.01, 1.0, "part of the picture's area that the view shows");
-constexpr auto kFlip = boolean_option("flip", false, "mirror the view half of the time");
+constexpr MomentumOptions kMomentum(0.999, 0.9999);
+constexpr auto kTeacherTemperature = teacher_temperature_option(0.04);
+constexpr DistillationOptions kTargets;
+constexpr DistillationHeadOptions kTokenizer({.prototypes = 8192});
+constexpr ViewOptions kView;
 
 class MaskClip : public Objective {
  public:
@@ -55,23 +42,14 @@ class MaskClip : public Objective {
     mask_token_ = register_parameter("mask_token", at::zeros({width}));
     decoder_ = register_module("decoder", make_decoder(width));
     decoder_norm_ = register_module("decoder_norm", layer_norm(width));
-    tokenizer_ = register_module("tokenizer", make_tokenizer());
-    teacher_ = register_module(
-        "teacher", std::make_shared<Teacher>(model_->image, context.make_image_tower(), tokenizer_, make_tokenizer()));
-    distillation_ = register_module(
-        "distillation", std::make_shared<PatchTokenLoss>(options_[kPrototypes], options_[kStudentTemperature],
-                                                         options_[kCenterMomentum]));
+    tokenizer_ = register_module("tokenizer", kTokenizer.make(options_, width));
+    teacher_ = register_module("teacher", std::make_shared<Teacher>(model_->image, context.make_image_tower(),
+                                                                    tokenizer_, kTokenizer.make(options_, width)));
+    distillation_ =
+        register_module("distillation", kTargets.make<PatchTokenLoss>(options_, options_[kTokenizer.prototypes]));
   }
 
-  [[nodiscard]] std::vector<ViewSpec> views() const override {
-    return {{.name = "image", .area = options_[kArea], .flip = options_[kFlip]}};
-  }
-
-  [[nodiscard]] std::shared_ptr<ImageTower> teacher() const override { return teacher_->tower(); }
-
-  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
-    return joined(contrastive_health(*contrastive_, batch), patch_distillation_health(options_[kPrototypes]));
-  }
+  [[nodiscard]] std::vector<ViewSpec> views() const override { return {kView.view(options_)}; }
 
   StepResult step(const Batch& batch, const Progress& progress) override {
     const auto& images = batch.views.at("image");                          // [B, 3, S, S]
@@ -82,8 +60,8 @@ class MaskClip : public Objective {
     const auto seen = teacher_->features(images).patches;  // [B, N, D]
     const auto mask = random_masks(seen.size(0), seen.size(1), options_[kMaskRatio], progress);
     const auto predicted = tokenizer_->forward(masked_patches(decode(images, mask), mask));  // [M, K]
-    auto distilled =
-        distillation_->forward(predicted, tokens(masked_patches(seen, mask)), mask, options_[kTeacherTemperature]);
+    const auto tokens = teacher_->head()->forward(masked_patches(seen, mask));               // [M, K]
+    auto distilled = distillation_->forward(predicted, tokens, mask, options_[kTeacherTemperature]);
 
     distilled.metrics["logit_scale"] = contrastive_->scale();
     return {.terms = {{"contrastive", contrastive}, {"distillation", distilled.loss, options_[kWeight]}},
@@ -92,40 +70,30 @@ class MaskClip : public Objective {
 
   void after_update(const Progress& progress) override {
     contrastive_->clamp();
-    teacher_->update(cosine_schedule(options_[kTeacherMomentum], options_[kTeacherMomentumEnd], progress.fraction));
+    teacher_->update(kMomentum.momentum(options_, progress.fraction));
+  }
+
+  [[nodiscard]] std::shared_ptr<ImageTower> teacher() const override { return teacher_->tower(); }
+  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
+    return joined(contrastive_health(*contrastive_, batch), patch_distillation_health(options_[kTokenizer.prototypes]));
   }
 
  private:
   [[nodiscard]] std::shared_ptr<Transformer> make_decoder(int64_t width) const {
     constexpr int64_t kHeadWidth = 64;
-    const TransformerShape shape = {
-        .width = width,
-        .layers = options_[kDecoderLayers],
-        .heads = options_[kDecoderHeads] > 0 ? options_[kDecoderHeads] : std::max<int64_t>(1, width / kHeadWidth)};
-    if (shape.width % shape.heads != 0)
-      throw Error("objective \"maskclip\": decoder_heads " + std::to_string(shape.heads) +
+    const auto wanted = options_[kDecoderHeads];
+    const auto heads = wanted > 0 ? wanted : std::max<int64_t>(1, width / kHeadWidth);
+    if (width % heads != 0)
+      throw Error("objective \"maskclip\": decoder_heads " + std::to_string(heads) +
                   " does not divide the image tower's width " + std::to_string(width) + "; choose one that does");
-    return std::make_shared<Transformer>(shape);
-  }
-
-  [[nodiscard]] std::shared_ptr<DistillationHead> make_tokenizer() const {
-    return std::make_shared<DistillationHead>(DistillationHeadShape{.width = model_->image->width(),
-                                                                    .layers = options_[kHeadLayers],
-                                                                    .hidden = options_[kHidden],
-                                                                    .bottleneck = options_[kBottleneck],
-                                                                    .prototypes = options_[kPrototypes]});
+    return std::make_shared<Transformer>(
+        TransformerShape{.width = width, .layers = options_[kDecoderLayers], .heads = heads});
   }
 
   // What the student makes of the picture whose masked patches are hidden, [B, N, D].
   at::Tensor decode(const at::Tensor& images, const at::Tensor& mask) {
     const auto patches = model_->image->forward_masked(images, mask, mask_token_).patches;
     return decoder_norm_->forward(decoder_->forward(patches, /*causal=*/false));
-  }
-
-  // The teacher's scores of the tokenizer's prototypes.
-  [[nodiscard]] at::Tensor tokens(const at::Tensor& patches) const {
-    const torch::NoGradGuard no_grad;
-    return teacher_->head()->forward(patches);
   }
 
   Options options_;
@@ -143,7 +111,6 @@ class MaskClip : public Objective {
 
 SILC_OBJECTIVE(maskclip, MaskClip, 1, "MaskCLIP: CLIP with masked self-distillation of the image tower",
                needs(Need::patch_tokens, Need::masked_input), kWeight, kMaskRatio, kDecoderLayers, kDecoderHeads,
-               kTeacherMomentum, kTeacherMomentumEnd, kStudentTemperature, kTeacherTemperature, kCenterMomentum,
-               kPrototypes, kHeadLayers, kHidden, kBottleneck, kArea, kFlip);
+               kMomentum, kTeacherTemperature, kTargets, kTokenizer, kView);
 
 }  // namespace silc::objectives::maskclip

@@ -11,7 +11,7 @@
 #include "nn/freeze.h"
 #include "nn/health.h"
 #include "nn/patch_alignment.h"
-#include "silc/objective.h"
+#include "nn/views.h"
 
 namespace silc::objectives::pacl {
 namespace {
@@ -27,13 +27,11 @@ constexpr auto kPatchScale =
 constexpr auto kTile = integer_option("tile", 64, 1, 65536,
                                       "texts compared with all pictures of the batch at once: the memory of their "
                                       "B * tile * N scores against computing them twice where tile is below the batch");
-constexpr auto kArea = pair_option("area", 0.9, 1.0, 0.01, 1.0, "part of the picture's area that the view shows");
-constexpr auto kFlip = boolean_option("flip", false, "mirror the view half of the time");
+constexpr ViewOptions kView;
 
 class Pacl : public Objective {
  public:
-  explicit Pacl(const ObjectiveContext& context)
-      : area_(context.options[kArea]), flip_(context.options[kFlip]), model_(context.model) {
+  explicit Pacl(const ObjectiveContext& context) : view_(kView.view(context.options)), model_(context.model) {
     const auto& options = context.options;
     // The projection of pooled features has no part in the loss.
     model_->image->projection().set_requires_grad(false);
@@ -48,9 +46,7 @@ class Pacl : public Objective {
     loss_ = register_module("loss", std::make_shared<SimilarityLoss>());
   }
 
-  [[nodiscard]] std::vector<ViewSpec> views() const override {
-    return {{.name = "image", .area = area_, .flip = flip_}};
-  }
+  [[nodiscard]] std::vector<ViewSpec> views() const override { return {view_}; }
 
   [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
     return contrastive_health(*loss_, batch);
@@ -67,8 +63,7 @@ class Pacl : public Objective {
   void after_update(const Progress& /*progress*/) override { loss_->clamp(); }
 
  private:
-  Pair area_;
-  bool flip_;
+  ViewSpec view_;
   std::shared_ptr<DualEncoder> model_;
   std::shared_ptr<PatchEmbedder> embedder_;
   std::shared_ptr<SimilarityLoss> loss_;
@@ -77,6 +72,6 @@ class Pacl : public Objective {
 }  // namespace
 
 SILC_OBJECTIVE(pacl, Pacl, 1, "PACL: patches aligned with texts through a patch embedder", needs(Need::patch_tokens),
-               kTrain, kPatchWeights, kPatchScale, kTile, kArea, kFlip);
+               kTrain, kPatchWeights, kPatchScale, kTile, kView);
 
 }  // namespace silc::objectives::pacl

@@ -7,7 +7,7 @@
 #include "nn/contrastive_loss.h"
 #include "nn/health.h"
 #include "nn/projection_head.h"
-#include "silc/objective.h"
+#include "nn/views.h"
 
 namespace silc::objectives::xclip {
 namespace {
@@ -21,8 +21,7 @@ constexpr auto kTemperature = number_option("temperature", 1.0, 0.001, 10, "of b
 constexpr auto kPrototypes = integer_option("prototypes", 32768, 2, 1048576, "K, outputs of both heads");
 constexpr auto kHeadLayers = integer_option("head_layers", 2, 1, 16, "layers of each head's MLP");
 constexpr auto kHidden = integer_option("hidden", 4096, 1, 65536, "width of the heads' hidden layers");
-constexpr auto kArea = pair_option("area", 0.9, 1.0, 0.01, 1.0, "part of the picture's area that the view shows");
-constexpr auto kFlip = boolean_option("flip", false, "mirror the view half of the time");
+constexpr ViewOptions kView;
 
 class Xclip : public Objective {
  public:
@@ -32,9 +31,7 @@ class Xclip : public Objective {
     text_head_ = register_module("text_head", make_head(model_->text->width()));
   }
 
-  [[nodiscard]] std::vector<ViewSpec> views() const override {
-    return {{.name = "image", .area = options_[kArea], .flip = options_[kFlip]}};
-  }
+  [[nodiscard]] std::vector<ViewSpec> views() const override { return {kView.view(options_)}; }
 
   [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
     return contrastive_health(*contrastive_, batch);
@@ -75,6 +72,6 @@ class Xclip : public Objective {
 }  // namespace
 
 SILC_OBJECTIVE(xclip, Xclip, 1, "xCLIP: CLIP and non-contrastive agreement on prototypes", kWeight, kEntropyWeight,
-               kMeanEntropyWeight, kTemperature, kPrototypes, kHeadLayers, kHidden, kArea, kFlip);
+               kMeanEntropyWeight, kTemperature, kPrototypes, kHeadLayers, kHidden, kView);
 
 }  // namespace silc::objectives::xclip

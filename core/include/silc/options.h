@@ -11,6 +11,21 @@
 // From the declaration come the validation of experiment files, `silc plugin show` and the
 // reference documentation. The declaration is plain data without pointers, because `silc` reads it
 // from the plugin's file without loading the plugin.
+//
+// Options that belong together are declared as one, a group: a class whose members are options or groups, and which
+// names them all in members(). Its constructor is consteval and takes what differs from plugin to plugin, defaults
+// first of all; what is made from the options, the group makes.
+//
+//     struct CropOptions {
+//       Option<Pair> area;
+//       Option<bool> flip;
+//       consteval explicit CropOptions(Pair standard)
+//           : area(pair_option("area", standard[0], standard[1], 0.01, 1.0, "part of the area that the view shows")),
+//             flip(boolean_option("flip", false, "mirror the view half of the time")) {}
+//       [[nodiscard]] constexpr auto members() const { return std::tie(area, flip); }
+//       [[nodiscard]] ViewSpec view(const Options& options) const { return {.area = options[area], …}; }
+//     };
+//     constexpr CropOptions kCrop({0.9, 1.0});  // options[kCrop.flip], kCrop.view(options), and SILC_…(…, kCrop)
 #pragma once
 
 #include <algorithm>
@@ -21,6 +36,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <variant>
 #include <vector>
 
@@ -167,6 +183,23 @@ consteval Option<std::string> required_file_option(std::string_view name, std::s
   option.record.minimum = 1;
   return option;
 }
+
+// The same option with `prefix` before its name: for a group that a plugin has under a name of its own.
+template <class T>
+consteval Option<T> prefixed(std::string_view prefix, Option<T> option) {
+  const OptionRecord plain = option.record;
+  const std::string_view name = plain.name;
+  if (prefix.size() + name.size() >= sizeof(plain.name)) throw std::length_error("this name is too long");
+  std::copy(prefix.begin(), prefix.end(), option.record.name);
+  std::copy(name.begin(), name.end(), option.record.name + prefix.size());
+  return option;
+}
+
+// Options that are declared together.
+template <class T>
+concept OptionGroup = requires(const T& group) {
+  std::tuple_size<decltype(group.members())>::value;
+};
 
 using OptionValue = std::variant<bool, int64_t, double, std::string, Pair, Texts>;
 

@@ -13,6 +13,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
 
 #include "silc/export.h"
 #include "silc/options.h"
@@ -153,23 +156,36 @@ consteval PluginStamp current_stamp() {
 
 namespace detail {
 
+// How many options something that is declared stands for.
 template <class T>
-inline constexpr bool kIsOption = false;
+inline constexpr std::size_t kOptionCount = 0;
 template <class T>
-inline constexpr bool kIsOption<Option<T>> = true;
+inline constexpr std::size_t kOptionCount<Option<T>> = 1;
+template <class... T>
+inline constexpr std::size_t kOptionCount<std::tuple<T...>> = (std::size_t{0} + ... +
+                                                               kOptionCount<std::remove_cvref_t<T>>);
+template <OptionGroup T>
+inline constexpr std::size_t kOptionCount<T> = kOptionCount<decltype(std::declval<const T&>().members())>;
 
 template <class Record, class T>
-consteval void declare(Record& record, const Option<T>& option) {
+constexpr void declare(Record& record, const Option<T>& option) {
+  for (uint32_t i = 0; i < record.header.option_count; ++i)
+    if (option.name() == std::string_view(record.options[i].name))
+      throw std::logic_error("two options of a plugin have the same name");
   record.options[record.header.option_count++] = option.record;
 }
+template <class Record, OptionGroup T>
+constexpr void declare(Record& record, const T& group) {
+  std::apply([&](const auto&... member) { (declare(record, member), ...); }, group.members());
+}
 template <class Record>
-consteval void declare(Record& record, const Needs& needs) {
+constexpr void declare(Record& record, const Needs& needs) {
   record.header.needs.needed |= needs.needed;
   record.header.needs.optional |= needs.optional;
 }
 
 template <class Record>
-consteval void declare(Record& record, const SplitRecord& split) {
+constexpr void declare(Record& record, const SplitRecord& split) {
   if (record.header.kind != PluginKind::dataset) throw std::logic_error("only datasets have splits");
   record.header.splits[record.header.split_count++] = split;
 }
@@ -186,11 +202,11 @@ consteval void check_needs(const PluginHeader& header) {
 
 }  // namespace detail
 
-// `declared`: options, needs(), may_need() and split(), in any order.
+// `declared`: options, groups of options, needs(), may_need() and split(), in any order.
 template <class... Declared>
 consteval auto declare_plugin(PluginKind kind, std::string_view name, std::string_view factory, uint32_t version,
                               std::string_view summary, const Declared&... declared) {
-  PluginRecord<(std::size_t{0} + ... + (detail::kIsOption<Declared> ? 1 : 0))> record{};
+  PluginRecord<(std::size_t{0} + ... + detail::kOptionCount<Declared>)> record{};
   record.header.stamp = current_stamp();
   record.header.size = sizeof(record);
   record.header.version = version;
