@@ -93,26 +93,26 @@ void DistillationHead::freeze_last_layer() {
     if (parameter->defined()) parameter->mutable_grad().reset();
 }
 
-DistillationHeadShape DistillationHeadOptions::shape(const Options& options, int64_t width) const {
-  return {.width = width,
-          .layers = options[layers],
-          .hidden = options[hidden],
-          .bottleneck = options[bottleneck],
-          .prototypes = options[prototypes]};
+DistillationHeadShape DistillationHeadOptions::shape(const ObjectiveContext& context) const {
+  return {.width = context.model->image->width(),
+          .layers = context.options[layers],
+          .hidden = context.options[hidden],
+          .bottleneck = context.options[bottleneck],
+          .prototypes = context.options[prototypes]};
 }
 
-std::shared_ptr<DistillationHead> DistillationHeadOptions::make(const Options& options, int64_t width) const {
-  return std::make_shared<DistillationHead>(shape(options, width));
+std::shared_ptr<DistillationHead> DistillationHeadOptions::make(const ObjectiveContext& context) const {
+  return std::make_shared<DistillationHead>(shape(context));
 }
 
-DistillationHeadShape DinoHeadOptions::shape(const Options& options, int64_t width) const {
-  auto shape = DistillationHeadOptions::shape(options, width);
-  shape.norm_last_layer = options[norm_last_layer];
+DistillationHeadShape DinoHeadOptions::shape(const ObjectiveContext& context) const {
+  auto shape = DistillationHeadOptions::shape(context);
+  shape.norm_last_layer = context.options[norm_last_layer];
   return shape;
 }
 
-std::shared_ptr<DistillationHead> DinoHeadOptions::make(const Options& options, int64_t width) const {
-  return std::make_shared<DistillationHead>(shape(options, width));
+std::shared_ptr<DistillationHead> DinoHeadOptions::make(const ObjectiveContext& context) const {
+  return std::make_shared<DistillationHead>(shape(context));
 }
 
 }  // namespace silc

@@ -10,8 +10,7 @@
 #include <tuple>
 #include <vector>
 
-#include "silc/export.h"
-#include "silc/options.h"
+#include "silc/objective.h"
 
 namespace silc {
 
@@ -75,9 +74,9 @@ struct SILC_EXPORT DistillationHeadOptions {
 
   [[nodiscard]] constexpr auto members() const { return std::tie(prototypes, layers, hidden, bottleneck); }
 
-  // For features of this width.
-  [[nodiscard]] DistillationHeadShape shape(const Options& options, int64_t width) const;
-  [[nodiscard]] std::shared_ptr<DistillationHead> make(const Options& options, int64_t width) const;
+  // For pooled features of the context's image tower.
+  [[nodiscard]] DistillationHeadShape shape(const ObjectiveContext& context) const;
+  [[nodiscard]] std::shared_ptr<DistillationHead> make(const ObjectiveContext& context) const;
 };
 
 // The same with what DINO's family does to keep the last layer stable (Caron 2021, appendix C): fixed gains, and
@@ -98,8 +97,8 @@ struct SILC_EXPORT DinoHeadOptions : DistillationHeadOptions {
     return std::tuple_cat(DistillationHeadOptions::members(), std::tie(norm_last_layer, freeze));
   }
 
-  [[nodiscard]] DistillationHeadShape shape(const Options& options, int64_t width) const;
-  [[nodiscard]] std::shared_ptr<DistillationHead> make(const Options& options, int64_t width) const;
+  [[nodiscard]] DistillationHeadShape shape(const ObjectiveContext& context) const;
+  [[nodiscard]] std::shared_ptr<DistillationHead> make(const ObjectiveContext& context) const;
 };
 
 }  // namespace silc

@@ -113,8 +113,16 @@ std::vector<HealthCheck> patch_distillation_health(int64_t prototypes) {
   return teacher_health(prototypes, "patch_", "masked patch");
 }
 
-std::vector<HealthCheck> joined(std::vector<HealthCheck> checks, std::vector<HealthCheck> more) {
-  std::move(more.begin(), more.end(), std::back_inserter(checks));
+std::vector<HealthCheck> health_of(const BatchShape& batch, const std::shared_ptr<ContrastiveLoss>& contrastive,
+                                   const std::shared_ptr<SelfDistillationLoss>& distillation,
+                                   const std::shared_ptr<PatchTokenLoss>& patches) {
+  std::vector<HealthCheck> checks;
+  const auto add = [&](std::vector<HealthCheck> more) {
+    std::move(more.begin(), more.end(), std::back_inserter(checks));
+  };
+  if (contrastive) add(contrastive_health(*contrastive, batch));
+  if (distillation) add(self_distillation_health(distillation->center().size(0)));
+  if (patches) add(patch_distillation_health(patches->center().size(0)));
   return checks;
 }
 

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "nn/contrastive_loss.h"
+#include "nn/patch_token_loss.h"
+#include "nn/self_distillation_loss.h"
 #include "silc/export.h"
 #include "silc/health.h"
 
@@ -25,7 +28,10 @@ SILC_EXPORT std::vector<HealthCheck> self_distillation_health(int64_t prototypes
 // Of PatchTokenLoss, whose metrics are logged.
 SILC_EXPORT std::vector<HealthCheck> patch_distillation_health(int64_t prototypes);
 
-// Those of several parts, one after the other.
-SILC_EXPORT std::vector<HealthCheck> joined(std::vector<HealthCheck> checks, std::vector<HealthCheck> more);
+// All of these of an objective's parts under their usual names; a part that is null has none.
+SILC_EXPORT std::vector<HealthCheck> health_of(const BatchShape& batch,
+                                               const std::shared_ptr<ContrastiveLoss>& contrastive,
+                                               const std::shared_ptr<SelfDistillationLoss>& distillation = nullptr,
+                                               const std::shared_ptr<PatchTokenLoss>& patches = nullptr);
 
 }  // namespace silc

@@ -64,12 +64,19 @@ struct DistillationOptions {
   }
 };
 
-// A teacher's temperature that stays.
-consteval Option<double> teacher_temperature_option(double standard) {
-  return number_option("teacher_temperature", standard, 0.001, 10, "of the teacher's softmax");
-}
+// With a teacher's temperature that stays.
+struct SteadyDistillationOptions : DistillationOptions {
+  Option<double> teacher_temperature;
 
-// One that changes while the teacher is new, so that it does not collapse (Caron 2021, appendix D).
+  consteval explicit SteadyDistillationOptions(double standard = 0.04)
+      : teacher_temperature(number_option("teacher_temperature", standard, 0.001, 10, "of the teacher's softmax")) {}
+
+  [[nodiscard]] constexpr auto members() const {
+    return std::tuple_cat(DistillationOptions::members(), std::tie(teacher_temperature));
+  }
+};
+
+// A teacher's temperature that changes while the teacher is new, so that it does not collapse (Caron 2021, appendix D).
 struct SILC_EXPORT WarmedTemperature {
   Option<double> first, last;
 
@@ -90,7 +97,7 @@ struct TemperatureWarmup {
   double duration = 0;  // fraction of training
 };
 
-// All of them together: a comparison whose teacher's temperature warms up.
+// With one that warms up.
 struct SILC_EXPORT WarmedDistillationOptions : DistillationOptions {
   WarmedTemperature teacher_temperature;
   Option<double> warmup;

@@ -7,8 +7,7 @@
 #include <vector>
 
 #include "nn/distillation_head.h"
-#include "silc/model.h"
-#include "silc/options.h"
+#include "silc/objective.h"
 
 namespace silc {
 
@@ -22,6 +21,11 @@ class SILC_EXPORT Teacher : public torch::nn::Module {
   Teacher(const std::shared_ptr<ImageTower>& student_tower, std::shared_ptr<ImageTower> tower,
           const std::shared_ptr<DistillationHead>& student_head = nullptr,
           std::shared_ptr<DistillationHead> head = nullptr);
+
+  // The student's is the context's image tower; `head` as above.
+  Teacher(const ObjectiveContext& context, const std::shared_ptr<DistillationHead>& student_head,
+          std::shared_ptr<DistillationHead> head)
+      : Teacher(context.model->image, context.make_image_tower(), student_head, std::move(head)) {}
 
   // From now on `teacher`, of the architecture of `student`, is its average as well. It is registered here as `name`,
   // and starts as a copy. Gives `teacher` back.

@@ -39,7 +39,7 @@ class Cap : public Objective {
   [[nodiscard]] std::vector<ViewSpec> views() const override { return {kView.view(options_)}; }
 
   [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
-    return contrastive_ ? contrastive_health(*contrastive_, batch) : std::vector<HealthCheck>{};
+    return health_of(batch, contrastive_);
   }
 
   // L = weight · L_caption(patches, text) + contrastive_weight · L_contrastive(pooled, text).

@@ -27,11 +27,9 @@ class Dino : public Objective {
  public:
   explicit Dino(const ObjectiveContext& context)
       : options_(context.options), image_size_(context.image_size), model_(context.model) {
-    const auto make_head = [&] { return kHead.make(options_, model_->image->width()); };
     freeze_all_but_image_backbone(*model_);
-    head_ = register_module("head", make_head());
-    teacher_ = register_module(
-        "teacher", std::make_shared<Teacher>(model_->image, context.make_image_tower(), head_, make_head()));
+    head_ = register_module("head", kHead.make(context));
+    teacher_ = register_module("teacher", std::make_shared<Teacher>(context, head_, kHead.make(context)));
     distillation_ = register_module("distillation", kTargets.make(options_, options_[kHead.prototypes]));
   }
 
@@ -57,8 +55,8 @@ class Dino : public Objective {
   }
 
   [[nodiscard]] std::shared_ptr<ImageTower> teacher() const override { return teacher_->tower(); }
-  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& /*batch*/) const override {
-    return self_distillation_health(options_[kHead.prototypes]);
+  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
+    return health_of(batch, nullptr, distillation_);
   }
 
  private:

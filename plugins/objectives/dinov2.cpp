@@ -2,7 +2,6 @@
 // losses of loss/, configs/ssl_default_config.yaml): DINO on class tokens, iBOT on masked patches, and the KoLeo
 // regularizer on the student's class tokens of each global crop; targets balanced by a moving average or by
 // Sinkhorn-Knopp.
-//
 // L = L_DINO + L_iBOT + 0.1 · (KoLeo of the first global crops + KoLeo of the second).
 //
 // As DINO (dino.cpp) it uses no text, so its zero-shot figures are those of chance. The defaults are those of
@@ -40,16 +39,14 @@ class Dinov2 : public Objective {
  public:
   explicit Dinov2(const ObjectiveContext& context)
       : options_(context.options), image_size_(context.image_size), model_(context.model) {
-    const auto make_head = [&] { return kHead.make(options_, model_->image->width()); };
     freeze_all_but_image_backbone(*model_);
     mask_token_ = register_parameter("mask_token", at::zeros({model_->image->width()}));
-    patch_head_ = head_ = register_module("head", make_head());
-    teacher_ = register_module(
-        "teacher", std::make_shared<Teacher>(model_->image, context.make_image_tower(), head_, make_head()));
+    patch_head_ = head_ = register_module("head", kHead.make(context));
+    teacher_ = register_module("teacher", std::make_shared<Teacher>(context, head_, kHead.make(context)));
     teacher_patch_head_ = teacher_->head();
     if (options_[kSeparateHead]) {
-      patch_head_ = register_module("patch_head", make_head());
-      teacher_patch_head_ = teacher_->follow("patch_head", *patch_head_, make_head());
+      patch_head_ = register_module("patch_head", kHead.make(context));
+      teacher_patch_head_ = teacher_->follow("patch_head", *patch_head_, kHead.make(context));
     }
     const auto prototypes = options_[kHead.prototypes];
     const auto centering = parse_centering(options_[kCentering]);
@@ -96,9 +93,8 @@ class Dinov2 : public Objective {
   }
 
   [[nodiscard]] std::shared_ptr<ImageTower> teacher() const override { return teacher_->tower(); }
-  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& /*batch*/) const override {
-    const auto prototypes = options_[kHead.prototypes];
-    return joined(self_distillation_health(prototypes), patch_distillation_health(prototypes));
+  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
+    return health_of(batch, nullptr, distillation_, patch_loss_);
   }
 
  private:

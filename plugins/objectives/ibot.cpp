@@ -37,9 +37,8 @@ class Ibot : public Objective {
       : options_(context.options), image_size_(context.image_size), model_(context.model) {
     freeze_all_but_image_backbone(*model_);
     mask_token_ = register_parameter("mask_token", at::zeros({model_->image->width()}));
-    head_ = register_module("head", make_head());
-    teacher_ = register_module(
-        "teacher", std::make_shared<Teacher>(model_->image, context.make_image_tower(), head_, make_head()));
+    head_ = register_module("head", make_head(context));
+    teacher_ = register_module("teacher", std::make_shared<Teacher>(context, head_, make_head(context)));
     distillation_ = register_module("distillation", kTargets.make(options_, options_[kHead.prototypes]));
     patch_loss_ = register_module("patch_loss", kTargets.make<PatchTokenLoss>(options_, patch_prototypes()));
   }
@@ -83,8 +82,8 @@ class Ibot : public Objective {
   }
 
   [[nodiscard]] std::shared_ptr<ImageTower> teacher() const override { return teacher_->tower(); }
-  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& /*batch*/) const override {
-    return joined(self_distillation_health(options_[kHead.prototypes]), patch_distillation_health(patch_prototypes()));
+  [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
+    return health_of(batch, nullptr, distillation_, patch_loss_);
   }
 
  private:
@@ -92,8 +91,8 @@ class Ibot : public Objective {
     return options_[kSharedHead] ? options_[kHead.prototypes] : options_[kPatchPrototypes];
   }
 
-  [[nodiscard]] std::shared_ptr<DistillationHead> make_head() const {
-    auto shape = kHead.shape(options_, model_->image->width());
+  [[nodiscard]] std::shared_ptr<DistillationHead> make_head(const ObjectiveContext& context) const {
+    auto shape = kHead.shape(context);
     if (!options_[kSharedHead]) shape.patch_prototypes = options_[kPatchPrototypes];
     return std::make_shared<DistillationHead>(shape);
   }

@@ -29,8 +29,7 @@ constexpr auto kDecoderLayers = integer_option("decoder_layers", 1, 0, 64, "tran
 constexpr auto kDecoderHeads =
     integer_option("decoder_heads", 0, 0, 256, "their attention heads; 0: width / 64, but one at least");
 constexpr MomentumOptions kMomentum(0.999, 0.9999);
-constexpr auto kTeacherTemperature = teacher_temperature_option(0.04);
-constexpr DistillationOptions kTargets;
+constexpr SteadyDistillationOptions kTargets(0.04);
 constexpr DistillationHeadOptions kTokenizer({.prototypes = 8192});
 constexpr ViewOptions kView;
 
@@ -42,9 +41,8 @@ class MaskClip : public Objective {
     mask_token_ = register_parameter("mask_token", at::zeros({width}));
     decoder_ = register_module("decoder", make_decoder(width));
     decoder_norm_ = register_module("decoder_norm", layer_norm(width));
-    tokenizer_ = register_module("tokenizer", kTokenizer.make(options_, width));
-    teacher_ = register_module("teacher", std::make_shared<Teacher>(model_->image, context.make_image_tower(),
-                                                                    tokenizer_, kTokenizer.make(options_, width)));
+    tokenizer_ = register_module("tokenizer", kTokenizer.make(context));
+    teacher_ = register_module("teacher", std::make_shared<Teacher>(context, tokenizer_, kTokenizer.make(context)));
     distillation_ =
         register_module("distillation", kTargets.make<PatchTokenLoss>(options_, options_[kTokenizer.prototypes]));
   }
@@ -61,7 +59,7 @@ class MaskClip : public Objective {
     const auto mask = random_masks(seen.size(0), seen.size(1), options_[kMaskRatio], progress);
     const auto predicted = tokenizer_->forward(masked_patches(decode(images, mask), mask));  // [M, K]
     const auto tokens = teacher_->head()->forward(masked_patches(seen, mask));               // [M, K]
-    auto distilled = distillation_->forward(predicted, tokens, mask, options_[kTeacherTemperature]);
+    auto distilled = distillation_->forward(predicted, tokens, mask, options_[kTargets.teacher_temperature]);
 
     distilled.metrics["logit_scale"] = contrastive_->scale();
     return {.terms = {{"contrastive", contrastive}, {"distillation", distilled.loss, options_[kWeight]}},
@@ -75,7 +73,7 @@ class MaskClip : public Objective {
 
   [[nodiscard]] std::shared_ptr<ImageTower> teacher() const override { return teacher_->tower(); }
   [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
-    return joined(contrastive_health(*contrastive_, batch), patch_distillation_health(options_[kTokenizer.prototypes]));
+    return health_of(batch, contrastive_, nullptr, distillation_);
   }
 
  private:
@@ -111,6 +109,6 @@ class MaskClip : public Objective {
 
 SILC_OBJECTIVE(maskclip, MaskClip, 1, "MaskCLIP: CLIP with masked self-distillation of the image tower",
                needs(Need::patch_tokens, Need::masked_input), kWeight, kMaskRatio, kDecoderLayers, kDecoderHeads,
-               kMomentum, kTeacherTemperature, kTargets, kTokenizer, kView);
+               kMomentum, kTargets, kTokenizer, kView);
 
 }  // namespace silc::objectives::maskclip

@@ -1,23 +1,17 @@
-// SigLIP 2 (Tschannen 2025, arXiv:2502.14786, sections 2.2 and 2.3): the sigmoid loss and a captioning decoder (after
-// LocCa) on the original picture; in the last 20 % of training also SILC's self-distillation from a global view of an
-// EMA teacher to 8 local views of the student, and TIPS's masked prediction (Maninis 2025, arXiv:2410.16512) of half of
-// the global view's patches. Both act on views of their own, so that cropping does not harm the alignment of picture
-// and text.
+// SigLIP 2 (Tschannen 2025, arXiv:2502.14786, sections 2.2 and 2.3): the sigmoid loss and a captioning decoder on the
+// original picture; in the last 20 % of training also SILC's self-distillation from a global view of an EMA teacher to
+// 8 local views of the student, and TIPS's masked prediction (Maninis 2025, arXiv:2410.16512) of half of the global
+// view's patches. Both act on views of their own, so that cropping does not harm the alignment of picture and text.
 //
-// L = L_sigmoid + w_c · L_caption + scale · (1 · L_distillation + 0.25 · L_masked),
-// with scale 0.25, 0.5, 1 and 0.5 for the sizes B, L, So400m and g. Heads and mask token are fresh at that time, and
-// the teacher is then initialised from the student. Loss and settings of the distillation are those of SILC (silc.cpp),
-// "identically" those of the masked patches, which have a head of their own and are chosen at random.
-//
-// LocCa's two tasks with boxes (referring expressions, grounded captions) need regions that the datasets here do not
-// give: the decoder captions, half of the captions in parallel as in the paper (CapPa). At the tower, SigLIP 2 pools by
-// attention (pooling = "map").
+// L = L_sigmoid + w_c · L_caption + scale · (1 · L_distillation + 0.25 · L_masked). Heads, mask token and teacher are
+// fresh when the last part begins. Its losses and settings are SILC's (silc.cpp), also those of the masked patches,
+// which have a head of their own and are chosen at random. LocCa's tasks with boxes need regions that the datasets here
+// do not give: the decoder captions, half of the time in parallel (CapPa). The tower pools by attention (pooling =
+// "map").
 #include "nn/caption_decoder.h"
-#include "nn/contrastive_loss.h"
 #include "nn/health.h"
 #include "nn/multi_crop.h"
 #include "nn/patch_masks.h"
-#include "nn/patch_token_loss.h"
 #include "nn/schedules.h"
 #include "nn/teacher.h"
 
@@ -27,18 +21,15 @@ namespace {
 constexpr auto kInitialBias = initial_bias_option();
 constexpr auto kCaptionWeight = number_option("caption_weight", 1.0, 0, 1000, "weight of captioning; 0: no decoder");
 constexpr CaptionDecoderOptions kCaptioner("caption_");
-constexpr auto kCaptionParallel =
-    number_option("caption_parallel", 0.5, 0, 1, "fraction of captions that are predicted in parallel (CapPa)");
-constexpr auto kStart =
-    number_option("start", 0.8, 0, 1, "part of training before self-distillation and masked prediction begin; 1: none");
+constexpr auto kCaptionParallel = number_option("caption_parallel", 0.5, 0, 1, "part of captions predicted at once");
+constexpr auto kStart = number_option("start", 0.8, 0, 1, "part of training before self-supervision; 1: all of it");
 constexpr auto kScale = number_option("self_supervision_scale", 0.25, 0, 1000,
                                       "times both weights below: 0.25 for ViT-B, 0.5 for L and g, 1 for So400m");
 constexpr auto kDistillationWeight = number_option("distillation_weight", 1.0, 0, 1000, "weight of self-distillation");
 constexpr auto kMaskedWeight = number_option("masked_weight", 0.25, 0, 1000, "weight of masked prediction");
 constexpr auto kMaskRatio = number_option("mask_ratio", 0.5, 0, 1, "part of the global view's patches that is hidden");
 constexpr auto kTeacherMomentum = teacher_momentum_option(0.99);
-constexpr auto kTeacherTemperature = teacher_temperature_option(0.04);
-constexpr DistillationOptions kTargets;
+constexpr SteadyDistillationOptions kTargets(0.04);
 constexpr DistillationHeadOptions kHead;
 constexpr auto kArea = pair_option("area", 1.0, 1.0, 0.01, 1.0, "part of the area that the contrastive loss sees");
 constexpr auto kGlobalArea = pair_option("global_area", 0.4, 1.0, 0.01, 1.0, "part of the area of the global view");
@@ -52,17 +43,14 @@ class Siglip2 : public Objective {
     contrastive_ = register_module("contrastive", std::make_shared<SigmoidLoss>(options_[kInitialBias]));
     if (options_[kCaptionWeight] > 0)
       captioner_ = register_module("captioner", kCaptioner.make(context, {.parallel = options_[kCaptionParallel]}));
-    if (!self_supervised()) return;
-    const auto make_head = [&] { return kHead.make(options_, model_->image->width()); };
+    if (options_[kStart] == 1) return;
     mask_token_ = register_parameter("mask_token", at::zeros({model_->image->width()}));
-    head_ = register_module("head", make_head());
-    patch_head_ = register_module("patch_head", make_head());
-    teacher_ = register_module(
-        "teacher", std::make_shared<Teacher>(model_->image, context.make_image_tower(), head_, make_head()));
-    teacher_patch_head_ = teacher_->follow("patch_head", *patch_head_, make_head());
-    const auto prototypes = options_[kHead.prototypes];
-    distillation_ = register_module("distillation", kTargets.make(options_, prototypes));
-    patch_loss_ = register_module("patch_loss", kTargets.make<PatchTokenLoss>(options_, prototypes));
+    head_ = register_module("head", kHead.make(context));
+    patch_head_ = register_module("patch_head", kHead.make(context));
+    teacher_ = register_module("teacher", std::make_shared<Teacher>(context, head_, kHead.make(context)));
+    teacher_patch_head_ = teacher_->follow("patch_head", *patch_head_, kHead.make(context));
+    distillation_ = register_module("distillation", kTargets.make(options_, options_[kHead.prototypes]));
+    patch_loss_ = register_module("patch_loss", kTargets.make<PatchTokenLoss>(options_, options_[kHead.prototypes]));
   }
 
   [[nodiscard]] std::vector<ViewSpec> views() const override {
@@ -70,7 +58,7 @@ class Siglip2 : public Objective {
     global.flip = local.flip = options_[kFlip];
     global.from = local.from = options_[kStart];
     const ViewSpec image = {.name = "image", .area = options_[kArea]};
-    return self_supervised() ? std::vector{image, global, local} : std::vector{image};
+    return teacher_ ? std::vector{image, global, local} : std::vector{image};
   }
 
   StepResult step(const Batch& batch, const Progress& progress) override {
@@ -78,12 +66,22 @@ class Siglip2 : public Objective {
     const auto text = model_->text->embed(batch.tokens);  // [B, E]
     const auto contrastive = contrastive_->forward(model_->image->embed(features.pooled), text);
     StepResult result = {{{"contrastive", contrastive}}, {{"logit_scale", contrastive_->scale()}}};
-    if (captioner_) {
-      constexpr uint64_t kCaptions = ~uint64_t{0};  // random numbers that no mask of this step is drawn from
-      const auto caption = captioner_->forward(features.patches, batch.tokens, progress.random(kCaptions));
-      result.terms.push_back({"caption", caption, options_[kCaptionWeight]});
-    }
-    if (self_supervised() && progress.fraction >= options_[kStart]) add_self_supervision(batch, progress, result);
+    if (captioner_)  // with random numbers from which no mask of this step is drawn
+      result.terms.push_back({"caption",
+                              captioner_->forward(features.patches, batch.tokens, progress.random(~uint64_t{0})),
+                              options_[kCaptionWeight]});
+    if (progress.fraction < options_[kStart]) return result;
+
+    const auto temperature = options_[kTargets.teacher_temperature], scale = options_[kScale];
+    const auto& global = batch.views.at("global");  // [B, 3, S, S]
+    const auto seen = teacher_->features(global);
+    const auto local = head_->forward(model_->image->pool(batch.views.at("local")));  // [V·B, K]
+    auto distilled = distillation_->forward(teacher_->head()->forward(seen.pooled), local, {}, batch.size, temperature);
+    add_term(result, "distillation", std::move(distilled), scale * options_[kDistillationWeight]);
+    const auto mask = random_masks(seen.patches.size(0), seen.patches.size(1), options_[kMaskRatio], progress);
+    const auto masked = model_->image->forward_masked(global, mask, mask_token_).patches;  // [B, N, D]
+    auto predicted = patch_loss_->of_heads(*patch_head_, masked, *teacher_patch_head_, seen.patches, mask, temperature);
+    add_term(result, "masked", std::move(predicted), scale * options_[kMaskedWeight]);
     return result;
   }
 
@@ -96,29 +94,10 @@ class Siglip2 : public Objective {
   [[nodiscard]] std::shared_ptr<ImageTower> teacher() const override { return teacher_ ? teacher_->tower() : nullptr; }
   [[nodiscard]] std::vector<double> milestones() const override { return milestone(options_[kStart]); }
   [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
-    const auto prototypes = options_[kHead.prototypes];
-    const auto contrastive = contrastive_health(*contrastive_, batch);
-    if (!self_supervised()) return contrastive;
-    return joined(contrastive, joined(self_distillation_health(prototypes), patch_distillation_health(prototypes)));
+    return health_of(batch, contrastive_, distillation_, patch_loss_);
   }
 
  private:
-  [[nodiscard]] bool self_supervised() const { return options_[kStart] < 1; }
-
-  void add_self_supervision(const Batch& batch, const Progress& progress, StepResult& result) {
-    const auto temperature = options_[kTeacherTemperature], scale = options_[kScale];
-    const auto& global = batch.views.at("global");  // [B, 3, S, S]
-    const auto seen = teacher_->features(global);
-    const auto local = head_->forward(model_->image->pool(batch.views.at("local")));  // [V·B, K]
-    auto distilled = distillation_->forward(teacher_->head()->forward(seen.pooled), local, {}, batch.size, temperature);
-    add_term(result, "distillation", std::move(distilled), scale * options_[kDistillationWeight]);
-
-    const auto mask = random_masks(seen.patches.size(0), seen.patches.size(1), options_[kMaskRatio], progress);
-    const auto masked = model_->image->forward_masked(global, mask, mask_token_).patches;  // [B, N, D]
-    auto predicted = patch_loss_->of_heads(*patch_head_, masked, *teacher_patch_head_, seen.patches, mask, temperature);
-    add_term(result, "masked", std::move(predicted), scale * options_[kMaskedWeight]);
-  }
-
   Options options_;
   int64_t image_size_;
   std::shared_ptr<DualEncoder> model_;
@@ -133,10 +112,9 @@ class Siglip2 : public Objective {
 
 }  // namespace
 
-SILC_OBJECTIVE(siglip2, Siglip2, 1,
-               "SigLIP 2: sigmoid loss and captioning, with self-distillation and masked prediction at the end",
+SILC_OBJECTIVE(siglip2, Siglip2, 1, "SigLIP 2: sigmoid loss and captioning, and self-supervision at the end",
                may_need(Need::patch_tokens, Need::masked_input), kInitialBias, kCaptionWeight, kCaptioner,
                kCaptionParallel, kStart, kScale, kDistillationWeight, kMaskedWeight, kMaskRatio, kTeacherMomentum,
-               kTeacherTemperature, kTargets, kHead, kArea, kGlobalArea, kLocal, kFlip);
+               kTargets, kHead, kArea, kGlobalArea, kLocal, kFlip);
 
 }  // namespace silc::objectives::siglip2

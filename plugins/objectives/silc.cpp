@@ -43,16 +43,15 @@ class Silc : public Objective {
         model_(context.model) {
     contrastive_ =
         register_module("contrastive", make_contrastive_loss(options_[kContrastive], options_[kInitialBias]));
-    const auto make_head = [&] { return self_ ? kHead.make(options_, model_->image->width()) : nullptr; };
     if (self_) {
       if (options_[kLocal.views] == 0 && (options_[kStudentViews] == "local" || options_[kGlobalViews] == 1))
         throw Error("objective \"silc\": the student has nothing to distil; set local_views to 1 or more");
-      head_ = register_module("head", make_head());
+      head_ = register_module("head", kHead.make(context));
       distillation_ = register_module("distillation", kTargets.make(options_, options_[kHead.prototypes]));
     }
     if (options_[kDistillation] != "none")
-      teacher_ = register_module(
-          "teacher", std::make_shared<Teacher>(model_->image, context.make_image_tower(), head_, make_head()));
+      teacher_ =
+          register_module("teacher", std::make_shared<Teacher>(context, head_, self_ ? kHead.make(context) : nullptr));
   }
 
   [[nodiscard]] std::vector<ViewSpec> views() const override {
@@ -96,8 +95,7 @@ class Silc : public Objective {
   [[nodiscard]] std::shared_ptr<ImageTower> teacher() const override { return teacher_ ? teacher_->tower() : nullptr; }
   [[nodiscard]] std::vector<double> milestones() const override { return milestone(self_ ? options_[kStart] : 0); }
   [[nodiscard]] std::vector<HealthCheck> health(const BatchShape& batch) const override {
-    const auto contrastive = contrastive_health(*contrastive_, batch);
-    return self_ ? joined(contrastive, self_distillation_health(options_[kHead.prototypes])) : contrastive;
+    return health_of(batch, contrastive_, distillation_);
   }
 
  private:

@@ -105,6 +105,18 @@ TEST(SelfDistillationHealth, TakesATeacherThatTellsPicturesApartForHealthy) {
   }
 }
 
+TEST(HealthOf, IsThatOfThePartsThatThereAre) {
+  const BatchShape batch{.size = kBatch};
+  const auto contrastive = std::make_shared<ClipLoss>();
+  const auto distillation = std::make_shared<SelfDistillationLoss>(64, 0.1, 0.9);
+  const auto patches = std::make_shared<PatchTokenLoss>(64, 0.1, 0.9);
+  EXPECT_THAT(health_of(batch, nullptr), IsEmpty());
+  EXPECT_EQ(health_of(batch, contrastive, distillation, patches).size(),
+            contrastive_health(*contrastive, batch).size() + self_distillation_health(64).size() +
+                patch_distillation_health(64).size());
+  EXPECT_EQ(health_of(batch, nullptr, nullptr, patches)[0].metric, "patch_teacher_entropy");
+}
+
 TEST(PatchDistillationHealth, IsOfThePatchesMetrics) {
   for (const HealthCheck& check : patch_distillation_health(64)) {
     EXPECT_THAT(check.metric, HasSubstr("patch_"));

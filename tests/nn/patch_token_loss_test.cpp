@@ -20,6 +20,17 @@ TEST(PatchTokenLoss, IsTheMeanOverSamplesOfTheMeanOverTheirMaskedPatches) {
   EXPECT_TRUE(near(loss.forward(student, teacher, some_mask(), 0.5).loss, expected, 1e-12));
 }
 
+TEST(PatchTokenLoss, ScoresTheMaskedPatchesByBothHeads) {
+  at::manual_seed(0);
+  const DistillationHeadShape shape{.width = 6, .layers = 1, .hidden = 8, .bottleneck = 4, .prototypes = 5};
+  DistillationHead student_head(shape), teacher_head(shape);
+  const auto student = at::randn({3, 4, 6}), teacher = at::randn({3, 4, 6}), mask = some_mask();
+  PatchTokenLoss loss(5, 0.2, 0.9), of_scores(5, 0.2, 0.9);
+  const auto expected = of_scores.forward(student_head.forward(student.index({mask})),
+                                          teacher_head.forward(teacher.index({mask})), mask, 0.5);
+  EXPECT_TRUE(near(loss.of_heads(student_head, student, teacher_head, teacher, mask, 0.5).loss, expected.loss, 1e-6));
+}
+
 TEST(PatchTokenLoss, GradientIsTheSlopeOfTheLoss) {
   at::manual_seed(0);
   const auto student = at::randn({4, 5}, at::kDouble).requires_grad_(), teacher = at::randn({4, 5}, at::kDouble);

@@ -20,5 +20,11 @@ TEST(Schedules, RampGrowsFromItsStart) {
   EXPECT_EQ(ramp(0.1, 0.2, 0), 1);
 }
 
+TEST(Schedules, AMilestoneLiesWithinTraining) {
+  EXPECT_EQ(milestone(0.5), std::vector{0.5});
+  EXPECT_TRUE(milestone(0).empty());
+  EXPECT_TRUE(milestone(1).empty());
+}
+
 }  // namespace
 }  // namespace silc

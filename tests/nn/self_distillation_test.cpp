@@ -2,6 +2,8 @@
 
 #include "nn/distillation_head.h"
 #include "nn/self_distillation_loss.h"
+#include "silc/testing/model.h"
+#include "silc/testing/options.h"
 #include "tests/nn/fixture.h"
 
 namespace silc {
@@ -102,6 +104,43 @@ TEST(DistillationHead, ScoresAreCosinesWhateverTheLengthOfAPrototype) {
   }
   EXPECT_TRUE(near(head.forward(features), scores, 1e-6));
   EXPECT_LE(scores.abs().max().item<double>(), 1 + 1e-6);
+}
+
+TEST(DistillationHead, ScoresSeveralSetsAsEachAlone) {
+  DistillationHead head({.width = 6, .layers = 2, .hidden = 8, .bottleneck = 4, .prototypes = 9});
+  const auto first = at::randn({2, 6}), second = at::randn({3, 6});
+  const auto scores = head.each(std::vector{first, at::Tensor(), second});
+  EXPECT_TRUE(testing::near(scores[0], head.forward(first), 1e-6));
+  EXPECT_FALSE(scores[1].defined());
+  EXPECT_TRUE(testing::near(head.each_bottleneck(std::vector{second})[0], head.bottleneck(second), 1e-6));
+  EXPECT_TRUE(testing::near(scores[2], head.forward(second), 1e-6));
+}
+
+TEST(DinoHeadOptions, LeaveTheGainsFreeWhereTheyAreToldTo) {
+  constexpr DinoHeadOptions kHead({.norm_last_layer = false});
+  const auto options = testing::defaults_of({{"prototypes", int64_t{9}}, {"hidden", int64_t{8}}}, kHead);
+  const auto model = testing::tiny_model();
+  const auto head = kHead.make(testing::tiny_context(options, model));
+  EXPECT_EQ(head->named_parameters()["prototypes"].size(0), 9);
+  EXPECT_TRUE(head->named_parameters().contains("gains"));
+}
+
+TEST(WarmedDistillationOptions, BringTheTemperatureFromItsStartToItsEnd) {
+  constexpr WarmedDistillationOptions kTargets({.first = 0.04, .last = 0.08, .duration = 0.2});
+  const auto options = testing::defaults_of({}, kTargets);
+  EXPECT_DOUBLE_EQ(kTargets.temperature(options, 0), 0.04);
+  EXPECT_DOUBLE_EQ(kTargets.temperature(options, 0.1), 0.06);
+  EXPECT_DOUBLE_EQ(kTargets.temperature(options, 0.9), 0.08);
+  EXPECT_DOUBLE_EQ(kTargets.temperature(options, 0.6, /*begin=*/0.5), 0.06);
+}
+
+TEST(SelfDistillationResult, BecomesATermWithItsMetrics) {
+  StepResult result;
+  add_term(result, "distillation", {at::ones({}), {{"teacher_entropy", at::zeros({})}}}, 0.5);
+  ASSERT_EQ(result.terms.size(), 1U);
+  EXPECT_EQ(result.terms[0].name, "distillation");
+  EXPECT_EQ(result.terms[0].weight, 0.5);
+  EXPECT_TRUE(result.metrics.contains("teacher_entropy"));
 }
 
 TEST(DistillationHead, KeepsItsScoresInFullPrecisionUnderAutocast) {

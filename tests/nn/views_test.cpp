@@ -21,5 +21,18 @@ TEST(PooledFeatures, EachSetGetsItsOwnFeatures) {
     EXPECT_TRUE(testing::near(features[i], tower->forward(sets[i]).pooled, 1e-6)) << i;
 }
 
+TEST(PooledFeatures, OfNoViewsThereAreNone) {
+  const auto tower = testing::tiny_tower();
+  const auto features = pooled_features(*tower, std::vector{at::Tensor(), at::randn({2, 3, 8, 8})});
+  EXPECT_FALSE(features[0].defined());
+  EXPECT_EQ(features[1].size(0), 2);
+}
+
+TEST(FindView, GivesNothingWhereTheBatchHasNoneOfTheName) {
+  const Batch batch{.views = {{"local", at::ones({1})}}, .tokens = {}, .labels = {}};
+  EXPECT_TRUE(find_view(batch, "local").defined());
+  EXPECT_FALSE(find_view(batch, "global").defined());
+}
+
 }  // namespace
 }  // namespace silc

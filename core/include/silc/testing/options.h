@@ -65,4 +65,22 @@ inline Options options_of(std::string_view name, const std::map<std::string, Opt
   throw std::logic_error("no such plugin is linked in: " + std::string(name));
 }
 
+template <class T>
+void put_default(std::map<std::string, OptionValue>& values, const Option<T>& option) {
+  values[option.record.name] = default_of(option.record);
+}
+template <OptionGroup T>
+void put_default(std::map<std::string, OptionValue>& values, const T& group) {
+  std::apply([&](const auto&... member) { (put_default(values, member), ...); }, group.members());
+}
+
+// The same of options and groups that need not be a plugin's.
+template <class... Declared>
+Options defaults_of(const std::map<std::string, OptionValue>& changes, const Declared&... declared) {
+  std::map<std::string, OptionValue> values;
+  (put_default(values, declared), ...);
+  for (const auto& [key, value] : changes) values.at(key) = value;
+  return Options(std::move(values));
+}
+
 }  // namespace silc::testing
