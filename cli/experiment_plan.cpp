@@ -11,6 +11,7 @@
 
 #include "schedule/fingerprints.h"
 #include "schedule/preflight.h"
+#include "text/names.h"
 
 namespace silc {
 
@@ -44,8 +45,6 @@ std::set<std::string> with_earlier_phases(const std::vector<CellTask>& tasks, co
   return ids;
 }
 
-std::string quoted(const std::vector<std::string>& names) { return fmt::format("\"{}\"", fmt::join(names, "\", \"")); }
-
 // Faults of cells as faults of the file: each once, with the rows that have it unless all have.
 class CellFaults {
  public:
@@ -68,7 +67,7 @@ class CellFaults {
     for (const auto& [place, message, own] : faults_)
       faults.add(place, own.empty() || own.size() == rows.size() || message.starts_with("row \"")
                             ? message
-                            : fmt::format("row{} {}: {}", own.size() == 1 ? "" : "s", quoted(own), message));
+                            : fmt::format("row{} {}: {}", own.size() == 1 ? "" : "s", quoted_list(own, ""), message));
     faults.throw_if_any();
   }
 
@@ -222,7 +221,7 @@ PlannedExperiment describe(const Experiment& experiment) {
 }
 
 std::string describe(const InapplicableRows& rows) {
-  return fmt::format("{}: {} does not apply: {}.", quoted(rows.rows), rows.evaluation, rows.reason);
+  return fmt::format("{}: {} does not apply: {}.", quoted_list(rows.rows, ""), rows.evaluation, rows.reason);
 }
 
 ExperimentPlan plan_experiment(const Session& given, const ExperimentRequest& request, bool fresh) {

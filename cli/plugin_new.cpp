@@ -12,6 +12,7 @@
 #include "plugin/similar.h"
 #include "silc/error.h"
 #include "text/display.h"
+#include "text/names.h"
 
 namespace silc {
 

@@ -64,9 +64,9 @@ std::string plugin_section(const PluginInfo& plugin) {
 
 std::string plugin_reference(const Catalogue& catalogue) {
   std::string text =
-      "# Plugins\n\nEvery plugin with its options, as `silc plugin show --all --markdown` writes it. How options are "
-      "set "
-      "in an experiment: [experiment-file.md](experiment-file.md).\n";
+      "# Plugins\n\nHere you look up what there is, what it needs and every option that it takes: as `silc plugin show "
+      "--all\n--markdown` writes it. How options are set in an experiment: "
+      "[experiment-file.md](experiment-file.md).\n";
   std::optional<PluginKind> kind;
   for (const PluginInfo& plugin : catalogue.plugins()) {
     if (kind != plugin.kind) text += fmt::format("\n## {}\n", plural_heading(plugin.kind));

@@ -43,7 +43,7 @@ bool is_up_to_date(const Session& session, const Catalogue& catalogue, ResolvedC
     ResolvedCell then = read_cell(folder.cell(), catalogue);
     take_fingerprints(then, now);
     for (auto phase = now.earlier.rbegin(); phase != now.earlier.rend() && !then.start.cell.empty(); ++phase) {
-      folder.path = folder.path.parent_path().parent_path() / then.start.folder;
+      folder = folder.sibling(then.start.folder);
       then = read_cell(folder.cell(), catalogue);
       take_fingerprints(then, *phase);
     }

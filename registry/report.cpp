@@ -12,6 +12,7 @@
 #include "registry/columns.h"
 #include "registry/statistics.h"
 #include "silc/error.h"
+#include "text/names.h"
 
 namespace silc {
 
@@ -22,9 +23,7 @@ constexpr double kSignificance = 0.05;
 // Values of one column: (row, seed) → value.
 using ColumnValues = std::map<std::pair<std::string, int64_t>, double>;
 
-std::string list(const std::vector<std::string>& names) {
-  return names.empty() ? "none" : fmt::format("\"{}\"", fmt::join(names, "\", \""));
-}
+std::string list(const std::vector<std::string>& names) { return names.empty() ? "none" : quoted_list(names, ""); }
 
 // Everything that tables of one experiment are made from.
 class Results {

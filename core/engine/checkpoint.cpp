@@ -32,8 +32,7 @@ int64_t required_number(const std::map<std::string, std::string>& metadata, cons
 TrainingState load(const SafetensorsFile& file, const std::map<std::string, at::Tensor>& tensors,
                    const std::string& cell_id) {
   const auto& metadata = file.metadata();
-  const std::string cell = required(metadata, "cell");
-  if (cell != cell_id) throw Error(c10::str("it belongs to cell ", cell, ", not to ", cell_id));
+  check_owner(file, cell_id);
   const std::string version = required(metadata, "engine_version");
   if (version != std::to_string(kEngineVersion))
     throw Error(c10::str("it was written by engine version ", version, ", and this is ", kEngineVersion));
@@ -53,6 +52,11 @@ TrainingState load(const SafetensorsFile& file, const std::map<std::string, at::
 }
 
 }  // namespace
+
+void check_owner(const SafetensorsFile& file, const std::string& cell_id) {
+  const std::string cell = required(file.metadata(), "cell");
+  if (cell != cell_id) throw Error(c10::str("it belongs to cell ", cell, ", not to ", cell_id));
+}
 
 std::string checkpoint_name(int64_t step) {
   std::array<char, 64> name{};

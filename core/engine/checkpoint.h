@@ -11,6 +11,7 @@
 
 #include "engine/cost.h"
 #include "files/run_folder.h"
+#include "files/safetensors.h"
 
 namespace silc {
 
@@ -29,6 +30,9 @@ std::string checkpoint_name(int64_t step);
 // costs and dates are in events.jsonl.
 void write_checkpoint(const std::filesystem::path& file, const std::map<std::string, at::Tensor>& tensors,
                       const TrainingState& state, const std::string& cell_id);
+
+// Throws silc::Error unless the file is a checkpoint of this cell.
+void check_owner(const SafetensorsFile& file, const std::string& cell_id);
 
 // Copies a checkpoint's tensors into `tensors`. Throws silc::Error that names the file and the remedy if it is damaged,
 // belongs to another cell or engine version, or does not have exactly these tensors.

@@ -11,9 +11,9 @@
 #include "engine/evaluation.h"
 #include "engine/excerpt.h"
 #include "engine/flop_counter.h"
+#include "engine/learning_rate.h"
 #include "engine/needs.h"
 #include "engine/parameters.h"
-#include "engine/schedule.h"
 #include "engine/training.h"
 #include "engine/training_step.h"
 

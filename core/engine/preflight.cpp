@@ -285,7 +285,7 @@ class Preflight {
   }
 
   static RunFolder folder_before(const Candidate& candidate) {
-    return {candidate.folder.path.parent_path().parent_path() / candidate.cell.start.folder};
+    return candidate.folder.sibling(candidate.cell.start.folder);
   }
 
   std::shared_ptr<Tokenizer> tokenizer(const PluginChoice& choice, const DataSource& captions,

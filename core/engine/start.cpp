@@ -18,11 +18,6 @@ constexpr const char* kTrainAnew = "; train that phase anew with silc run --fres
 
 using NamedTensors = std::map<std::string, at::Tensor>;
 
-std::string at_key(const std::map<std::string, std::string>& metadata, const std::string& key) {
-  const auto found = metadata.find(key);
-  return found == metadata.end() ? "" : found->second;
-}
-
 void copy(const SafetensorsFile& start, const std::string& from, const std::string& to, const at::Tensor& target) {
   const auto found = start.tensors().find(from);
   if (found == start.tensors().end())
@@ -66,15 +61,17 @@ bool have_same_keys(const std::map<std::string, std::string>& one, const std::ma
 
 std::unique_ptr<const SafetensorsFile> open_start(const ResolvedCell& cell, const RunFolder& folder) {
   if (cell.start.cell.empty()) return nullptr;
-  const RunFolder before{folder.path.parent_path().parent_path() / cell.start.folder};
+  const RunFolder before = folder.sibling(cell.start.folder);
   const std::optional<ResumePoint> point = find_resume_point(before);
   if (!point)
     throw Error("there is no checkpoint in " + before.path.string() + ", of the phase that this one starts from" +
                 kTrainAnew);
   auto start = std::make_unique<const SafetensorsFile>(point->file);
-  const std::string owner = at_key(start->metadata(), "cell");
-  if (owner != cell.start.cell)
-    throw Error(point->file.string() + " belongs to cell " + owner + ", not to " + cell.start.cell + kTrainAnew);
+  try {
+    check_owner(*start, cell.start.cell);
+  } catch (const Error& error) {
+    throw Error(point->file.string() + ": " + error.what() + kTrainAnew);
+  }
   return start;
 }
 

@@ -13,10 +13,10 @@
 #include "engine/failure.h"
 #include "engine/flop_counter.h"
 #include "engine/health.h"
+#include "engine/learning_rate.h"
 #include "engine/log.h"
 #include "engine/prefetcher.h"
 #include "engine/repeats.h"
-#include "engine/schedule.h"
 #include "engine/training_step.h"
 
 namespace silc {

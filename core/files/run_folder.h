@@ -17,7 +17,10 @@ namespace silc {
 // Paths of one run folder. `attempts` and `lock` are silc's, everything else the engine's. `activity`
 // (files/activity.h) is there only while the engine runs.
 struct RunFolder {
-  std::filesystem::path path;
+  std::filesystem::path path;  // EXPERIMENT/ROW/seed-N-ID below the runs folder
+  // The experiment's folder, and another cell's in it: ROW/seed-N-ID.
+  [[nodiscard]] std::filesystem::path experiment() const { return path.parent_path().parent_path(); }
+  [[nodiscard]] RunFolder sibling(const std::filesystem::path& cell) const { return {experiment() / cell}; }
   [[nodiscard]] std::filesystem::path cell() const { return path / "cell.toml"; }
   [[nodiscard]] std::filesystem::path events() const { return path / "events.jsonl"; }
   [[nodiscard]] std::filesystem::path attempts() const { return path / "attempts.jsonl"; }

@@ -80,13 +80,12 @@ struct SteadyDistillationOptions : DistillationOptions {
 struct SILC_EXPORT WarmedTemperature {
   Option<double> first, last;
 
-  consteval WarmedTemperature(std::string_view name, double standard_first, double standard_last)
-      : first(prefixed(name, number_option("_start", standard_first, 0.001, 10,
-                                           "the teacher's temperature when distillation begins"))),
-        last(prefixed(name,
-                      number_option("", standard_last, 0.001, 10, "of the teacher's softmax after its warm-up"))) {}
+  consteval WarmedTemperature(std::string_view name, double standard_first, double standard_last,
+                              std::string_view of = "of the teacher's softmax")
+      : first(prefixed(name, number_option("_start", standard_first, 0.001, 10, "the same when distillation begins"))),
+        last(prefixed(name, number_option("", standard_last, 0.001, 10, of))) {}
 
-  [[nodiscard]] constexpr auto members() const { return std::tie(first, last); }
+  [[nodiscard]] constexpr auto members() const { return std::tie(last, first); }
 
   // `warmth`: part of the warm-up that is over, in [0, 1].
   [[nodiscard]] double at(const Options& options, double warmth) const;

@@ -72,7 +72,8 @@ struct SILC_EXPORT MomentumOptions {
 
   consteval explicit MomentumOptions(double standard_first, double standard_last = 1)
       : first(number_option("teacher_momentum", standard_first, 0, 1,
-                            "m of the teacher's moving average at the beginning; 0.9995 suits batches of 256")),
+                            "m of the teacher's moving average at the beginning; nearer to 1 suits small batches, as "
+                            "DINO's 0.9995 for 256")),
         last(number_option("teacher_momentum_end", standard_last, 0, 1,
                            "m at the end, which it reaches along a cosine")) {}
 

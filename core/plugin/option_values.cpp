@@ -7,6 +7,7 @@
 
 #include "plugin/similar.h"
 #include "silc/error.h"
+#include "text/names.h"
 
 namespace silc {
 namespace {

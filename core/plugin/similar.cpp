@@ -1,4 +1,5 @@
 #include "plugin/similar.h"
+#include "text/names.h"
 
 #include <fmt/format.h>
 
@@ -50,15 +51,6 @@ std::string most_similar(std::string_view name, std::span<const std::string> can
     }
   }
   return best;
-}
-
-std::string quoted_list(std::span<const std::string> names, std::string_view conjunction) {
-  std::string result;
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (i > 0) result += i + 1 == names.size() ? fmt::format(" {} ", conjunction) : ", ";
-    result += fmt::format("\"{}\"", names[i]);
-  }
-  return result;
 }
 
 std::string suggestion(std::string_view name, std::span<const std::string> candidates) {

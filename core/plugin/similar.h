@@ -14,7 +14,4 @@ std::string most_similar(std::string_view name, std::span<const std::string> can
 // "; did you mean "distillation"?", else "; there are "a" and "b"", else "".
 std::string suggestion(std::string_view name, std::span<const std::string> candidates);
 
-// "a", "b" and "c".
-std::string quoted_list(std::span<const std::string> names, std::string_view conjunction = "and");
-
 }  // namespace silc

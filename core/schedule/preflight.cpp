@@ -25,8 +25,7 @@ struct Group {
 
 bool starts_from_checkpoint(const CellTask& task) {
   if (task.cell.start.cell.empty()) return false;
-  return std::filesystem::exists(
-      RunFolder{task.folder.path.parent_path().parent_path() / task.cell.start.folder}.metrics());
+  return std::filesystem::exists(task.folder.sibling(task.cell.start.folder).metrics());
 }
 
 // The settings without those that decide how long and how fast is trained, and with what random numbers.

@@ -424,7 +424,7 @@ std::vector<CellTask> place_cells(std::span<const ResolvedCell> cells, const std
   for (std::vector<CellTask>& phases : rows) {
     for (CellTask& phase : phases) {
       Start& start = phase.cell.start;
-      const std::filesystem::path experiment = phase.folder.path.parent_path().parent_path();
+      const std::filesystem::path experiment = phase.folder.experiment();
       if (!start.cell.empty()) start.folder = folders.at(start.cell).lexically_relative(experiment).generic_string();
       const bool last = &phase == &phases.back();
       if (!last && (whole_rows.contains(phase.id) || !folders.emplace(phase.id, phase.folder.path).second)) continue;

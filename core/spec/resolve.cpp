@@ -9,9 +9,9 @@
 
 #include "files/content_hash.h"
 #include "plugin/option_values.h"
-#include "plugin/similar.h"
 #include "spec/overlay.h"
 #include "spec/table_reader.h"
+#include "text/names.h"
 
 namespace silc {
 namespace {

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "plugin/similar.h"
+#include "text/names.h"
 
 namespace silc {
 namespace {

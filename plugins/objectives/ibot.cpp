@@ -24,7 +24,8 @@ constexpr auto kPatchWeight = number_option("patch_weight", 1.0, 0, 1000, "weigh
 constexpr BlockMaskOptions kMasks;
 constexpr MomentumOptions kMomentum(0.996);
 constexpr WarmedDistillationOptions kTargets({.first = 0.04, .last = 0.07, .duration = 0.3});
-constexpr WarmedTemperature kPatchTemperature("teacher_patch_temperature", 0.04, 0.07);
+constexpr WarmedTemperature kPatchTemperature("teacher_patch_temperature", 0.04, 0.07,
+                                              "of the teacher's softmax of patch tokens");
 constexpr auto kSharedHead = boolean_option("shared_head", true, "class and patch tokens share their prototypes");
 constexpr auto kPatchPrototypes =
     integer_option("patch_prototypes", 8192, 2, 1048576, "outputs for patch tokens without shared_head");

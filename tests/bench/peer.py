@@ -4,32 +4,15 @@ Prints one JSON object: seconds of each step, peak memory of the process, number
 """
 
 import argparse
-import importlib.abc
-import importlib.machinery
 import json
+import pathlib
 import resource
 import sys
 import time
-import types
-from unittest import mock
 
 
-class TorchvisionStandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """open_clip imports torchvision for its transforms, which are not measured here."""
-
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "torchvision":
-            return importlib.machinery.ModuleSpec(name, self, is_package=True)
-        return None
-
-    def create_module(self, spec):
-        module = types.ModuleType(spec.name)
-        module.__getattr__ = lambda name: mock.MagicMock(name=name) if not name.startswith("__") else None
-        return module
-
-    def exec_module(self, module):
-        module.__path__ = []
-
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from stand_ins import stand_in_for_torchvision  # noqa: E402
 
 TEXT = dict(layers=12, width=512, heads=8, context_length=77)
 
@@ -65,10 +48,7 @@ def main():
     parser.add_argument("--vocabulary", type=int, default=64)
     arguments = parser.parse_args()
 
-    try:
-        import torchvision  # noqa: F401
-    except ImportError:
-        sys.meta_path.append(TorchvisionStandIn())
+    stand_in_for_torchvision()
     import torch
     from open_clip.loss import ClipLoss, SigLipLoss
     from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg

@@ -9,16 +9,17 @@
 // lines. A command without [exit N] must exit with 0. All commands of a file run in one new folder that holds the
 // experiments of tests/cli/experiments; silc, with a fake engine and plugins beside it, is on the PATH.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "tests/files/command.h"
+#include "tests/files/temporary_folder.h"
 
 namespace {
 
@@ -81,19 +82,14 @@ struct Result {
 
 Result run(const fs::path& folder, const std::string& line) {
   std::ofstream(folder / ".command") << line << "\n";
-  FILE* pipe = popen(("cd '" + folder.string() + "' && /bin/sh .command 2>&1").c_str(), "r");
-  std::string text;
-  char buffer[4096];
-  for (size_t got = 0; (got = fread(buffer, 1, sizeof(buffer), pipe)) > 0;) text.append(buffer, got);
-  const int status = pclose(pipe);
-  Result result;
+  const auto [exit_code, text] = silc::testing::run_command("cd '" + folder.string() + "' && /bin/sh .command 2>&1");
+  Result result{.output = {}, .exit_code = exit_code};
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
     result.output.push_back(text.substr(begin, end - begin));
     begin = end + 1;
   }
   while (!result.output.empty() && result.output.back().empty()) result.output.pop_back();
-  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return result;
 }
 
@@ -107,8 +103,6 @@ std::string join(const Lines& lines) {
 class Transcript : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "silc-cli-XXXXXX").string();
-    root_ = mkdtemp(name.data());
     work_ = root_ / "work";
     fs::create_directories(work_);
     fs::create_directories(root_ / "bin");
@@ -125,9 +119,9 @@ class Transcript : public ::testing::TestWithParam<std::string> {
     setenv("LC_ALL", "C.UTF-8", 1);
     setenv("PATH", ((root_ / "bin").string() + ":/usr/bin:/bin").c_str(), 1);
   }
-  void TearDown() override { fs::remove_all(root_); }
 
-  fs::path root_;
+  silc::TemporaryFolder temporary_;
+  fs::path root_ = temporary_.path();
   fs::path work_;
 };
 

@@ -1,15 +1,15 @@
 // A plugin that takes its engine down loses its own cell, and silc says which plugin it was.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+
+#include "tests/files/command.h"
+#include "tests/files/temporary_folder.h"
 
 namespace {
 
@@ -110,8 +110,7 @@ const std::map<std::string, Row> kEarlyRows = {
 class Crashes : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    std::string name = (std::filesystem::temp_directory_path() / "silc-crashes-XXXXXX").string();
-    root_ = new std::filesystem::path(mkdtemp(name.data()));
+    root_ = new silc::TemporaryFolder();
     std::ofstream file(*root_ / "crashes.toml");
     file << kExperiment;
     for (const auto& [row, what] : kRows) file << "\n[[row]]\nname = \"" << row << "\"\n" << what.settings;
@@ -124,22 +123,16 @@ class Crashes : public ::testing::Test {
       messages_[cell.value("row", "")] = cell.value("message", "");
     }
   }
-  static void TearDownTestSuite() {
-    std::filesystem::remove_all(*root_);
-    delete root_;
-  }
+  static void TearDownTestSuite() { delete root_; }
 
   // Returns the exit code; what it says on stdout goes to `output`, if asked for.
   static int silc(const std::string& arguments, std::string* output) {
     const std::string command =
         "'" SILC_BINARY_DIR "/bin/silc' --plugin-path '" SILC_BINARY_DIR "/tests/libraries/crashers' --runs '" +
         (*root_ / "runs").string() + "' " + arguments + " 2>>'" + (*root_ / "log").string() + "'";
-    FILE* pipe = popen(command.c_str(), "r");
-    char buffer[4096];
-    for (size_t got = 0; (got = fread(buffer, 1, sizeof(buffer), pipe)) > 0;)
-      if (output != nullptr) output->append(buffer, got);
-    const int status = pclose(pipe);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    const auto result = silc::testing::run_command(command);
+    if (output != nullptr) *output += result.output;
+    return result.exit_code;
   }
 
   static std::string log() {
@@ -147,7 +140,7 @@ class Crashes : public ::testing::Test {
     return {std::istreambuf_iterator<char>(file), {}};
   }
 
-  static inline std::filesystem::path* root_ = nullptr;
+  static inline silc::TemporaryFolder* root_ = nullptr;
   static inline int exit_code_ = -1;
   static inline std::map<std::string, std::string> states_;    // by row
   static inline std::map<std::string, std::string> messages_;  // by row
@@ -178,7 +171,7 @@ TEST_F(Crashes, AreAllToldBeforeTrainingWhereTheyCanBe) {
   for (const auto& [row, what] : kEarlyRows)
     EXPECT_THAT(log(), HasSubstr("row \"" + row + "\": " + what.message)) << log();
   EXPECT_THAT(log(), HasSubstr("evaluator \"crashing_evaluator\": the engine was killed by signal 11 (SIGSEGV)"));
-  EXPECT_FALSE(std::filesystem::exists(*root_ / "runs" / "early"));
+  EXPECT_FALSE(std::filesystem::exists(*root_ / "runs/early"));
 }
 
 }  // namespace

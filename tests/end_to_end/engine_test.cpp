@@ -12,6 +12,8 @@
 #include "schedule/engine_process.h"
 #include "schedule/fingerprints.h"
 #include "spec/experiment.h"
+#include "tests/end_to_end/tiny_model.h"
+#include "tests/files/temporary_folder.h"
 
 namespace silc {
 namespace {
@@ -21,21 +23,14 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 
 // Twelve updates of a tiny SILC, student and teacher evaluated.
-constexpr const char* kExperiment = R"(
+const std::string kExperiment = R"(
 [experiment]
 name = "tiny"
 
 [budget]
 examples = 96
-
-[data]
-train = { dataset = "shapes", split = "train" }
-
-[model]
-image = { backbone = "vit", image_size = 32, patch = 8, width = 32, layers = 1, heads = 2, stem = "conv", pooling = "mean" }
-text = { backbone = "text_transformer", width = 32, layers = 1, heads = 2, context_length = 16 }
-embed_dim = 16
-
+)" + std::string(testing::kTinyModel) +
+                                R"(
 [optimizer]
 lr = 1e-3
 batch = 8
@@ -63,12 +58,9 @@ evaluation.weights = ["student", "teacher"]
 class EngineEndToEnd : public ::testing::Test {
  protected:
   EngineEndToEnd() {
-    std::string name = (std::filesystem::temp_directory_path() / "silc-engine-XXXXXX").string();
-    root_ = mkdtemp(name.data());
     engine_.program = std::filesystem::path(SILC_BINARY_DIR) / "bin/silc-engine";
     std::ofstream(root_ / "tiny.toml") << kExperiment;
   }
-  ~EngineEndToEnd() override { std::filesystem::remove_all(root_); }
 
   ResolvedCell cell(std::vector<std::string> sets = {}) {
     const auto folders = plugin_folders(std::vector{std::filesystem::path(SILC_BINARY_DIR) / "plugins"});
@@ -132,7 +124,8 @@ class EngineEndToEnd : public ::testing::Test {
     EXPECT_EQ(metrics(a), metrics(b));
   }
 
-  std::filesystem::path root_;
+  TemporaryFolder temporary_;
+  std::filesystem::path root_ = temporary_.path();
   Engine engine_;
 };
 

@@ -1,9 +1,7 @@
 // What can be known before training is said before training: all of it, with its place, and nothing is started.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -13,6 +11,8 @@
 
 #include "files/durable_file.h"
 #include "files/safetensors.h"
+#include "tests/files/command.h"
+#include "tests/files/temporary_folder.h"
 
 namespace silc {
 namespace {
@@ -24,31 +24,14 @@ using ::testing::Not;
 
 class Preflight : public ::testing::Test {
  protected:
-  Preflight() {
-    std::string name = (fs::temp_directory_path() / "silc-preflight-XXXXXX").string();
-    root_ = mkdtemp(name.data());
-  }
-  ~Preflight() override { fs::remove_all(root_); }
-
-  struct Result {
-    int exit_code = 0;
-    std::string output;
-  };
-
   // What silc says on both streams, with its runs in root_.
-  Result silc(const std::string& arguments) {
-    const std::string command = "'" SILC_BINARY_DIR "/bin/silc' " + arguments + " --runs '" +
-                                (root_ / "runs").string() + "' --plugin-path '" SILC_BINARY_DIR "/examples' 2>&1";
-    FILE* pipe = popen(command.c_str(), "r");
-    Result result;
-    char buffer[4096];
-    for (size_t got = 0; (got = fread(buffer, 1, sizeof(buffer), pipe)) > 0;) result.output.append(buffer, got);
-    const int status = pclose(pipe);
-    result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    return result;
+  testing::CommandResult silc(const std::string& arguments) {
+    return testing::run_command("'" SILC_BINARY_DIR "/bin/silc' " + arguments + " --runs '" +
+                                (root_ / "runs").string() + "' --plugin-path '" SILC_BINARY_DIR "/examples' 2>&1");
   }
 
-  fs::path root_;
+  TemporaryFolder temporary_;
+  fs::path root_ = temporary_.path();
 };
 
 // Lines of `text` that hold "# here", from 1.
@@ -73,7 +56,7 @@ std::vector<int> named_lines(const std::string& output, const std::string& file)
 
 TEST_F(Preflight, FindsEightFaultsAtOnceBeforeAnythingIsTrained) {
   const std::string file = SILC_SOURCE_DIR "/tests/end_to_end/late_faults.toml";
-  const Result result = silc("run '" + file + "'");
+  const auto result = silc("run '" + file + "'");
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_EQ(named_lines(result.output, file), marked_lines(read_file(file))) << result.output;
   EXPECT_FALSE(fs::exists(root_ / "runs"));
@@ -119,7 +102,7 @@ objective = "lit"
 TEST_F(Preflight, FindsACheckpointOfAnotherShape) {
   const fs::path file = root_ / "phases.toml";
   std::ofstream(file) << kPhases;
-  const Result trained = silc("run '" + file.string() + "'");
+  const auto trained = silc("run '" + file.string() + "'");
   ASSERT_EQ(trained.exit_code, 0) << trained.output;
   EXPECT_THAT(trained.output, HasSubstr("\"CLIP\": captioning does not apply: the model has no caption decoder."));
   EXPECT_THAT(silc("report phases").output,
@@ -137,7 +120,7 @@ TEST_F(Preflight, FindsACheckpointOfAnotherShape) {
       fs::rename(other, entry.path());
     }
   std::ofstream(file, std::ios::app) << kSecondPhase;
-  const Result result = silc("run '" + file.string() + "'");
+  const auto result = silc("run '" + file.string() + "'");
   EXPECT_EQ(result.exit_code, 2) << result.output;
   EXPECT_THAT(result.output, AllOf(HasSubstr("phases.toml:31:1: the checkpoint in "),
                                    HasSubstr("does not fit the model: tensor \"model.image.projection\" is")));

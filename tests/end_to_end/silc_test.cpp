@@ -18,6 +18,8 @@
 #include "files/run_folder.h"
 #include "files/safetensors.h"
 #include "nlohmann/json.hpp"
+#include "tests/end_to_end/tiny_model.h"
+#include "tests/files/temporary_folder.h"
 
 namespace silc {
 namespace {
@@ -26,22 +28,15 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 // Two rows that each train in a second or two.
-constexpr const char* kExperiment = R"(
+const std::string kExperiment = R"(
 [experiment]
 name = "pair"
 seeds = [0]
 
 [budget]
 examples = 96
-
-[data]
-train = { dataset = "shapes", split = "train" }
-
-[model]
-image = { backbone = "vit", image_size = 32, patch = 8, width = 32, layers = 1, heads = 2, stem = "conv", pooling = "mean" }
-text = { backbone = "text_transformer", width = 32, layers = 1, heads = 2, context_length = 16 }
-embed_dim = 16
-
+)" + std::string(testing::kTinyModel) +
+                                R"(
 [optimizer]
 batch = 8
 
@@ -65,12 +60,7 @@ objective = "siglip"
 
 class SilcEndToEnd : public ::testing::Test {
  protected:
-  SilcEndToEnd() {
-    std::string name = (std::filesystem::temp_directory_path() / "silc-run-XXXXXX").string();
-    root_ = mkdtemp(name.data());
-    std::ofstream(root_ / "pair.toml") << kExperiment;
-  }
-  ~SilcEndToEnd() override { std::filesystem::remove_all(root_); }
+  SilcEndToEnd() { std::ofstream(root_ / "pair.toml") << kExperiment; }
 
   // Starts `silc run` with its runs below `name`; its output goes to NAME.txt.
   pid_t start(const std::string& name) {
@@ -142,7 +132,8 @@ class SilcEndToEnd : public ::testing::Test {
   }
   std::string report_of(const std::string& arguments) { return printed_by("report", arguments); }
 
-  std::filesystem::path root_;
+  TemporaryFolder temporary_;
+  std::filesystem::path root_ = temporary_.path();
 };
 
 TEST_F(SilcEndToEnd, TrainsEveryRowOnceAndNothingTheSecondTime) {

@@ -9,6 +9,7 @@
 #include "engine/training_step.h"
 #include "fakes.h"
 #include "files/safetensors.h"
+#include "tests/files/temporary_folder.h"
 
 namespace silc {
 namespace {
@@ -20,12 +21,6 @@ using ::testing::HasSubstr;
 
 class TrainingTest : public ::testing::Test {
  protected:
-  TrainingTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "silc-training-XXXXXX").string();
-    root_ = mkdtemp(name.data());
-  }
-  ~TrainingTest() override { std::filesystem::remove_all(root_); }
-
   RunFolder folder(const std::string& name) {
     std::filesystem::create_directories(root_ / name);
     return {root_ / name};
@@ -84,7 +79,8 @@ class TrainingTest : public ::testing::Test {
 
   ResolvedCell cell_ = fake_cell();
   std::vector<HealthCheck> checks_;  // of the objective
-  std::filesystem::path root_;
+  TemporaryFolder temporary_;
+  std::filesystem::path root_ = temporary_.path();
 };
 
 TEST_F(TrainingTest, UsesUpItsBudgetOfExamples) {

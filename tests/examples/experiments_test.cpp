@@ -17,6 +17,7 @@
 #include "files/durable_file.h"
 #include "files/run_folder.h"
 #include "files/safetensors.h"
+#include "tests/files/temporary_folder.h"
 
 namespace silc {
 namespace {
@@ -27,12 +28,6 @@ using ::testing::HasSubstr;
 
 class Examples : public ::testing::Test {
  protected:
-  Examples() {
-    std::string pattern = (fs::temp_directory_path() / "silc-examples-XXXXXX").string();
-    root_ = mkdtemp(pattern.data());
-  }
-  ~Examples() override { fs::remove_all(root_); }
-
   // `silc run` of one seed, its runs below `runs`; its output goes to RUNS.txt.
   int run(const fs::path& experiment, const std::string& runs, const std::string& more = "") {
     const std::string command =
@@ -67,7 +62,8 @@ class Examples : public ::testing::Test {
     return files;
   }
 
-  fs::path root_;
+  TemporaryFolder temporary_;
+  fs::path root_ = temporary_.path();
 };
 
 // Kills the engine that writes below `runs` once it has a checkpoint of `steps`; false if it has none yet.

@@ -14,6 +14,7 @@
 #include "silc/objective.h"
 #include "silc/testing/model.h"
 #include "silc/testing/options.h"
+#include "tests/files/temporary_folder.h"
 
 extern "C" silc::Objective* silc_objective_smoothed_clip(const silc::ObjectiveContext& context);
 extern "C" silc::Objective* silc_objective_caption_focus(const silc::ObjectiveContext& context);
@@ -196,12 +197,9 @@ TEST(AttributeBinding, RefusesCaptionsWithoutAttributes) {
 class PictureTable : public ::testing::Test {
  protected:
   PictureTable() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "silc-pictures-XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
     std::filesystem::copy(std::filesystem::path(SILC_SOURCE_DIR) / "docs/examples/pictures", folder_,
                           std::filesystem::copy_options::recursive);
   }
-  ~PictureTable() override { std::filesystem::remove_all(folder_); }
 
   std::unique_ptr<Dataset> open(const std::string& split = "train") const {
     const auto options = options_of("picture_table", {{"table", (folder_ / "table.tsv").string()}});
@@ -218,7 +216,8 @@ class PictureTable : public ::testing::Test {
     return "";
   }
 
-  std::filesystem::path folder_;
+  TemporaryFolder temporary_;
+  std::filesystem::path folder_ = temporary_.path();
 };
 
 TEST_F(PictureTable, ReadsPicturesWithAllTheirCaptions) {

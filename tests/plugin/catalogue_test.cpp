@@ -11,6 +11,7 @@
 #include "plugin/elf_section.h"
 #include "plugin/option_values.h"
 #include "silc/error.h"
+#include "tests/files/temporary_folder.h"
 
 namespace silc {
 namespace {
@@ -30,12 +31,6 @@ std::string content_of(const fs::path& file) {
 // A folder that is gone after the test.
 class CatalogueTest : public testing::Test {
  protected:
-  CatalogueTest() {
-    std::string pattern = (fs::temp_directory_path() / "silc-catalogue-XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
-  }
-  ~CatalogueTest() override { fs::remove_all(folder_); }
-
   fs::path write(const std::string& name, const std::string& content) {
     const fs::path file = folder_ / name;
     std::ofstream(file, std::ios::binary) << content;
@@ -52,7 +47,8 @@ class CatalogueTest : public testing::Test {
     return "";
   }
 
-  fs::path folder_;
+  TemporaryFolder temporary_;
+  fs::path folder_ = temporary_.path();
 };
 
 // Where the section of declarations lies in a library, found independently of the reader: by its first magic.

@@ -3,12 +3,8 @@
 They need Python with torch, open_clip_torch, timm and safetensors. Run each from any folder: it writes into tests/data.
 """
 
-import importlib.abc
-import importlib.machinery
 import pathlib
 import sys
-import types
-from unittest import mock
 
 import torch
 from safetensors.torch import save_file
@@ -16,28 +12,10 @@ from safetensors.torch import save_file
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
 
 
-class TorchvisionStandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """open_clip and timm import torchvision and PIL for picture transforms, which are not used here."""
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from stand_ins import stand_in_for_torchvision  # noqa: E402
 
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torchvision", "PIL"):
-            return importlib.machinery.ModuleSpec(name, self, is_package=True)
-        return None
-
-    def create_module(self, spec):
-        module = types.ModuleType(spec.name)
-        module.__getattr__ = lambda name: mock.MagicMock(name=name) if not name.startswith("__") else None
-        return module
-
-    def exec_module(self, module):
-        module.__path__ = []
-        module.__version__ = "10.0.0"
-
-
-try:
-    import torchvision  # noqa: F401
-except ImportError:
-    sys.meta_path.append(TorchvisionStandIn())
+stand_in_for_torchvision()
 
 
 def perturb(module):

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "spec/experiment.h"
+#include "tests/files/temporary_folder.h"
 
 namespace silc {
 
@@ -21,12 +22,6 @@ inline const Catalogue& fake_catalogue() {
 // Reads experiments from texts.
 class SpecTest : public testing::Test {
  protected:
-  SpecTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "silc-spec-XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
-  }
-  ~SpecTest() override { std::filesystem::remove_all(folder_); }
-
   std::filesystem::path write(const std::string& text) {
     const std::filesystem::path file = folder_ / "experiment.toml";
     std::ofstream(file, std::ios::binary) << text;
@@ -50,7 +45,8 @@ class SpecTest : public testing::Test {
     return "";
   }
 
-  std::filesystem::path folder_;
+  TemporaryFolder temporary_;
+  std::filesystem::path folder_ = temporary_.path();
 };
 
 // The least that an experiment needs.

@@ -6,15 +6,6 @@
 #include "nn/patch_alignment.h"
 #include "tests/plugins/objectives/tiny_training.h"
 
-extern "C" {
-silc::Objective* silc_objective_slip(const silc::ObjectiveContext& context);
-silc::Objective* silc_objective_xclip(const silc::ObjectiveContext& context);
-silc::Objective* silc_objective_pacl(const silc::ObjectiveContext& context);
-silc::Objective* silc_objective_lit(const silc::ObjectiveContext& context);
-silc::Objective* silc_objective_clipself(const silc::ObjectiveContext& context);
-silc::Objective* silc_objective_cap(const silc::ObjectiveContext& context);
-}
-
 namespace silc {
 namespace {
 
@@ -31,10 +22,6 @@ constexpr int64_t kBatch = 4;
 constexpr double kRate = 0.05;  // of the gradient descent in tests/reference/nn_image_text.py
 constexpr uint64_t kSeed = 1;
 
-const std::map<std::string, testing::ObjectiveFactory*> kFactories = {
-    {"slip", silc_objective_slip}, {"xclip", silc_objective_xclip},       {"pacl", silc_objective_pacl},
-    {"lit", silc_objective_lit},   {"clipself", silc_objective_clipself}, {"cap", silc_objective_cap}};
-
 // Small heads, unless `changes` says otherwise.
 std::shared_ptr<Objective> make(const std::string& name, const std::shared_ptr<DualEncoder>& model,
                                 const Changes& changes = {}, const ModelShape& shape = {}) {
@@ -48,7 +35,7 @@ std::shared_ptr<Objective> make(const std::string& name, const std::shared_ptr<D
         {"mlp_ratio", 2.0}}}};
   Changes all = kSmall.contains(name) ? kSmall.at(name) : Changes{};
   for (const auto& [key, value] : changes) all[key] = value;
-  return testing::make_objective(kFactories.at(name), name, model, all, shape);
+  return testing::make_objective(name, model, all, shape);
 }
 
 Progress progress_of(int64_t step) {

@@ -1,50 +1,21 @@
-#include "silc/objective.h"
-#include "tests/nn/fixture.h"
-#include "tests/plugins/declared.h"
-
-extern "C" silc::ImageBackbone* silc_image_backbone_vit(const silc::ImageBackboneContext& context);
-extern "C" silc::TextBackbone* silc_text_backbone_text_transformer(const silc::TextBackboneContext& context);
-extern "C" silc::Objective* silc_objective_clip(const silc::ObjectiveContext& context);
-extern "C" silc::Objective* silc_objective_siglip(const silc::ObjectiveContext& context);
-extern "C" silc::Objective* silc_objective_silc(const silc::ObjectiveContext& context);
+// CLIP, SigLIP and SILC.
+#include "tests/plugins/objectives/tiny_training.h"
 
 namespace silc {
 namespace {
 
+using testing::Changes;
 using testing::Fixture;
 using testing::load_fixture;
+using testing::make_model;
+using testing::make_objective;
+using testing::ModelShape;
 using testing::near;
 using testing::options_of;
+using testing::total;
 
-using Changes = std::map<std::string, OptionValue>;
-
-constexpr int64_t kImageSize = 8;
+constexpr int64_t kImageSize = ModelShape{}.image_size;
 constexpr int64_t kBatch = 4;
-
-std::shared_ptr<ImageTower> make_image_tower() {
-  const auto options =
-      options_of("vit", {{"width", int64_t{8}}, {"layers", int64_t{1}}, {"heads", int64_t{2}}, {"patch", int64_t{2}}});
-  std::shared_ptr<ImageBackbone> backbone(silc_image_backbone_vit({.options = options, .image_size = kImageSize}));
-  return std::make_shared<ImageTower>(backbone, 6);
-}
-
-std::shared_ptr<DualEncoder> make_model() {
-  at::manual_seed(0);
-  const auto options =
-      options_of("text_transformer", {{"width", int64_t{8}}, {"layers", int64_t{1}}, {"heads", int64_t{2}}});
-  std::shared_ptr<TextBackbone> text(silc_text_backbone_text_transformer(
-      {.options = options, .vocabulary_size = 20, .context_length = 6, .padding_id = 0}));
-  return std::make_shared<DualEncoder>(make_image_tower(), std::make_shared<TextTower>(text, 6));
-}
-
-using Factory = Objective*(const ObjectiveContext&);
-
-std::shared_ptr<Objective> make(Factory* factory, const std::string& name, const std::shared_ptr<DualEncoder>& model,
-                                const Changes& changes = {}) {
-  const auto options = options_of(name, changes);
-  return std::shared_ptr<Objective>(
-      factory({.options = options, .model = model, .make_image_tower = make_image_tower, .image_size = kImageSize}));
-}
 
 Changes small_silc() {
   return {{"prototypes", int64_t{12}},
@@ -57,7 +28,7 @@ Changes small_silc() {
 std::shared_ptr<Objective> make_silc(const std::shared_ptr<DualEncoder>& model, const Changes& changes = {}) {
   Changes all = small_silc();
   for (const auto& [key, value] : changes) all[key] = value;
-  return make(silc_objective_silc, "silc", model, all);
+  return make_objective("silc", model, all);
 }
 
 Batch random_batch() {
@@ -74,12 +45,6 @@ Batch random_batch() {
 Batch without_local(Batch batch) {
   batch.views.erase("local");
   return batch;
-}
-
-at::Tensor total(const StepResult& result) {
-  auto sum = at::zeros({});
-  for (const auto& term : result.terms) sum = sum + term.weight * term.value;
-  return sum;
 }
 
 std::map<std::string, at::Tensor> gradients(DualEncoder& model) {
@@ -126,9 +91,8 @@ class EveryObjective : public ::testing::TestWithParam<std::string> {};
 TEST_P(EveryObjective, GivesEveryTrainedParameterAGradient) {
   const auto model = make_model();
   const auto& name = GetParam();
-  const auto objective = name == "clip"     ? make(silc_objective_clip, name, model)
-                         : name == "siglip" ? make(silc_objective_siglip, name, model)
-                                            : make_silc(model, {{"contrastive", std::string(name.substr(5))}});
+  const auto objective =
+      name.starts_with("silc_") ? make_silc(model, {{"contrastive", name.substr(5)}}) : make_objective(name, model);
   total(objective->step(random_batch(), {})).backward();
   for (const auto& parameter : model->named_parameters())
     EXPECT_TRUE(parameter.value().grad().defined()) << parameter.key();
@@ -140,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(Objectives, EveryObjective, ::testing::Values("clip", "
                          [](const auto& info) { return info.param; });
 
 TEST(Clip, AsksForOneViewOfMostOfThePicture) {
-  const auto views = make(silc_objective_clip, "clip", make_model())->views();
+  const auto views = make_objective("clip", make_model())->views();
   ASSERT_EQ(views.size(), 1);
   EXPECT_EQ(views[0].count, 1);
   EXPECT_EQ(views[0].area, (Pair{0.9, 1.0}));
@@ -149,7 +113,7 @@ TEST(Clip, AsksForOneViewOfMostOfThePicture) {
 TEST(Silc, WithoutDistillationIsTheClipLossAveragedOverTheGlobalViews) {
   const auto model = make_model();
   const auto silc = make_silc(model, {{"distillation", std::string("none")}});
-  const auto clip = make(silc_objective_clip, "clip", model);
+  const auto clip = make_objective("clip", model);
   const auto batch = random_batch();
   double mean = 0;
   for (const auto& view : batch.views.at("global").chunk(2)) {
@@ -246,11 +210,10 @@ TEST(Silc, PrototypesStayWhileTheLastLayerIsFrozen) {
 }
 
 TEST(Silc, LocalViewsAreAsLargeAsThePapersByDefault) {
-  const auto options = options_of("silc", {{"prototypes", int64_t{4}}, {"hidden", int64_t{4}}});
+  const Changes small = {{"prototypes", int64_t{4}}, {"hidden", int64_t{4}}};
   const std::map<int64_t, int64_t> expected = {{224, 96}, {64, 32}, {256, 112}, {32, 16}};
   for (const auto& [image_size, local_size] : expected) {
-    const std::unique_ptr<Objective> silc(silc_objective_silc(
-        {.options = options, .model = make_model(), .make_image_tower = make_image_tower, .image_size = image_size}));
+    const auto silc = make_objective("silc", make_model(), small, ModelShape{.image_size = image_size});
     EXPECT_EQ(silc->views()[1].size, local_size) << image_size;
   }
 }
@@ -317,17 +280,14 @@ TEST(Silc, ThreeStepsAgreeWithAnIndependentImplementation) {
 std::map<std::string, at::Tensor> gradients_in_chunks(const std::string& name, int64_t chunk) {
   const auto model = make_model();
   const auto make_tower = [chunk] {
-    auto tower = make_image_tower();
+    auto tower = testing::make_image_tower({});
     tower->set_chunk(chunk);
     return tower;
   };
   at::manual_seed(2);
   const auto options = name == "silc" ? options_of(name, small_silc()) : options_of(name);
-  Factory* factory = name == "clip"     ? silc_objective_clip
-                     : name == "siglip" ? silc_objective_siglip
-                                        : silc_objective_silc;
-  const std::shared_ptr<Objective> objective(
-      factory({.options = options, .model = model, .make_image_tower = make_tower, .image_size = kImageSize}));
+  const std::shared_ptr<Objective> objective(testing::factory_of(name)(
+      {.options = options, .model = model, .make_image_tower = make_tower, .image_size = kImageSize}));
   model->image->set_chunk(chunk);
   model->text->set_chunk(chunk);
   total(objective->step(random_batch(), {})).backward();

@@ -5,14 +5,6 @@
 #include "nn/caption_decoder.h"
 #include "tests/plugins/objectives/tiny_training.h"
 
-extern "C" {
-silc::Objective* silc_objective_dino(const silc::ObjectiveContext& context);
-silc::Objective* silc_objective_ibot(const silc::ObjectiveContext& context);
-silc::Objective* silc_objective_dinov2(const silc::ObjectiveContext& context);
-silc::Objective* silc_objective_maskclip(const silc::ObjectiveContext& context);
-silc::Objective* silc_objective_siglip2(const silc::ObjectiveContext& context);
-}
-
 namespace silc {
 namespace {
 
@@ -22,17 +14,10 @@ using testing::load_fixture;
 using testing::make_model;
 using testing::ModelShape;
 using testing::near;
-using testing::ObjectiveFactory;
 using testing::total;
 using testing::trained_parameters;
 
 using std::string;
-
-const std::map<string, ObjectiveFactory*> kFactories = {{"dino", silc_objective_dino},
-                                                        {"ibot", silc_objective_ibot},
-                                                        {"dinov2", silc_objective_dinov2},
-                                                        {"maskclip", silc_objective_maskclip},
-                                                        {"siglip2", silc_objective_siglip2}};
 
 // A small head and few crops, unless `changes` says otherwise.
 std::shared_ptr<Objective> make(const string& name, const std::shared_ptr<DualEncoder>& model,
@@ -44,7 +29,7 @@ std::shared_ptr<Objective> make(const string& name, const std::shared_ptr<DualEn
   }
   if (name == "siglip2") all["caption_layers"] = int64_t{1};
   for (const auto& [key, value] : changes) all[key] = value;
-  return testing::make_objective(kFactories.at(name), name, model, all, shape);
+  return testing::make_objective(name, model, all, shape);
 }
 
 Batch random_batch(const Objective& objective, int64_t size = 3) {

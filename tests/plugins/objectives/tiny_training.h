@@ -6,6 +6,7 @@
 #include "silc/tokenizer.h"
 #include "tests/nn/fixture.h"
 #include "tests/plugins/declared.h"
+#include "tests/plugins/objectives/factories.h"
 
 extern "C" {
 silc::ImageBackbone* silc_image_backbone_vit(const silc::ImageBackboneContext& context);
@@ -17,8 +18,6 @@ silc::Tokenizer* silc_tokenizer_bytes(const silc::TokenizerContext& context);
 namespace silc::testing {
 
 using Changes = std::map<std::string, OptionValue>;
-using ObjectiveFactory = Objective*(const ObjectiveContext&);
-
 struct ModelShape {
   int64_t image_size = 8;
   int64_t patch = 2;
@@ -51,17 +50,16 @@ inline std::shared_ptr<DualEncoder> make_model(const ModelShape& shape = {}) {
   return std::make_shared<DualEncoder>(make_image_tower(shape), std::make_shared<TextTower>(text, shape.embed_dim));
 }
 
-inline std::shared_ptr<Objective> make_objective(ObjectiveFactory* factory, const std::string& name,
-                                                 const std::shared_ptr<DualEncoder>& model, const Changes& changes = {},
-                                                 const ModelShape& shape = {}) {
+inline std::shared_ptr<Objective> make_objective(const std::string& name, const std::shared_ptr<DualEncoder>& model,
+                                                 const Changes& changes = {}, const ModelShape& shape = {}) {
   const auto options = options_of(name, changes);
-  return std::shared_ptr<Objective>(factory({.options = options,
-                                             .model = model,
-                                             .make_image_tower = [shape] { return make_image_tower(shape); },
-                                             .image_size = shape.image_size,
-                                             .context_length = shape.context_length,
-                                             .vocabulary_size = shape.vocabulary_size,
-                                             .padding_id = 0}));
+  return std::shared_ptr<Objective>(factory_of(name)({.options = options,
+                                                      .model = model,
+                                                      .make_image_tower = [shape] { return make_image_tower(shape); },
+                                                      .image_size = shape.image_size,
+                                                      .context_length = shape.context_length,
+                                                      .vocabulary_size = shape.vocabulary_size,
+                                                      .padding_id = 0}));
 }
 
 inline at::Tensor total(const StepResult& result) {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "silc/error.h"
+#include "tests/files/temporary_folder.h"
 
 namespace silc::testing {
 
@@ -20,12 +21,6 @@ inline std::string fixture_file(const std::string& name) {
 // A test that writes scripts into a folder of its own.
 class ScriptTest : public ::testing::Test {
  protected:
-  ScriptTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "silc-script-XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
-  }
-  ~ScriptTest() override { std::filesystem::remove_all(folder_); }
-
   static torch::jit::Module module(const std::string& source) {
     torch::jit::Module module("Script");
     module.register_parameter("scale", at::scalar_tensor(2.0).set_requires_grad(true), false);
@@ -44,7 +39,8 @@ class ScriptTest : public ::testing::Test {
 
   std::string script(const std::string& source) { return save(module(source)); }
 
-  std::filesystem::path folder_;
+  TemporaryFolder temporary_;
+  std::filesystem::path folder_ = temporary_.path();
   int written_ = 0;
 };
 

@@ -1,4 +1,4 @@
-#include "engine/schedule.h"
+#include "engine/learning_rate.h"
 
 #include <gtest/gtest.h>
 
