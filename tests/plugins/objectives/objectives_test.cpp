@@ -213,7 +213,8 @@ TEST(Silc, LocalViewsAreAsLargeAsThePapersByDefault) {
   const Changes small = {{"prototypes", int64_t{4}}, {"hidden", int64_t{4}}};
   const std::map<int64_t, int64_t> expected = {{224, 96}, {64, 32}, {256, 112}, {32, 16}};
   for (const auto& [image_size, local_size] : expected) {
-    const auto silc = make_objective("silc", make_model(), small, ModelShape{.image_size = image_size});
+    const ModelShape shape{.image_size = image_size};
+    const auto silc = make_objective("silc", make_model(shape), small, shape);
     EXPECT_EQ(silc->views()[1].size, local_size) << image_size;
   }
 }
