@@ -8,7 +8,8 @@
 namespace silc {
 
 // Joules that the GPU has used since its driver was loaded, by whatever ran on it. `id`: its PCI bus id,
-// "0000:17:00.0". Nothing where there is no such library or GPU, or the GPU does not count (before Volta).
+// "0000:17:00.0". Nothing where there is no such library or GPU, the GPU does not count (before Volta), or it is
+// divided (MIG) and counts for all its parts together.
 std::optional<double> gpu_energy(const std::string& id);
 
 }  // namespace silc
