@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
+#include <future>
 #include <map>
 #include <set>
 #include <tuple>
@@ -197,7 +199,9 @@ void add_experiment_flags(CLI::App& command, ExperimentRequest& request) {
 void add_thread_flags(CLI::App& command, ThreadRequest& request) {
   command
       .add_option("--jobs", request.jobs,
-                  "cells side by side (default: as many as fit if the experiment fixes engine.threads, else 1)")
+                  "cells side by side, spread over the GPUs that CUDA_VISIBLE_DEVICES leaves (default: one on each "
+                  "GPU; without "
+                  "GPUs as many as fit if the experiment fixes engine.threads, else 1)")
       ->option_text("N")
       ->check(CLI::Range(1, 100000));
   command
@@ -233,7 +237,10 @@ ExperimentPlan plan_experiment(const Session& given, const ExperimentRequest& re
       request.rows.empty() && request.seeds.empty() ? plan.experiment : read_experiment(request, catalogue);
 
   plan.engine = {find_engine(), session.plugin_paths};
+  // Two engines side by side: each takes a while to start.
+  auto gpus = std::async(std::launch::async, find_gpus, std::cref(plan.engine), std::span(chosen.cells));
   const std::vector<UnreadableData> unreadable = fill_fingerprints(plan.engine, plan.experiment.cells);
+  plan.gpus = gpus.get();
   plan.tasks = place_cells(plan.experiment.cells, session.runs);
 
   plan.rows = chosen.rows;

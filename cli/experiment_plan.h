@@ -25,6 +25,7 @@ struct ExperimentPlan {
   std::vector<CellTask> chosen;   // those that --rows and --seeds leave, and the phases that they start from
   std::vector<std::string> rows;  // that --rows leaves
   std::vector<InapplicableRows> not_applicable;  // of those with cells left to train
+  std::vector<Gpu> gpus;                         // on which cells may run
 
   // The chosen ones without the cells of other rows, that are there for being a first phase.
   [[nodiscard]] std::vector<CellTask> asked_for() const;

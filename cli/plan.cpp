@@ -217,7 +217,7 @@ std::string notes(const ExperimentPlan& plan) {
 
 int plan_command(const PlanOptions& options, Session& session) {
   const ExperimentPlan plan = plan_experiment(session, options.experiment);
-  const ThreadPlan threads = plan_threads(options.threads, plan.chosen_cells());
+  const ThreadPlan threads = plan_threads(options.threads, plan.chosen_cells(), plan.gpus.size());
   RowPlans plans = rows_of(plan, threads);
   if (!options.no_measure) measure(session, plan, plans.rows);
   if (session.json)

@@ -158,7 +158,8 @@ int conclude(const Session& session, const Experiment& experiment, const std::ve
 
 int run(const RunOptions& options, Session& session) {
   const ExperimentPlan plan = plan_experiment(session, options.experiment, options.fresh);
-  const RunRequest request{plan.engine, plan_threads(options.threads, plan.chosen_cells()), options.fail_fast};
+  const RunRequest request{plan.engine, plan_threads(options.threads, plan.chosen_cells(), plan.gpus.size()),
+                           options.fail_fast, plan.gpus};
 
   Registry registry = open_for_writing(session);
   const PlannedExperiment planned = plan.planned();
@@ -173,8 +174,9 @@ int run(const RunOptions& options, Session& session) {
                               total == 1 ? "the one cell is" : fmt::format("all {} cells are", total)));
   } else {
     if (finished > 0) note(session, fmt::format("{} of {} finished before", finished, count(total, "cell")));
-    note(session, fmt::format("{} to run, {} at a time, {} altogether", count(total - finished, "cell"),
-                              request.threads.jobs, count(request.threads.threads, "thread")));
+    note(session, fmt::format("{} to run, {} at a time, {}{} altogether", count(total - finished, "cell"),
+                              request.threads.jobs, count(request.threads.threads, "thread"),
+                              plan.gpus.empty() ? "" : " and " + count(static_cast<int64_t>(plan.gpus.size()), "GPU")));
   }
 
   for (const InapplicableRows& rows : plan.not_applicable) note(session, describe(rows));

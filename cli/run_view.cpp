@@ -22,6 +22,11 @@ constexpr size_t kMetricsOnALine = 6;
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
+// " on GPU 1"; nothing on the CPU.
+std::string on_gpu(const CellProgress& progress) {
+  return progress.gpu.empty() ? "" : " on " + gpu_label(progress.gpu);
+}
+
 // "evaluator/metric" or "evaluator/metric@weights"
 bool is_column(const std::string& column, const CellMetric& metric, const std::string& standard_weights) {
   const std::string name = metric.evaluator + "/" + metric.name;
@@ -64,9 +69,9 @@ void RunView::started(size_t index, const CellProgress& progress) {
   elsewhere_.erase(index);
   for (const HealthWarning& earlier : progress.warnings) told_[index].insert(earlier.check);
   if (progress.step > 0)
-    say(fmt::format("{}: goes on, last seen at step {}", label(index), progress.step));
+    say(fmt::format("{}: goes on{}, last seen at step {}", label(index), on_gpu(progress), progress.step));
   else if (live_ == nullptr)
-    say(label(index) + ": started");
+    say(label(index) + ": started" + on_gpu(progress));
   if (session_.verbose) say("  in " + tasks_[index].folder.path.string());
 }
 
@@ -197,11 +202,12 @@ std::string RunView::label(size_t index) const {
 }
 
 std::string RunView::describe(const CellProgress& progress) const {
-  if (progress.phase == CellPhase::starting && progress.last_event.empty()) return "starting";
+  if (progress.phase == CellPhase::starting && progress.last_event.empty()) return "starting" + on_gpu(progress);
   if (progress.phase == CellPhase::evaluating) return "evaluating " + progress.evaluation;
   std::string text = progress.total_steps ? fmt::format("{}/{}", progress.step, *progress.total_steps)
                                           : fmt::format("step {}", progress.step);
   text += fmt::format("  {:.0f}%", 100 * progress.fraction);
+  if (!progress.gpu.empty()) text += "  " + gpu_label(progress.gpu);
   if (progress.rate > 0) text += fmt::format("  {} img/s", format_number(progress.rate));
   if (progress.loss) text += "  loss " + format_number(*progress.loss);
   if (const auto left = progress.seconds_left()) text += "  " + format_duration(*left) + " left";

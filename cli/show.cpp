@@ -8,6 +8,7 @@
 #include "cli/session.h"
 #include "cli/text.h"
 #include "cli/warnings.h"
+#include "schedule/gpus.h"
 #include "schedule/progress.h"
 #include "silc/error.h"
 #include "text/display.h"
@@ -65,6 +66,12 @@ std::string describe_end(const Event& attempt) {
   return code == 0 ? "done" : code == 130 ? "interrupted" : fmt::format("exit code {}", code);
 }
 
+// "host", "host, GPU 1"
+std::string place_of(const Event& attempt) {
+  const std::string host = attempt.value("host", "");
+  return attempt.contains("gpu") ? host + ", " + gpu_label(attempt["gpu"].get<std::string>()) : host;
+}
+
 std::string attempts_table(const std::vector<Event>& attempts) {
   TextTable table({"START", "WALL", "CPU", "PEAK MEMORY", "THREADS", "HOST", "END"},
                   {false, true, true, true, true, false, false});
@@ -72,7 +79,7 @@ std::string attempts_table(const std::vector<Event>& attempts) {
     table.add({format_time(attempt.value("start", 0.0)),
                format_duration(attempt.value("end", 0.0) - attempt.value("start", 0.0)),
                format_duration(attempt.value("core_seconds", 0.0)), format_bytes(attempt.value("peak_memory", 0.0)),
-               std::to_string(attempt.value("threads", int64_t{0})), attempt.value("host", ""), describe_end(attempt)});
+               std::to_string(attempt.value("threads", int64_t{0})), place_of(attempt), describe_end(attempt)});
   return table.format();
 }
 
@@ -97,7 +104,7 @@ std::string cost_text(const std::string& name, const nlohmann::ordered_json& val
   if (!value.is_number()) return value.dump();
   const double number = value.get<double>();
   if (name == "flops" || name == "parameters") return format_quantity(number);
-  if (name == "peak_memory") return format_bytes(number);
+  if (name.ends_with("peak_memory")) return format_bytes(number);
   if (name.ends_with("seconds")) return format_duration(number);
   return value.is_number_integer() ? value.dump() : format_number(number);
 }

@@ -8,6 +8,7 @@
 #include "cli/session.h"
 #include "cli/text.h"
 #include "cli/warnings.h"
+#include "schedule/gpus.h"
 #include "schedule/progress.h"
 
 namespace silc {
@@ -36,9 +37,10 @@ std::string steps(const CellProgress& progress) {
 }
 
 std::string describe_state(const FolderStatus& status) {
-  if (status.state == FolderState::running && status.progress.phase == CellPhase::evaluating)
-    return "evaluating " + status.progress.evaluation;
-  return std::string(state_name(status.state));
+  if (status.state != FolderState::running) return std::string(state_name(status.state));
+  const CellProgress& progress = status.progress;
+  return (progress.phase == CellPhase::evaluating ? "evaluating " + progress.evaluation : "running") +
+         (progress.gpu.empty() ? "" : " on " + gpu_label(progress.gpu));
 }
 
 std::string table_of(const std::vector<CellLine>& lines) {
@@ -78,10 +80,12 @@ nlohmann::ordered_json to_json(const CellLine& line) {
                                  {"fraction", progress.fraction},
                                  {"rate", progress.rate},
                                  {"seconds_left", nullptr},
+                                 {"gpu", nullptr},
                                  {"message", line.status.message},
                                  {"warnings", json_of(progress.warnings)}};
   if (progress.total_steps) json["total_steps"] = *progress.total_steps;
   if (left) json["seconds_left"] = *left;
+  if (!progress.gpu.empty()) json["gpu"] = progress.gpu;
   return json;
 }
 

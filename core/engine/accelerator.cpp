@@ -5,6 +5,7 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
@@ -16,30 +17,33 @@
 namespace silc {
 namespace {
 
+const std::filesystem::path kGpus = "/proc/driver/nvidia/gpus";
+
 // Bus ids of the machine's GPUs in the order of number_devices_by_address().
 std::vector<std::string> all_addresses() {
   std::vector<std::string> addresses;
   std::error_code none;
-  for (const auto& gpu : std::filesystem::directory_iterator("/proc/driver/nvidia/gpus", none))
+  for (const auto& gpu : std::filesystem::directory_iterator(kGpus, none))
     addresses.push_back(gpu.path().filename().string());
   std::sort(addresses.begin(), addresses.end());
   return addresses;
 }
 
-// The machine's number of the process's device `index`, which CUDA_VISIBLE_DEVICES may renumber. Nothing where that
-// names parts of GPUs, or GPUs by something other than numbers.
-std::optional<std::size_t> machine_index(std::size_t index) {
-  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
-  if (visible == nullptr) return index;
-  std::istringstream list(visible);
-  std::string entry;
-  for (std::size_t i = 0; std::getline(list, entry, ','); ++i) {
-    if (i < index) continue;
-    if (entry.empty() || !std::all_of(entry.begin(), entry.end(), [](unsigned char c) { return std::isdigit(c) != 0; }))
-      return std::nullopt;
-    return std::stoul(entry);
+std::string gpu_property(const std::string& address, const std::string& key) {
+  return proc_property(kGpus / address / "information", key);
+}
+
+// Bus id of the GPU that CUDA_VISIBLE_DEVICES calls `name`: by its place on the bus, or by the beginning of its UUID.
+std::string address_of(const std::string& name) {
+  const std::vector<std::string> addresses = all_addresses();
+  if (!name.empty() && name.find_first_not_of("0123456789") == std::string::npos) {
+    const std::size_t number = std::stoul(name);
+    return number < addresses.size() ? addresses[number] : "";
   }
-  return std::nullopt;
+  if (name.starts_with("GPU-"))
+    for (const std::string& address : addresses)
+      if (gpu_property(address, "GPU UUID").starts_with(name)) return address;
+  return "";
 }
 
 // Whether other cells run on the GPU at the same time: silc says so to the engines that it starts.
@@ -57,19 +61,34 @@ void for_each_tensor(Batch& batch, Visit visit) {
 
 void number_devices_by_address() { setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0); }
 
-std::string device_address(const c10::Device& device) {
-  if (!device.is_cuda()) return "";
-  const auto index = machine_index(static_cast<std::size_t>(std::max<int>(device.index(), 0)));
-  const std::vector<std::string> addresses = all_addresses();
-  return index && *index < addresses.size() ? addresses[*index] : "";
+std::vector<std::string> visible_gpus(const char* variable, std::size_t found) {
+  std::vector<std::string> names;
+  if (variable == nullptr) {
+    for (std::size_t i = 0; i < found; ++i) names.push_back(std::to_string(i));
+    return names;
+  }
+  std::istringstream list(variable);
+  for (std::string name; std::getline(list, name, ',');) {
+    std::erase_if(name, [](unsigned char c) { return std::isspace(c) != 0; });
+    names.push_back(name);
+  }
+  const bool parts = found > 0 && !names.empty() && names.front().starts_with("MIG-");
+  if (!parts) names.resize(std::min(names.size(), found));  // CUDA stops at the first name that it does not know
+  return names;
 }
+
+std::string visible_name(const c10::Device& device) {
+  if (!device.is_cuda()) return "";
+  const auto index = static_cast<std::size_t>(std::max<int>(device.index(), 0));
+  const std::vector<std::string> names = visible_gpus(std::getenv("CUDA_VISIBLE_DEVICES"), index + 1);
+  return index < names.size() ? names[index] : "";
+}
+
+std::string device_address(const c10::Device& device) { return address_of(visible_name(device)); }
 
 std::string gpu_name(const c10::Device& device) {
   const std::string address = device_address(device);
-  const std::string name =
-      address.empty()
-          ? ""
-          : proc_property(std::filesystem::path("/proc/driver/nvidia/gpus") / address / "information", "Model");
+  const std::string name = address.empty() ? "" : gpu_property(address, "Model");
   return name.empty() ? "CUDA device " + std::to_string(std::max<int>(device.index(), 0)) : name;
 }
 

@@ -20,6 +20,14 @@ namespace silc {
 // anything asks for a GPU; whoever sets CUDA_DEVICE_ORDER decides instead.
 void number_devices_by_address();
 
+// The GPUs that a process can use, of which CUDA finds `found`, by the names of CUDA_VISIBLE_DEVICES, whose value
+// `variable` is (null: not set): "1", "GPU-8932f937-…", "MIG-…". Of parts of GPUs (MIG) CUDA finds one a process only,
+// so all that are named are given.
+std::vector<std::string> visible_gpus(const char* variable, std::size_t found);
+
+// A CUDA device's name among them; empty for other devices.
+std::string visible_name(const c10::Device& device);
+
 // PCI bus id of a CUDA device, "0000:17:00.0"; empty for other devices, for parts of a GPU (MIG), and where the driver
 // does not tell.
 std::string device_address(const c10::Device& device);

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <thread>
 
@@ -31,9 +32,22 @@ nlohmann::json describe_gpu(const at::Device& device) {
   const auto memory = device_memory(device);
   return {{"name", gpu_name(device)},
           {"kind", device.str()},
+          {"visible", visible_name(device)},
           {"address", device_address(device)},
           {"memory", memory ? memory->total : 0},
           {"free_memory", memory ? memory->free : 0}};
+}
+
+// All that cells can be trained on. Parts of GPUs beyond the first are of other processes' seeing, so only their names
+// are known.
+nlohmann::json describe_devices() {
+  auto devices = nlohmann::json::array({{{"name", cpu_name()}, {"kind", "cpu"}}});
+  const std::size_t found = torch::cuda::is_available() ? torch::cuda::device_count() : 0;
+  const auto names = visible_gpus(std::getenv("CUDA_VISIBLE_DEVICES"), found);
+  for (std::size_t i = 0; i < names.size(); ++i)
+    devices.push_back(i < found ? describe_gpu(at::Device(at::kCUDA, static_cast<int8_t>(i)))
+                                : nlohmann::json{{"name", "part of a GPU"}, {"kind", "cuda"}, {"visible", names[i]}});
+  return devices;
 }
 
 nlohmann::json git_state() {
@@ -74,11 +88,7 @@ nlohmann::json describe_environment(const at::Device& device) {
 }
 
 nlohmann::json describe_engine() {
-  auto devices = nlohmann::json::array({{{"name", cpu_name()}, {"kind", "cpu"}}});
-  if (torch::cuda::is_available())
-    for (int64_t i = 0; i < static_cast<int64_t>(torch::cuda::device_count()); ++i)
-      devices.push_back(describe_gpu(at::Device(at::kCUDA, static_cast<int8_t>(i))));
-  return {{"engine_version", SILC_VERSION},   {"torch", TORCH_VERSION}, {"devices", devices},
+  return {{"engine_version", SILC_VERSION},   {"torch", TORCH_VERSION}, {"devices", describe_devices()},
           {"threads", at::get_num_threads()}, {"cpu", cpu_name()},      {"bf16", fast_bf16()}};
 }
 

@@ -61,9 +61,7 @@ class Training {
 
   TrainingOutcome run(const std::function<bool()>& stop) {
     resume();
-    events_.append("started", {{"pid", getpid()},
-                               {"step", state_.step},
-                               {"total_steps", total_steps_ ? Event(*total_steps_) : Event(nullptr)}});
+    append_started();
     watch_ = Stopwatch();
     meter_ = DeviceMeter(device_);
     const bool interrupted = train(stop);
@@ -82,6 +80,17 @@ class Training {
     earlier_ = point->cost;
     saved_step_ = state_.step;
     log_info("going on from step " + std::to_string(state_.step));
+  }
+
+  void append_started() {
+    Event event = {{"pid", getpid()},
+                   {"step", state_.step},
+                   {"total_steps", total_steps_ ? Event(*total_steps_) : Event(nullptr)}};
+    if (device_.is_cuda()) {
+      event["device"] = gpu_name(device_);
+      event["gpu"] = visible_name(device_);
+    }
+    events_.append("started", event);
   }
 
   [[nodiscard]] PreparedBatch prepare(int64_t number) const {

@@ -35,7 +35,9 @@ struct RunFolder {
 
 // events.jsonl, one object a line, each with "event" and "time" (seconds since 1970, UTC, fractional):
 //
-//   started      pid, step (0, or the one of the checkpoint that it goes on from), total_steps (null if not known)
+//   started      pid, step (0, or the one of the checkpoint that it goes on from), total_steps (null if not known); on
+//   a GPU also
+//                device (its name) and gpu (as CUDA_VISIBLE_DEVICES names it)
 //   step         step, examples, flops, fraction, core_seconds, seconds, rate (pictures/s), lr, loss, values
 //                {name: number};
 //                cumulative figures are of training, over all attempts, without the work that a kill threw away
@@ -80,6 +82,7 @@ std::vector<Event> read_events(const std::filesystem::path& file, uint64_t& offs
 //             "parameters", "steps", "device"}}
 // attempts.jsonl, appended by silc after each engine process:
 //   {"start", "end" (seconds since 1970), "exit_code" or "signal", "core_seconds", "peak_memory", "threads", "host"},
+//   "gpu" that the engine was given, as CUDA_VISIBLE_DEVICES names it;
 //   "interrupted": true if a signal of silc's own ended it, on request; "plugin" ('objective "silc"') if it did not end
 //   of its own accord while it was in one, with "stack_overflow": true if that used up its stack; "stopped": why silc
 //   ended it unasked. A line may be missing: silc died too.

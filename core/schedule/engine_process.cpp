@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -49,10 +50,32 @@ struct Spawn {
   int errors = -1;
   int inherited = -1;      // one more descriptor that stays open
   bool own_group = false;  // out of reach of the terminal's signals
+  Environment environment = {};
 };
 
+// NAME=VALUE of this process's variables, with those of `changes` in their places.
+std::vector<std::string> changed_environment(const Environment& changes) {
+  std::vector<std::string> variables;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text = *variable;
+    const std::string_view name = text.substr(0, text.find('='));
+    const auto changed = [&](const auto& change) { return change.first == name; };
+    if (std::none_of(changes.begin(), changes.end(), changed)) variables.emplace_back(text);
+  }
+  for (const auto& [name, value] : changes) variables.push_back(name + "=" + value);
+  return variables;
+}
+
+// As execv takes them: valid as long as `texts` is.
+std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
 // In the child, between fork and exec: only what is safe after fork. Returns if it failed, with errno set.
-void become_engine(const Spawn& spawn, char* const* arguments, pid_t parent) {
+void become_engine(const Spawn& spawn, char* const* arguments, char* const* variables, pid_t parent) {
   if (spawn.own_group) setpgid(0, 0);
   // The order closes the race with a parent that died before prctl.
   prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -75,13 +98,13 @@ void become_engine(const Spawn& spawn, char* const* arguments, pid_t parent) {
   // Locks of other cells must not live on in this one.
   close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
   if (spawn.inherited >= 0) fcntl(spawn.inherited, F_SETFD, 0);
-  execv(arguments[0], arguments);
+  execve(arguments[0], arguments, variables);
 }
 
 pid_t start(const Spawn& spawn) {
-  std::vector<char*> arguments;
-  for (const std::string& argument : spawn.arguments) arguments.push_back(const_cast<char*>(argument.c_str()));
-  arguments.push_back(nullptr);
+  const std::vector<char*> arguments = pointers_to(spawn.arguments);
+  const std::vector<std::string> environment = changed_environment(spawn.environment);
+  const std::vector<char*> variables = pointers_to(environment);
 
   // Closed by a successful exec, else it brings errno home.
   int ends[2];
@@ -93,7 +116,7 @@ pid_t start(const Spawn& spawn) {
   const pid_t child = fork();
   if (child < 0) throw_system_error("a process for " + spawn.arguments[0] + " cannot be started");
   if (child == 0) {
-    become_engine(spawn, arguments.data(), parent);
+    become_engine(spawn, arguments.data(), variables.data(), parent);
     const int error = errno;
     const ssize_t written = write(writing.get(), &error, sizeof(error));
     _exit(written > 0 ? 127 : 126);
@@ -171,7 +194,7 @@ std::filesystem::path find_engine() {
 }
 
 EngineProcess::EngineProcess(const Engine& engine, const std::filesystem::path& folder, int64_t threads,
-                             const FileLock& lock) {
+                             const FileLock& lock, const Environment& environment) {
   const std::filesystem::path log_file = folder / "engine.log";
   const Descriptor log(open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
   if (log.get() < 0) throw_system_error(log_file.string());
@@ -183,6 +206,7 @@ EngineProcess::EngineProcess(const Engine& engine, const std::filesystem::path& 
   spawn.errors = log.get();
   spawn.inherited = lock.descriptor();
   spawn.own_group = true;
+  spawn.environment = environment;
   pid_ = start(spawn);
 }
 

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "files/durable_file.h"
@@ -31,12 +32,16 @@ struct ProcessEnd {
   int64_t peak_memory = 0;  // bytes
 };
 
+// Variables by name, laid over those of silc itself.
+using Environment = std::vector<std::pair<std::string, std::string>>;
+
 // `silc-engine run` on one run folder, in a process group of its own, so that a terminal's Ctrl-C reaches silc alone.
 // It is asked to stop (SIGTERM) when silc dies, and holds the folder's lock until it has stopped. Its output goes to
 // the folder's engine.log.
 class EngineProcess {
  public:
-  EngineProcess(const Engine& engine, const std::filesystem::path& folder, int64_t threads, const FileLock& lock);
+  EngineProcess(const Engine& engine, const std::filesystem::path& folder, int64_t threads, const FileLock& lock,
+                const Environment& environment = {});
   ~EngineProcess();  // kills it if it still runs
   EngineProcess(EngineProcess&& other) noexcept;
   EngineProcess& operator=(EngineProcess&& other) = delete;

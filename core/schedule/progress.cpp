@@ -29,7 +29,8 @@ bool ProgressReader::update() {
   return !events.empty();
 }
 
-void ProgressReader::begin_attempt() {
+void ProgressReader::begin_attempt(const std::string& gpu) {
+  progress_.gpu = gpu;
   progress_.phase = CellPhase::starting;
   progress_.failure.clear();
   progress_.evaluation.clear();
@@ -41,6 +42,7 @@ void ProgressReader::apply(const Event& event) {
   if (name == "started") {
     const auto before = progress_;
     progress_ = {};
+    progress_.gpu = text(event, "gpu");
     progress_.step = static_cast<int64_t>(number(event, "step"));
     if (const auto total = event.find("total_steps"); total != event.end() && total->is_number_integer())
       progress_.total_steps = total->get<int64_t>();

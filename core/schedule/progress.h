@@ -25,6 +25,7 @@ struct CellProgress {
   std::string evaluation;               // "zero_shot_classification on shapes": what is being evaluated
   std::string last_event;               // name; empty: none yet
   double last_time = 0;                 // of that event, seconds since 1970
+  std::string gpu;                      // that it runs on, as CUDA_VISIBLE_DEVICES names it; empty: the CPU
   std::string failure;                  // message of the `failed` event
   std::vector<HealthWarning> warnings;  // of this attempt, and of earlier ones up to where it began
 
@@ -39,8 +40,8 @@ class ProgressReader {
 
   // Takes in what was written since the last call; true if there was something.
   bool update();
-  // Forgets what earlier attempts said, but not how far they came.
-  void begin_attempt();
+  // Forgets what earlier attempts said, but not how far they came. `gpu`: the one for the attempt that begins.
+  void begin_attempt(const std::string& gpu);
   [[nodiscard]] const CellProgress& progress() const { return progress_; }
 
  private:

@@ -76,6 +76,7 @@ struct RunningCell {
   ProgressReader reader;
   double start;
   int64_t threads;
+  GpuPlace gpu;
   std::streamoff log_offset;
   Watchdog watchdog;
   bool unreadable = false;   // its events are damaged, and have been complained about
@@ -104,6 +105,9 @@ class Scheduler {
 
   std::vector<CellOutcome> run() {
     for (size_t index = 0; index < tasks_.size(); ++index) reuse_or_queue(index);
+    std::vector<ResolvedCell> left;
+    for (const size_t index : waiting_) left.push_back(tasks_[index].cell);
+    gpus_.emplace(request_.gpus, left, request_.threads.jobs);
 
     while (true) {
       answer_stop_requests();
@@ -230,14 +234,15 @@ class Scheduler {
     write_cell_file(task);
     ProgressReader reader(task.folder.events());
     reader.update();
-    reader.begin_attempt();
+    GpuPlace gpu = gpus_->take(task.cell.engine.device);
+    reader.begin_attempt(gpu.visible());
     const auto log_offset = size_of(task.folder.log());
     std::filesystem::remove(task.folder.activity());
     const int64_t threads = request_.threads.of(task.cell);
     const double start = now();  // before the engine can write an event
-    EngineProcess process(request_.engine, task.folder.path, threads, *lock);
-    running_.push_back({index, std::move(process), std::move(lock), std::move(reader), start, threads, log_offset,
-                        Watchdog(limits_of(task.cell.engine))});
+    EngineProcess process(request_.engine, task.folder.path, threads, *lock, gpu.environment());
+    running_.push_back({index, std::move(process), std::move(lock), std::move(reader), start, threads, std::move(gpu),
+                        log_offset, Watchdog(limits_of(task.cell.engine))});
     observer_.started(index, running_.back().reader.progress());
   }
 
@@ -376,6 +381,7 @@ class Scheduler {
                      {"peak_memory", end.peak_memory},
                      {"threads", cell.threads},
                      {"host", host_name()}};
+    if (!cell.gpu.visible().empty()) attempt["gpu"] = cell.gpu.visible();
     if (end.signal != 0)
       attempt["signal"] = end.signal;
     else
@@ -401,6 +407,7 @@ class Scheduler {
   std::vector<size_t> waiting_;  // not yet started, in order
   SignalQueue signals_;
   const int64_t machine_memory_ = machine_memory();
+  std::optional<GpuPool> gpus_;  // once it is known which cells are left
   std::vector<RunningCell> running_;
   int answered_requests_ = 0;
   bool stopping_ = false;

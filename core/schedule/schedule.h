@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "schedule/engine_process.h"
+#include "schedule/gpus.h"
 #include "schedule/progress.h"
 #include "schedule/threads.h"
 #include "spec/cell.h"
@@ -60,7 +61,8 @@ class RunObserver {
 struct RunRequest {
   Engine engine;
   ThreadPlan threads;
-  bool fail_fast = false;  // stop everything at the first failure
+  bool fail_fast = false;      // stop everything at the first failure
+  std::vector<Gpu> gpus = {};  // over which cells are spread
 };
 
 // Removes what earlier runs left of these cells, but for their logs. A cell that is being run is left

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "schedule/gpus.h"
+
 namespace silc {
 
 int64_t available_threads() {
@@ -18,7 +20,7 @@ int64_t ThreadPlan::of(const ResolvedCell& cell) const {
   return std::max<int64_t>(1, threads / jobs);
 }
 
-ThreadPlan plan_threads(const ThreadRequest& request, std::span<const ResolvedCell> cells) {
+ThreadPlan plan_threads(const ThreadRequest& request, std::span<const ResolvedCell> cells, std::size_t gpus) {
   ThreadPlan plan;
   plan.threads = request.threads > 0 ? request.threads : available_threads();
   if (request.jobs > 0) {
@@ -28,11 +30,15 @@ ThreadPlan plan_threads(const ThreadRequest& request, std::span<const ResolvedCe
   // The greediest cell decides: a machine with too many threads at work slows all of them down.
   int64_t greatest = 0;
   bool all_fixed = !cells.empty();
+  bool all_on_gpus = gpus > 0;
   for (const ResolvedCell& cell : cells) {
     all_fixed = all_fixed && cell.engine.threads > 0;
+    all_on_gpus = all_on_gpus && wants_gpu(cell.engine.device);
     greatest = std::max(greatest, cell.engine.threads);
   }
+  const auto places = static_cast<int64_t>(std::min(gpus, cells.size()));
   if (all_fixed) plan.jobs = std::max<int64_t>(1, plan.threads / greatest);
+  if (all_on_gpus) plan.jobs = all_fixed ? std::min(plan.jobs, places) : std::max<int64_t>(1, places);
   return plan;
 }
 

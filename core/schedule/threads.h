@@ -14,7 +14,9 @@ int64_t available_threads();
 // `threads` and `jobs` as the user gave them, 0 where they did not.
 struct ThreadRequest {
   int64_t threads = 0;  // altogether; 0: all that are available
-  int64_t jobs = 0;     // cells side by side; 0: as many as fit if the experiment fixes the threads of a cell, else 1
+  // Cells side by side; 0: one for each GPU that cells may run on, and where there are none as many as fit if the
+  // experiment fixes the threads of a cell, else 1.
+  int64_t jobs = 0;
 };
 
 struct ThreadPlan {
@@ -25,6 +27,7 @@ struct ThreadPlan {
   [[nodiscard]] int64_t of(const ResolvedCell& cell) const;
 };
 
-ThreadPlan plan_threads(const ThreadRequest& request, std::span<const ResolvedCell> cells);
+// `gpus`: how many GPUs the cells may run on.
+ThreadPlan plan_threads(const ThreadRequest& request, std::span<const ResolvedCell> cells, std::size_t gpus = 0);
 
 }  // namespace silc

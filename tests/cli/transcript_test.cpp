@@ -113,8 +113,8 @@ class Transcript : public ::testing::TestWithParam<std::string> {
     fs::copy(build / "tests/fake_plugins.so", root_ / "plugins/fake_plugins.so");
     for (const auto& entry : fs::directory_iterator(fs::path(SILC_SOURCE_DIR) / "tests/cli/experiments"))
       fs::copy(entry.path(), work_ / entry.path().filename());
-    for (const char* variable :
-         {"SILC_REGISTRY", "SILC_RUNS", "SILC_PLUGIN_PATH", "SILC_DATA", "SILC_LOG", "SILC_ENGINE", "FAKE_ENGINE"})
+    for (const char* variable : {"SILC_REGISTRY", "SILC_RUNS", "SILC_PLUGIN_PATH", "SILC_DATA", "SILC_LOG",
+                                 "SILC_ENGINE", "FAKE_ENGINE", "CUDA_VISIBLE_DEVICES"})
       unsetenv(variable);
     setenv("LC_ALL", "C.UTF-8", 1);
     setenv("PATH", ((root_ / "bin").string() + ":/usr/bin:/bin").c_str(), 1);

@@ -11,8 +11,9 @@
 //   hang      trains until it is asked to stop, then exits with 130
 //   stubborn  trains and does not listen
 // $FAKE_ENGINE_PLUGIN: the plugin that it says it is in ('objective "clip"') until it ends well.
-// $FAKE_ENGINE_DATA=missing: no data can be read; hang: reading them does not end. $FAKE_ENGINE_MEASURE=fail: measuring
-// fails. $FAKE_ENGINE_PREFLIGHT: see preflight().
+// $FAKE_ENGINE_GPUS=N: the machine has N GPUs, of which the engine sees those in $CUDA_VISIBLE_DEVICES. It trains on
+// the first, and says in its log what it was given. $FAKE_ENGINE_DATA=missing: no data can be read; hang: reading them
+// does not end. $FAKE_ENGINE_MEASURE=fail: measuring fails. $FAKE_ENGINE_PREFLIGHT: see preflight().
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,8 +24,10 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "files/activity.h"
 
@@ -107,9 +110,23 @@ void finish(const std::filesystem::path& folder, Events& events) {
   events.write({{"event", "finished"}});
 }
 
+// Names of the GPUs that it sees.
+std::vector<std::string> gpus() {
+  const std::string number = variable("FAKE_ENGINE_GPUS");
+  std::vector<std::string> names;
+  for (int i = 0; i < std::atoi(number.c_str()); ++i) names.push_back(std::to_string(i));
+  if (const char* visible = std::getenv("CUDA_VISIBLE_DEVICES"); visible != nullptr && !number.empty()) {
+    names.clear();
+    std::istringstream list(visible);
+    for (std::string name; std::getline(list, name, ',');) names.push_back(name);
+  }
+  return names;
+}
+
 int run(const std::filesystem::path& folder, const std::string& threads) {
   const std::string behaviour = behaviour_for(folder.string());
-  std::cout << "threads " << threads << std::endl;
+  std::cout << "threads " << threads << ", CUDA_VISIBLE_DEVICES " << variable("CUDA_VISIBLE_DEVICES")
+            << ", SILC_DEVICE_SHARED " << variable("SILC_DEVICE_SHARED") << std::endl;
   std::signal(
       SIGTERM, behaviour == "stubborn" ? SIG_IGN : +[](int) { stop_requested = 1; });
   if (const std::string plugin = variable("FAKE_ENGINE_PLUGIN"); !plugin.empty()) {
@@ -119,7 +136,12 @@ int run(const std::filesystem::path& folder, const std::string& threads) {
     page.heartbeats = 1;
   }
   Events events(folder);
-  events.write({{"event", "started"}, {"pid", getpid()}, {"step", 0}, {"total_steps", 4}});
+  Json started = {{"event", "started"}, {"pid", getpid()}, {"step", 0}, {"total_steps", 4}};
+  if (const auto names = gpus(); !names.empty()) {
+    started["device"] = "Fake GPU";
+    started["gpu"] = names.front();
+  }
+  events.write(started);
   if (behaviour == "sick")
     events.write({{"event", "warning"},
                   {"step", 1},
@@ -201,12 +223,15 @@ int preflight() {
 }
 
 int about() {
-  std::cout << Json{{"engine_version", "0.1.0"},
-                    {"torch", "2.13.0"},
-                    {"devices", {{{"name", "cpu"}, {"kind", "cpu"}}}},
-                    {"threads", 2},
-                    {"cpu", "Fake CPU"},
-                    {"bf16", true}}
+  auto devices = Json::array({{{"name", "cpu"}, {"kind", "cpu"}}});
+  for (const std::string& name : gpus())
+    devices.push_back({{"name", "Fake GPU"},
+                       {"kind", "cuda:" + std::to_string(devices.size() - 1)},
+                       {"visible", name},
+                       {"memory", 80'000'000'000},
+                       {"free_memory", 79'000'000'000}});
+  std::cout << Json{{"engine_version", "0.1.0"}, {"torch", "2.13.0"}, {"devices", devices}, {"threads", 2},
+                    {"cpu", "Fake CPU"},         {"bf16", true}}
                    .dump()
             << std::endl;
   return 0;

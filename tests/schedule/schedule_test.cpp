@@ -244,6 +244,25 @@ TEST_F(ScheduleTest, RunsAsManyCellsSideBySideAsAsked) {
   for (const CellOutcome& outcome : outcomes) EXPECT_EQ(outcome.end, CellEnd::finished);
 }
 
+TEST_F(ScheduleTest, CellsSideBySideGetAGpuEach) {
+  const ScopedVariable gpus("FAKE_ENGINE_GPUS", "2");
+  const ScopedVariable behaviour("FAKE_ENGINE", "=hang");
+  auto cells = tasks({"CLIP", "SILC", "onthecpu"});
+  cells[2].cell.engine.device = "cpu";
+  std::vector<std::string> told(3);
+  watcher_.on_progress = [&](size_t index, const CellProgress& progress) {
+    told[index] = progress.gpu;
+    if (watcher_.running.size() == 3 && progress.step == 1) kill(getpid(), SIGTERM);
+  };
+  run_cells(cells, {fake_engine(), {3, 3}, false, find_gpus(fake_engine(), std::vector{cells[0].cell})}, watcher_);
+  EXPECT_THAT(read_file(cells[0].folder.log()), HasSubstr("CUDA_VISIBLE_DEVICES 0, SILC_DEVICE_SHARED \n"));
+  EXPECT_THAT(read_file(cells[1].folder.log()), HasSubstr("CUDA_VISIBLE_DEVICES 1, SILC_DEVICE_SHARED \n"));
+  EXPECT_THAT(read_file(cells[2].folder.log()), HasSubstr("CUDA_VISIBLE_DEVICES , SILC_DEVICE_SHARED \n"));
+  EXPECT_EQ(told[1], "1");
+  EXPECT_EQ(events_of(cells[1].folder.attempts()).back().value("gpu", ""), "1");
+  EXPECT_FALSE(events_of(cells[2].folder.attempts()).back().contains("gpu"));
+}
+
 TEST_F(ScheduleTest, ARequestToStopLetsEnginesWriteCheckpoints) {
   const ScopedVariable behaviour("FAKE_ENGINE", "=hang");
   const auto cells = tasks({"CLIP", "SILC"});

@@ -41,6 +41,26 @@ TEST(Threads, ACellThatWantsMoreThanThereAreStillRuns) {
   EXPECT_EQ(plan_threads({4, 0}, cells).jobs, 1);
 }
 
+TEST(Threads, OneCellRunsOnEachGpu) {
+  const std::vector<ResolvedCell> cells(5, cell_with_threads(0));
+  EXPECT_EQ(plan_threads({16, 0}, cells, 4).jobs, 4);
+  EXPECT_EQ(plan_threads({16, 0}, cells, 4).of(cells[0]), 4);
+  EXPECT_EQ(plan_threads({16, 0}, cells, 8).jobs, 5) << "no more than there are cells";
+  EXPECT_EQ(plan_threads({16, 2}, cells, 4).jobs, 2) << "whoever says how many decides";
+}
+
+TEST(Threads, FixedOnesThatAreTooFewLeaveGpusIdle) {
+  const std::vector<ResolvedCell> cells(5, cell_with_threads(4));
+  EXPECT_EQ(plan_threads({8, 0}, cells, 4).jobs, 2);
+  EXPECT_EQ(plan_threads({64, 0}, cells, 4).jobs, 4) << "not more than one on a GPU";
+}
+
+TEST(Threads, GpusDoNotMatterToCellsOnTheCpu) {
+  std::vector<ResolvedCell> cells(3, cell_with_threads(0));
+  cells[1].engine.device = "cpu";
+  EXPECT_EQ(plan_threads({8, 0}, cells, 4).jobs, 1);
+}
+
 TEST(Threads, DefaultToThoseOfTheProcess) { EXPECT_EQ(plan_threads({0, 0}, {}).threads, available_threads()); }
 
 }  // namespace
