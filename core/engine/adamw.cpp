@@ -6,6 +6,7 @@
 #include <cmath>
 #include <unordered_map>
 
+#include "nn/bring.h"
 #include "silc/error.h"
 
 namespace silc {
@@ -41,6 +42,13 @@ std::vector<const ParameterGroup*> groups_of(const std::vector<NamedTensor>& par
     }
   }
   return chosen;
+}
+
+// The fused kernels for GPUs refuse gradients whose strides are not their parameters', even along dimensions of size 1,
+// which autograd leaves as they come: those of 1 x 1 and depthwise filters.
+at::Tensor laid_out_as(const at::Tensor& gradient, const at::Tensor& parameter) {
+  if (gradient.strides() == parameter.strides()) return gradient;
+  return at::empty_strided(parameter.sizes(), parameter.strides(), gradient.options()).copy_(gradient);
 }
 
 }  // namespace
@@ -86,7 +94,7 @@ void AdamW::step(double lr) {
   if (present != present_) {
     present_ = present;
     std::vector<float> ones(present.begin(), present.end());
-    increment_ = at::tensor(ones).to(steps_.device());
+    increment_ = bring(at::tensor(ones), steps_.device());
   }
   steps_.add_(increment_);
 
@@ -95,7 +103,7 @@ void AdamW::step(double lr) {
     for (const size_t i : group.members) {
       if (!present[i]) continue;
       values.push_back(parameters_[i].value);
-      gradients.push_back(parameters_[i].value.grad());
+      gradients.push_back(laid_out_as(parameters_[i].value.grad(), parameters_[i].value));
       exp_avgs.push_back(exp_avg_[i]);
       exp_avg_sqs.push_back(exp_avg_sq_[i]);
       steps.push_back(step_views_[i]);

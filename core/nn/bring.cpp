@@ -5,8 +5,8 @@
 namespace silc {
 
 at::Tensor bring(const at::Tensor& drawn, const at::Device& device) {
-  if (drawn.device() == device || !device.is_cuda()) return drawn.to(device);
-  return drawn.pin_memory().to(device, /*non_blocking=*/true);
+  if (drawn.device() == device) return drawn;
+  return (device.is_cuda() ? drawn.pin_memory() : drawn).to(device, /*non_blocking=*/!device.is_cpu());
 }
 
 }  // namespace silc

@@ -87,6 +87,23 @@ TEST(AdamW, TrainsGroupsWithScalesOfTheirOwnAsPyTorchDoes) {
   expect_near(parameters.vector, {0.477950662, 0.735824049, 1.00102556});
 }
 
+// A filter of a depthwise convolution, whose bytes are the same in both layouts, and a transposed matrix.
+TEST(AdamW, TakesGradientsThatLieOtherwiseThanTheirParameters) {
+  const auto train = [](bool otherwise) {
+    const at::Tensor filter = torch::linspace(-1, 1, 8).reshape({2, 1, 2, 2}).requires_grad_();
+    const at::Tensor matrix = torch::linspace(-1, 1, 6).reshape({2, 3}).requires_grad_();
+    AdamW optimizer({{"filter", filter}, {"matrix", matrix}}, {});
+    const at::Tensor of_filter = torch::cos(torch::arange(8.0)).reshape({2, 1, 2, 2});
+    const at::Tensor of_matrix = torch::cos(torch::arange(6.0)).reshape({2, 3});
+    filter.mutable_grad() = otherwise ? of_filter.as_strided({2, 1, 2, 2}, {4, 1, 2, 1}) : of_filter;
+    matrix.mutable_grad() = otherwise ? of_matrix.t().contiguous().t() : of_matrix;
+    optimizer.step(1e-2);
+    return std::pair(filter.detach(), matrix.detach());
+  };
+  EXPECT_TRUE(torch::equal(train(true).first, train(false).first));
+  EXPECT_TRUE(torch::equal(train(true).second, train(false).second));
+}
+
 TEST(AdamW, NamesItsStateAlikeWithAndWithoutGroups) {
   TwoParameters parameters;
   const auto plain = parameters.optimizer().state();
