@@ -3,18 +3,42 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <string_view>
 
 namespace silc {
 
+namespace {
+
+// LibTorch tells at length how a GPU's memory is taken up and how its allocator can be set; of use here is how much was
+// asked for, and how much there is.
+std::string without_statistics(std::string text) {
+  for (const char* rest : {" Including non-PyTorch memory", " Process ", " Of the allocated memory"})
+    text = text.substr(0, text.find(rest));
+  if (text.ends_with('.')) text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+bool is_out_of_memory(const std::exception& error) {
+  // LibTorch's allocators: "you tried to allocate …", "Tried to allocate …".
+  return dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
+         dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
+         std::string_view(error.what()).find("ried to allocate") != std::string_view::npos;
+}
+
 std::string one_line(const std::exception& error) {
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr)
+    return "out of memory; use a smaller optimizer.batch or model";
   const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
   std::string text = torch_error != nullptr ? torch_error->what_without_backtrace() : error.what();
   text = text.substr(0, text.find("\nException raised from"));
   while (!text.empty() && text.back() == '\n') text.pop_back();
   std::replace(text.begin(), text.end(), '\n', ' ');
-  // LibTorch's allocators: "you tried to allocate …", "Tried to allocate …".
-  if (text.find("ried to allocate") != std::string::npos) text += "; use a smaller optimizer.batch or model";
-  return text;
+  if (dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr)
+    return without_statistics(text) +
+           "; use a smaller optimizer.batch or model, engine.chunk or engine.recompute, or fewer --jobs on a GPU";
+  return is_out_of_memory(error) ? text + "; use a smaller optimizer.batch or model" : text;
 }
 
 std::string plugin_title(PluginKind kind, const std::string& name) {

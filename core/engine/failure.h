@@ -29,6 +29,9 @@ class PluginFailure : public Error {
 // for a fault.
 struct Interrupted {};
 
+// Whether memory ran out, the CPU's or a GPU's.
+bool is_out_of_memory(const std::exception& error);
+
 // An exception's text in one line, without LibTorch's C++ back-trace; with a remedy where memory ran out.
 std::string one_line(const std::exception& error);
 
@@ -47,8 +50,6 @@ decltype(auto) in_plugin(PluginKind kind, const std::string& name, Work&& work) 
     return std::forward<Work>(work)();
   } catch (const PluginFailure&) {
     throw;
-  } catch (const std::bad_alloc&) {
-    throw plugin_failure(kind, name, "out of memory; use a smaller optimizer.batch or model");
   } catch (const std::exception& error) {
     throw plugin_failure(kind, name, one_line(error));
   } catch (const Interrupted&) {

@@ -100,10 +100,8 @@ int run_cell(const RunRequest& request) {
     return failed(events, failure.what(), failure.plugin());
   } catch (const Error& error) {
     return failed(events, error.what(), nullptr);
-  } catch (const std::bad_alloc&) {
-    return failed(events, "out of memory; use a smaller optimizer.batch or model", nullptr);
   } catch (const std::exception& error) {
-    return failed(events, "silc-engine has a fault: " + one_line(error), nullptr);
+    return failed(events, (is_out_of_memory(error) ? "" : "silc-engine has a fault: ") + one_line(error), nullptr);
   }
 }
 

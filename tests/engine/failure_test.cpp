@@ -26,6 +26,36 @@ TEST(InPlugin, LeavesOutLibTorchsBacktrace) {
   EXPECT_EQ(message, "objective \"silc\": mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)");
 }
 
+// As LibTorch's allocator for CUDA says it.
+constexpr const char* kOutOfGpuMemory =
+    "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.15 GiB of which 8.25 MiB is "
+    "free. Including non-PyTorch memory, this process has 79.14 GiB memory in use. Of the allocated memory 78.60 GiB "
+    "is "
+    "allocated by PyTorch, and 5.00 MiB is reserved by PyTorch but unallocated. If reserved but unallocated memory is "
+    "large try setting PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True to avoid fragmentation.";
+
+TEST(InPlugin, SaysWhatToDoWhereAGpusMemoryRunsOut) {
+  EXPECT_EQ(failure_of([] { TORCH_CHECK_WITH(OutOfMemoryError, false, kOutOfGpuMemory); }),
+            "objective \"silc\": CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.15 "
+            "GiB of which 8.25 MiB is free; use a smaller optimizer.batch or model, engine.chunk or engine.recompute, "
+            "or fewer --jobs on a GPU");
+}
+
+TEST(InPlugin, SaysWhatToDoWhereTheCpusMemoryRunsOut) {
+  EXPECT_EQ(failure_of([] { throw std::bad_alloc(); }),
+            "objective \"silc\": out of memory; use a smaller optimizer.batch or model");
+}
+
+TEST(OutOfMemory, IsToldFromOtherFaults) {
+  try {
+    TORCH_CHECK_WITH(OutOfMemoryError, false, kOutOfGpuMemory);
+  } catch (const std::exception& error) {
+    EXPECT_TRUE(is_out_of_memory(error));
+  }
+  EXPECT_TRUE(is_out_of_memory(std::runtime_error("DefaultCPUAllocator: you tried to allocate 99 bytes.")));
+  EXPECT_FALSE(is_out_of_memory(std::runtime_error("the head fell off")));
+}
+
 TEST(InPlugin, KeepsTheInnermostPlugin) {
   try {
     in_plugin(PluginKind::evaluator, "outer",
