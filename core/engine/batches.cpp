@@ -152,6 +152,7 @@ Batch BatchSource::batch(int64_t step) const {
   batch.size = B;
   batch.tokens = empty({C * B, T}, at::kLong);
   batch.labels = empty({B}, at::kLong);
+  batch.host_tokens = batch.tokens;
   const std::vector<Target> targets = make_views(step, batch);
 
   for (int64_t b = 0; b < B; ++b) {

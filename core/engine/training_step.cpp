@@ -7,6 +7,7 @@
 
 #include "engine/failure.h"
 #include "engine/random_streams.h"
+#include "nn/bring.h"
 #include "silc/random.h"
 
 namespace silc {
@@ -31,50 +32,6 @@ at::Tensor total_loss(const StepResult& result) {
   return total;
 }
 
-// Scalars to log by name, summed over the batches of an update.
-class Sums {
- public:
-  void add(const StepResult& result, const at::Tensor& loss) {
-    add("loss", loss);
-    for (const LossTerm& term : result.terms) add("loss/" + term.name, term.value);
-    for (const auto& [name, value] : result.metrics) add(name, value);
-  }
-
-  // Their means, and the gradient's norm, brought to the host at once: one wait for the device a step.
-  [[nodiscard]] StepFigures read(const at::Tensor& norm) const {
-    std::vector<at::Tensor> scalars = {norm.to(at::kDouble).reshape({})};
-    for (const Sum& sum : sums_) scalars.push_back(sum.value.to(norm.device()));
-    const at::Tensor host = at::stack(scalars).cpu();
-    const double* next = host.const_data_ptr<double>();
-    StepFigures figures;
-    figures.gradient_norm = *next++;
-    for (const Sum& sum : sums_) figures.values.emplace_back(sum.name, *next++ / sum.count);
-    figures.loss = figures.values.front().second;
-    figures.values.erase(figures.values.begin());
-    return figures;
-  }
-
- private:
-  struct Sum {
-    std::string name;
-    at::Tensor value;
-    double count = 0;
-  };
-
-  void add(const std::string& name, const at::Tensor& scalar) {
-    const at::Tensor value = scalar.detach().to(at::kDouble).reshape({});
-    const auto found = std::find_if(sums_.begin(), sums_.end(), [&](const Sum& sum) { return sum.name == name; });
-    if (found == sums_.end()) {
-      sums_.push_back({name, value, 1});
-      return;
-    }
-    found->value = found->value + value;
-    ++found->count;
-  }
-
-  std::vector<Sum> sums_;  // the loss first
-};
-
 void check_finite(const StepFigures& figures, int64_t step) {
   if (std::isfinite(figures.loss) && std::isfinite(figures.gradient_norm)) return;
   std::string terms;
@@ -85,6 +42,36 @@ void check_finite(const StepFigures& figures, int64_t step) {
 }
 
 }  // namespace
+
+void DeviceFigures::add(const StepResult& result, const at::Tensor& loss) {
+  add("loss", loss);
+  for (const LossTerm& term : result.terms) add("loss/" + term.name, term.value);
+  for (const auto& [name, value] : result.metrics) add(name, value);
+}
+
+void DeviceFigures::add(const std::string& name, const at::Tensor& scalar) {
+  const at::Tensor value = scalar.detach().to(at::kDouble).reshape({});
+  const auto found = std::find_if(sums_.begin(), sums_.end(), [&](const Sum& sum) { return sum.name == name; });
+  if (found == sums_.end()) {
+    sums_.push_back({name, value, 1});
+    return;
+  }
+  found->value = found->value + value;
+  ++found->count;
+}
+
+StepFigures DeviceFigures::read() const {
+  std::vector<at::Tensor> scalars = {gradient_norm_.to(at::kDouble).reshape({})};
+  for (const Sum& sum : sums_) scalars.push_back(bring(sum.value, gradient_norm_.device()));
+  const at::Tensor host = at::stack(scalars).cpu();
+  const double* next = host.const_data_ptr<double>();
+  StepFigures figures;
+  figures.gradient_norm = *next++;
+  for (const Sum& sum : sums_) figures.values.emplace_back(sum.name, *next++ / sum.count);
+  figures.loss = figures.values.front().second;
+  figures.values.erase(figures.values.begin());
+  return figures;
+}
 
 TrainingStep::TrainingStep(const Assembly& assembly, const ResolvedCell& cell)
     : model_(assembly.model),
@@ -102,11 +89,17 @@ TrainingStep::TrainingStep(const Assembly& assembly, const ResolvedCell& cell)
 }
 
 StepFigures TrainingStep::run(const std::function<Batch()>& next_batch, const Progress& progress, double lr) {
+  const StepFigures figures = update(next_batch, progress, lr).read();
+  check_finite(figures, progress.step);
+  return figures;
+}
+
+DeviceFigures TrainingStep::update(const std::function<Batch()>& next_batch, const Progress& progress, double lr) {
   torch::manual_seed(step_seed(seed_, progress.step));
   const auto in_objective = [&](auto&& work) -> decltype(auto) {
     return in_plugin(PluginKind::objective, objective_name_, work);
   };
-  Sums sums;
+  DeviceFigures figures;
   Progress now = progress;
   for (now.micro_batch = 0; now.micro_batch < accumulate_; ++now.micro_batch) {
     const Batch batch = next_batch();
@@ -116,22 +109,20 @@ StepFigures TrainingStep::run(const std::function<Batch()>& next_batch, const Pr
         const Autocast autocast(precision_, device_);
         const StepResult result = objective_->step(batch, now);
         loss = total_loss(result);
-        sums.add(result, loss);
+        figures.add(result, loss);
       }
       if (accumulate_ > 1) loss = loss / static_cast<double>(accumulate_);
       loss.backward();
     });
   }
   in_objective([&] { objective_->after_backward(progress); });
-  const at::Tensor norm = clip_gradient_norm(optimizer_.parameters(), clip_grad_norm_);
+  figures.set_gradient_norm(clip_gradient_norm(optimizer_.parameters(), clip_grad_norm_));
   optimizer_.step(lr);
   optimizer_.clear_gradients();
   in_objective([&] {
     const torch::NoGradGuard no_grad;
     objective_->after_update(progress);
   });
-  const StepFigures figures = sums.read(norm);
-  check_finite(figures, progress.step);
   return figures;
 }
 

@@ -19,6 +19,28 @@ struct StepFigures {
   std::vector<std::pair<std::string, double>> values;  // loss/TERM and the objective's metrics, in its order
 };
 
+// Figures of one update while they are on the device: sums over its batches.
+class DeviceFigures {
+ public:
+  void add(const StepResult& result, const at::Tensor& loss);
+  void set_gradient_norm(const at::Tensor& norm) { gradient_norm_ = norm; }
+
+  // Brings them to the host, all at once: waits for the device to come to the end of the update.
+  [[nodiscard]] StepFigures read() const;
+
+ private:
+  struct Sum {
+    std::string name;
+    at::Tensor value;  // scalar
+    double count = 0;
+  };
+
+  void add(const std::string& name, const at::Tensor& scalar);
+
+  std::vector<Sum> sums_;  // the loss first
+  at::Tensor gradient_norm_;
+};
+
 class TrainingStep {
  public:
   TrainingStep(const Assembly& assembly, const ResolvedCell& cell);
@@ -28,6 +50,9 @@ class TrainingStep {
   // step, terms and remedy if the loss or the gradient's norm is not finite, PluginFailure for a fault of the
   // objective.
   StepFigures run(const std::function<Batch()>& next_batch, const Progress& progress, double lr);
+
+  // What run() does but for reading the figures: the host does not wait for the device.
+  DeviceFigures update(const std::function<Batch()>& next_batch, const Progress& progress, double lr);
 
   // Everything that later steps depend on, under the names of a checkpoint; copying into it restores a state.
   [[nodiscard]] std::map<std::string, at::Tensor> state() const;

@@ -125,19 +125,22 @@ CaptionDecoder::CaptionDecoder(const CaptionDecoderShape& shape) : shape_(shape)
   torch::nn::init::zeros_(head_->bias);
 }
 
-at::Tensor CaptionDecoder::forward(const at::Tensor& patches, const at::Tensor& tokens, Random random) {
+at::Tensor CaptionDecoder::forward(const at::Tensor& patches, const at::Tensor& tokens, Random random,
+                                   const at::Tensor& host_tokens) {
   const auto parallel = at::empty({tokens.size(0)}, at::kBool);
   auto* choice = parallel.mutable_data_ptr<bool>();
   for (int64_t b = 0; b < tokens.size(0); ++b) choice[b] = random.uniform() < shape_.parallel;
-  return loss(patches, tokens, bring(parallel, tokens.device()));
+  return loss(patches, tokens, bring(parallel, tokens.device()), host_tokens);
 }
 
 // Only what is not padding meets the vocabulary, by far the widest of the decoder's layers.
-at::Tensor CaptionDecoder::loss(const at::Tensor& patches, const at::Tensor& tokens, const at::Tensor& parallel) {
+at::Tensor CaptionDecoder::loss(const at::Tensor& patches, const at::Tensor& tokens, const at::Tensor& parallel,
+                                const at::Tensor& host_tokens) {
   const auto targets = tokens.slice(1, 1);                                 // [B, T − 1]
   const auto real = targets.ne(shape_.padding_id);                         // [B, T − 1]
   const auto weights = real / real.sum(1, /*keepdim=*/true).clamp_min(1);  // [B, T − 1], a caption's add up to 1
-  const auto places = real.flatten().nonzero().squeeze(1);                 // [M]
+  const auto known = host_tokens.defined() ? host_tokens.slice(1, 1).ne(shape_.padding_id) : real;
+  const auto places = bring(known.flatten().nonzero().squeeze(1), tokens.device());  // [M]
   const auto pick = [&](const at::Tensor& x) { return x.flatten(0, 1).index_select(0, places); };
   const auto x = pick(decode(patches, tokens.slice(1, 0, -1), parallel));  // [M, width]
   const auto losses = token_losses(head_->forward(norm_->forward(x)), pick(targets));

@@ -40,11 +40,14 @@ class SILC_EXPORT CaptionDecoder : public torch::nn::Module, public Captioner {
   explicit CaptionDecoder(const CaptionDecoderShape& shape);
 
   // The mean over captions of the mean over a caption's tokens of −log p(token). patches: [B, N, D], tokens: [B, T].
-  // `random` decides which captions are predicted in parallel: give the step's, Progress::random().
-  at::Tensor forward(const at::Tensor& patches, const at::Tensor& tokens, Random random);
+  // `random` decides which captions are predicted in parallel: give the step's, Progress::random(). `host_tokens`: the
+  // tokens on the CPU, Batch::host_tokens; without them a GPU is waited for.
+  at::Tensor forward(const at::Tensor& patches, const at::Tensor& tokens, Random random,
+                     const at::Tensor& host_tokens = {});
 
   // The same for a choice of one's own: parallel, [B] bool.
-  at::Tensor loss(const at::Tensor& patches, const at::Tensor& tokens, const at::Tensor& parallel);
+  at::Tensor loss(const at::Tensor& patches, const at::Tensor& tokens, const at::Tensor& parallel,
+                  const at::Tensor& host_tokens = {});
 
   // Scores of the vocabulary for tokens[:, 1:] → [B, T − 1, V].
   at::Tensor logits(const at::Tensor& patches, const at::Tensor& tokens, const at::Tensor& parallel);

@@ -45,7 +45,7 @@ class Cap : public Objective {
   // L = weight · L_caption(patches, text) + contrastive_weight · L_contrastive(pooled, text).
   StepResult step(const Batch& batch, const Progress& progress) override {
     const auto features = model_->image->forward(batch.views.at("image"));
-    const auto caption = decoder_->forward(features.patches, batch.tokens, progress.random(0));
+    const auto caption = decoder_->forward(features.patches, batch.tokens, progress.random(0), batch.host_tokens);
     StepResult result;
     result.terms.push_back({"caption", caption, options_[kWeight]});
     if (contrastive_) {

@@ -6,6 +6,7 @@
 // evaluation reads, where they skip attention in the last block; and regions are cut from the student's view, which is
 // square, so that a teacher with fine detail needs a large `view_size` (theirs: 1024 for the student, 224 for the
 // teacher).
+#include "nn/bring.h"
 #include "nn/freeze.h"
 #include "nn/grid_cells.h"
 #include "nn/precision.h"
@@ -56,7 +57,9 @@ class ClipSelf : public Objective {
       const auto cells =
           draw_cells(progress.random(static_cast<uint64_t>(b)), options_[kMaxSplit], options_[kMaxCells]);
       cuts.push_back(cut_regions(images[b], cells, image_size_));  // [K, 3, s, s]
-      const auto pooling = roi_align_matrix(cells, features.grid_height, features.grid_width).to(patches.options());
+      const auto pooling =
+          bring(roi_align_matrix(cells, features.grid_height, features.grid_width).to(patches.scalar_type()),
+                patches.device());
       const NoAutocast guard;
       pooled.push_back(at::matmul(pooling, patches[b]));  // [K, E]
     }

@@ -202,20 +202,29 @@ ResolvedCell practice_cell(const PluginInfo& objective, const Options& options, 
   return cell;
 }
 
-Assembly practice_assembly(const ResolvedCell& cell, const PluginInfo& plugin, uint32_t lacking) {
+Assembly practice_assembly(const ResolvedCell& cell, const PluginInfo& plugin, uint32_t lacking,
+                           const at::Device& device) {
   torch::manual_seed(static_cast<uint64_t>(cell.seed));
   Assembly assembly;
+  assembly.device = device;
   assembly.dataset = std::make_shared<PracticeDataset>(64, lacking);
   assembly.tokenizer = std::make_shared<PracticeTokenizer>();
   assembly.model = practice_model(lacking);
+  assembly.model->to(device);
   const ObjectiveContext context{.options = cell.objective.options,
                                  .model = assembly.model,
-                                 .make_image_tower = [lacking] { return practice_image_tower(lacking); },
+                                 .make_image_tower =
+                                     [&] {
+                                       auto tower = practice_image_tower(lacking);
+                                       tower->to(device);
+                                       return tower;
+                                     },
                                  .image_size = cell.image.image_size,
                                  .context_length = cell.text.context_length,
                                  .vocabulary_size = assembly.tokenizer->vocabulary_size(),
                                  .padding_id = assembly.tokenizer->padding_id()};
   assembly.objective = make_objective(plugin, context);
+  assembly.objective->to(device);
   return assembly;
 }
 

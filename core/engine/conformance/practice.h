@@ -52,6 +52,7 @@ std::shared_ptr<Captioner> practice_captioner();
 ResolvedCell practice_cell(const PluginInfo& objective, const Options& options, int64_t batch = kPracticeBatch);
 
 // Model, data and the objective that `cell` names, made by `plugin`, as the engine's assemble() does.
-Assembly practice_assembly(const ResolvedCell& cell, const PluginInfo& plugin, uint32_t lacking = 0);
+Assembly practice_assembly(const ResolvedCell& cell, const PluginInfo& plugin, uint32_t lacking = 0,
+                           const at::Device& device = at::kCPU);
 
 }  // namespace silc::conformance

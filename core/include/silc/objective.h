@@ -90,6 +90,8 @@ struct Batch {
                                       // C = Objective::captions()
   at::Tensor labels;                  // [B] int64, kNoLabel where there is none
   std::vector<int64_t> samples = {};  // [B] the pictures' indices in the dataset, which two of a batch may share
+  at::Tensor host_tokens = {};        // `tokens` on the CPU, for what depends on their values: reading those of a GPU
+                                      // makes the step wait. May be undefined
 };
 
 struct LossTerm {

@@ -1,0 +1,114 @@
+// Every backbone runs on a device that is not the CPU, forward and backward, without making the host wait, to the same
+// values.
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/utils.h>
+
+#include "device.h"
+#include "engine/conformance/practice.h"
+#include "engine/conformance/small_options.h"
+#include "plugin/catalogue.h"
+#include "plugin/loader.h"
+
+namespace silc {
+
+static void PrintTo(const PluginInfo& plugin, std::ostream* stream) { *stream << plugin.name; }
+
+}  // namespace silc
+
+namespace silc::testing {
+namespace {
+
+using ::testing::IsEmpty;
+
+constexpr int64_t kImageSize = 64;
+
+std::vector<PluginInfo> backbones(PluginKind kind) {
+  const std::filesystem::path folders[] = {std::filesystem::path(SILC_BINARY_DIR) / "plugins"};
+  const Catalogue catalogue = Catalogue::scan(folders);
+  std::vector<PluginInfo> found;
+  for (const PluginInfo& plugin : catalogue.plugins())
+    if (plugin.kind == kind && !plugin.name.starts_with("torchscript")) found.push_back(plugin);
+  return found;
+}
+
+struct Outcome {
+  at::Tensor value;
+  at::Tensor gradient;  // of all parameters, in one row
+  std::vector<std::string> waits;
+};
+
+// A number that depends on everything that `forward` gives, and its gradient.
+template <class Forward>
+Outcome train(const torch::nn::Module& backbone, const Forward& forward) {
+  Outcome outcome;
+  {
+    const Waits listening;
+    at::Tensor loss;
+    for (const at::Tensor& output : forward()) {
+      const at::Tensor part = (output * output).mean() + output.mean();
+      loss = loss.defined() ? loss + part : part;
+    }
+    loss.backward();
+    outcome.waits = listening.found();
+    outcome.value = loss.detach();
+  }
+  std::vector<at::Tensor> gradients;
+  for (const at::Tensor& parameter : backbone.parameters())
+    if (parameter.grad().defined()) gradients.push_back(parameter.grad().cpu().flatten());
+  outcome.gradient = at::cat(gradients);
+  outcome.value = outcome.value.cpu();
+  return outcome;
+}
+
+void expect_alike(const Outcome& there, const Outcome& here) {
+  EXPECT_THAT(there.waits, IsEmpty());
+  EXPECT_TRUE(at::allclose(there.value, here.value, 1e-4, 1e-5)) << there.value << " for " << here.value;
+  EXPECT_TRUE(at::allclose(there.gradient, here.gradient, 1e-2, 1e-5));
+}
+
+class ImageBackbones : public ::testing::TestWithParam<PluginInfo> {};
+
+Outcome train_on_pictures(const PluginInfo& plugin, const at::Device& device) {
+  torch::manual_seed(1);
+  const Options options = conformance::small_options(plugin, nlohmann::json::object());
+  const auto backbone = make_image_backbone(plugin, {.options = options, .image_size = kImageSize});
+  backbone->to(device);
+  const at::Tensor pictures = at::rand({3, 3, kImageSize, kImageSize}).to(device);
+  return train(*backbone, [&] {
+    const ImageFeatures features = backbone->forward(pictures);
+    return std::vector{features.pooled, features.patches};
+  });
+}
+
+TEST_P(ImageBackbones, WaitForNothingAndGiveTheCpusValues) {
+  expect_alike(train_on_pictures(GetParam(), pretended_gpu()), train_on_pictures(GetParam(), at::kCPU));
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, ImageBackbones, ::testing::ValuesIn(backbones(PluginKind::image_backbone)),
+                         [](const ::testing::TestParamInfo<PluginInfo>& info) { return info.param.name; });
+
+class TextBackbones : public ::testing::TestWithParam<PluginInfo> {};
+
+Outcome train_on_texts(const PluginInfo& plugin, const at::Device& device) {
+  constexpr int64_t kLength = 12;
+  constexpr int64_t kWords = 40;
+  torch::manual_seed(1);
+  const Options options = conformance::small_options(plugin, nlohmann::json::object());
+  const auto backbone = make_text_backbone(
+      plugin, {.options = options, .vocabulary_size = kWords, .context_length = kLength, .padding_id = 0});
+  backbone->to(device);
+  const at::Tensor texts = at::randint(1, kWords, {3, kLength}, at::kLong).to(device);
+  return train(*backbone, [&] { return std::vector{backbone->forward(texts)}; });
+}
+
+TEST_P(TextBackbones, WaitForNothingAndGiveTheCpusValues) {
+  expect_alike(train_on_texts(GetParam(), pretended_gpu()), train_on_texts(GetParam(), at::kCPU));
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, TextBackbones, ::testing::ValuesIn(backbones(PluginKind::text_backbone)),
+                         [](const ::testing::TestParamInfo<PluginInfo>& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace silc::testing

@@ -1,0 +1,160 @@
+// No part of any objective makes the host wait for a GPU between the beginning of an update and the one read of its
+// figures, and all of it runs on a device that is not the CPU, to the same figures.
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <sstream>
+#include <vector>
+
+#include "device.h"
+#include "engine/batches.h"
+#include "engine/conformance/practice.h"
+#include "engine/conformance/small_options.h"
+#include "engine/training_step.h"
+#include "plugin/catalogue.h"
+
+namespace silc {
+
+static void PrintTo(const PluginInfo& plugin, std::ostream* stream) { *stream << plugin.name; }
+
+}  // namespace silc
+
+namespace silc::testing {
+namespace {
+
+using ::testing::IsEmpty;
+
+std::vector<PluginInfo> objectives() {
+  const std::filesystem::path folders[] = {std::filesystem::path(SILC_BINARY_DIR) / "plugins"};
+  const Catalogue catalogue = Catalogue::scan(folders);
+  std::vector<PluginInfo> found;
+  for (const PluginInfo& plugin : catalogue.plugins())
+    // A script is whatever its author makes of it.
+    if (plugin.kind == PluginKind::objective && !plugin.name.starts_with("torchscript")) found.push_back(plugin);
+  return found;
+}
+
+std::vector<std::string> split(const std::string& text, char separator) {
+  std::vector<std::string> parts;
+  std::istringstream stream(text);
+  for (std::string part; std::getline(stream, part, separator);) parts.push_back(part);
+  return parts;
+}
+
+// Other values than the default that switch parts on or off: the other choices, and of a share of training, which
+// stands for "never" or "from the start" at its ends, the middle.
+std::vector<nlohmann::json> other_values(const OptionRecord& option) {
+  std::vector<nlohmann::json> values;
+  if (option.type == OptionType::boolean) values.emplace_back(option.default_number == 0);
+  if (option.type == OptionType::text)
+    for (const std::string& choice : split(option.choices, '|'))
+      if (choice != option.default_text) values.emplace_back(choice);
+  constexpr double kMiddle = 0.5;
+  if (option.type == OptionType::number && option.minimum == 0 && option.maximum == 1 &&
+      option.default_number != kMiddle)
+    values.emplace_back(kMiddle);
+  return values;
+}
+
+// The defaults, and one option at a time otherwise.
+std::vector<nlohmann::json> variants(const PluginInfo& plugin) {
+  std::vector<nlohmann::json> all = {nlohmann::json::object()};
+  for (const OptionRecord& option : plugin.options)
+    for (const nlohmann::json& value : other_values(option)) all.push_back({{option.name, value}});
+  return all;
+}
+
+// Training on one device.
+class Trainer {
+ public:
+  Trainer(const ResolvedCell& cell, const PluginInfo& plugin, const at::Device& device)
+      : assembly_(conformance::practice_assembly(cell, plugin, 0, device)),
+        source_(make_batch_source(cell, assembly_, 0)),
+        step_(assembly_, cell) {}
+
+  [[nodiscard]] std::vector<double> milestones() const { return assembly_.objective->milestones(); }
+
+  // The update after `fraction` of the training.
+  StepFigures run(int64_t number, double fraction, std::vector<std::string>& waits) {
+    constexpr double kUpdates = 1000;
+    const Progress progress{.step = static_cast<int64_t>(fraction * kUpdates) + number,
+                            .fraction = fraction,
+                            .total_steps = static_cast<int64_t>(kUpdates),
+                            .seed = 1};
+    std::vector<Batch> batches;
+    for (int64_t i = 0; i < 2; ++i) batches.push_back(to_device(source_.batch(2 * number + i), assembly_.device));
+    std::size_t next = 0;
+    std::optional<DeviceFigures> figures;
+    {
+      const Waits listening;
+      figures = step_.update([&] { return batches.at(next++); }, progress, 1e-3);
+      waits = listening.found();
+    }
+    return figures->read();
+  }
+
+ private:
+  Assembly assembly_;
+  BatchSource source_;
+  TrainingStep step_;
+};
+
+ResolvedCell cell_of(const PluginInfo& plugin, const nlohmann::json& options) {
+  ResolvedCell cell = conformance::practice_cell(plugin, conformance::small_options(plugin, options), 4);
+  cell.optimizer.accumulate = 2;
+  cell.optimizer.clip_grad_norm = 1;
+  return cell;
+}
+
+// In the middle of each part of training, and at its beginning, where what was without gradient until then joins in.
+std::vector<double> places(std::vector<double> milestones) {
+  std::vector<double> places;
+  double from = 0;
+  milestones.push_back(1);
+  for (const double to : milestones) {
+    if (to <= from) continue;
+    places.insert(places.end(), {from, (from + to) / 2});
+    from = to;
+  }
+  return places;
+}
+
+class Steps : public ::testing::TestWithParam<PluginInfo> {};
+
+TEST_P(Steps, WaitForNothingAndGiveTheCpusFigures) {
+  for (const nlohmann::json& options : variants(GetParam())) {
+    SCOPED_TRACE(options.dump());
+    std::optional<Trainer> here;
+    std::optional<Trainer> there;
+    try {
+      here.emplace(cell_of(GetParam(), options), GetParam(), at::kCPU);
+      there.emplace(cell_of(GetParam(), options), GetParam(), pretended_gpu());
+    } catch (const Error& error) {
+      // Some values do not go together with the others' defaults.
+      EXPECT_FALSE(options.empty()) << error.what();
+      continue;
+    }
+    int64_t number = 0;
+    for (const double fraction : places(here->milestones())) {
+      std::vector<std::string> waits;
+      const StepFigures expected = here->run(number, fraction, waits);
+      const StepFigures figures = there->run(number++, fraction, waits);
+      EXPECT_THAT(waits, IsEmpty()) << "after " << fraction << " of the training";
+      EXPECT_NEAR(figures.loss, expected.loss, 1e-4 * (1 + std::abs(expected.loss)));
+      EXPECT_NEAR(figures.gradient_norm, expected.gradient_norm, 1e-3 * (1 + expected.gradient_norm));
+      ASSERT_EQ(figures.values.size(), expected.values.size());
+      for (std::size_t i = 0; i < figures.values.size(); ++i)
+        EXPECT_NEAR(figures.values[i].second, expected.values[i].second,
+                    1e-3 * (1 + std::abs(expected.values[i].second)))
+            << figures.values[i].first;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(OfEveryObjective, Steps, ::testing::ValuesIn(objectives()),
+                         [](const ::testing::TestParamInfo<PluginInfo>& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace silc::testing
