@@ -1,7 +1,9 @@
 #include "engine/batches.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
 #include <limits>
 #include <set>
 
@@ -168,6 +170,12 @@ Batch BatchSource::batch(int64_t step) const {
     cut_views(sample, position, targets);
   }
   return batch;
+}
+
+int64_t data_threads(const EngineSettings& engine, const at::Device& device) {
+  constexpr int64_t kMost = 8;  // each has a batch in memory
+  if (engine.data_threads > 0) return engine.data_threads;
+  return device.is_cpu() ? 1 : std::clamp<int64_t>(at::get_num_threads(), 1, kMost);
 }
 
 BatchSource make_batch_source(const ResolvedCell& cell, const Assembly& assembly, int64_t total_steps) {

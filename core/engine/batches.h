@@ -62,6 +62,10 @@ class BatchSource {
   DataOrder order_;
 };
 
+// Threads that prepare batches and pictures for `device`: engine.data_threads, where that does not say how many one for
+// the CPU, which has enough to do, and for a GPU as many as the engine has threads, up to eight.
+int64_t data_threads(const EngineSettings& engine, const at::Device& device);
+
 // What the objective of `assembly` trains on. `total_steps` of 0: not known, so that all views are there from the
 // start.
 BatchSource make_batch_source(const ResolvedCell& cell, const Assembly& assembly, int64_t total_steps);

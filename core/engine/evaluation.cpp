@@ -130,7 +130,8 @@ EvaluationOutcome evaluate(const ResolvedCell& cell, const Catalogue& catalogue,
         const Stopwatch watch;
         if (!dataset) dataset = load_dataset(evaluation.data, catalogue);
         TowerEncoder encoder = make_encoder(cell, assembly, weights);
-        const Scores scores = run_evaluator(evaluation, catalogue, *dataset, encoder, cell.engine.data_threads);
+        const Scores scores =
+            run_evaluator(evaluation, catalogue, *dataset, encoder, data_threads(cell.engine, assembly.device));
         write_tensors(samples, scores.samples,
                       {{"evaluator", evaluation.name},
                        {"dataset", evaluation.data.dataset.name},

@@ -105,8 +105,8 @@ class Training {
     if (done) return false;
     const int64_t per_update = cell_.optimizer.accumulate;
     const int64_t end = total_steps_ ? *total_steps_ * per_update : std::numeric_limits<int64_t>::max();
-    Prefetcher<PreparedBatch> batches(state_.step * per_update, end, cell_.engine.data_threads,
-                                      cell_.engine.data_threads + 1,
+    const int64_t threads = data_threads(cell_.engine, device_);
+    Prefetcher<PreparedBatch> batches(state_.step * per_update, end, threads, threads + 1,
                                       [this](int64_t number) { return prepare(number); });
     Repeats repeats;  // mean over the batches of an update
     DeviceCopier copier(device_);

@@ -174,5 +174,18 @@ TEST(BatchSource, RefusesTwoViewsOfOneName) {
   EXPECT_THROW(source(std::make_shared<FakeDataset>(7), {{.name = "a"}, {.name = "a"}}), Error);
 }
 
+TEST(DataThreads, AreThoseOfTheEngineForAGpuUnlessToldOtherwise) {
+  const int before = at::get_num_threads();
+  const at::Device gpu(at::kCUDA, 0);
+  at::set_num_threads(3);
+  EXPECT_EQ(data_threads({}, at::kCPU), 1);
+  EXPECT_EQ(data_threads({}, gpu), 3);
+  at::set_num_threads(64);
+  EXPECT_EQ(data_threads({}, gpu), 8);
+  EXPECT_EQ(data_threads({.data_threads = 20}, gpu), 20);
+  EXPECT_EQ(data_threads({.data_threads = 2}, at::kCPU), 2);
+  at::set_num_threads(before);
+}
+
 }  // namespace
 }  // namespace silc
