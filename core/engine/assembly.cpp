@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "engine/channels_last.h"
 #include "engine/failure.h"
 #include "engine/start.h"
 #include "nn/recompute.h"
@@ -33,6 +34,12 @@ std::shared_ptr<Tower> spare_memory(std::shared_ptr<Tower> tower, const PluginCh
   tower->set_chunk(engine.chunk);
   if (engine.recompute == "blocks") recompute_blocks(*tower);
   return tower;
+}
+
+// On the device, in the layout that it likes best.
+void place(torch::nn::Module& module, const at::Device& device) {
+  module.to(device);
+  if (device.is_cuda()) lay_out_channels_last(module);
 }
 
 }  // namespace
@@ -135,7 +142,7 @@ std::shared_ptr<Objective> build_objective(const ResolvedCell& cell, const Catal
                                  .make_image_tower =
                                      [&] {
                                        auto tower = build_image_tower(cell, catalogue);
-                                       tower->to(assembly.device);
+                                       place(*tower, assembly.device);
                                        return tower;
                                      },
                                  .image_size = cell.image.image_size,
@@ -144,7 +151,7 @@ std::shared_ptr<Objective> build_objective(const ResolvedCell& cell, const Catal
                                  .padding_id = assembly.tokenizer->padding_id()};
   auto objective =
       with_plugin(catalogue, cell.objective, [&](const PluginInfo& plugin) { return make_objective(plugin, context); });
-  objective->to(assembly.device);
+  place(*objective, assembly.device);
   return objective;
 }
 
@@ -161,7 +168,7 @@ Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue, const Sa
   torch::manual_seed(static_cast<uint64_t>(cell.seed));
   assembly.model = std::make_shared<DualEncoder>(build_image_tower(cell, catalogue),
                                                  build_text_tower(cell, catalogue, *assembly.tokenizer));
-  assembly.model->to(assembly.device);
+  place(*assembly.model, assembly.device);
   if (start != nullptr) start_model(*start, *assembly.model);
   assembly.objective = build_objective(cell, catalogue, assembly);
   if (start != nullptr) start_objective(*start, *assembly.model, *assembly.objective);
