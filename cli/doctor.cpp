@@ -9,6 +9,7 @@
 #include "cli/session.h"
 #include "cli/text.h"
 #include "schedule/engine_process.h"
+#include "schedule/gpus.h"
 #include "schedule/threads.h"
 #include "silc/error.h"
 
@@ -37,6 +38,27 @@ struct Finding {
 
 using Findings = std::vector<Finding>;
 
+Finding describe(const Gpu& gpu) {
+  const std::string name = gpu_label(gpu.visible) + ": " + gpu.name;
+  if (gpu.memory == 0) return {Verdict::ok, name, ""};
+  const std::string memory = fmt::format("{}, {} of {} free", name, format_bytes(static_cast<double>(gpu.free_memory)),
+                                         format_bytes(static_cast<double>(gpu.memory)));
+  if (2 * gpu.free_memory >= gpu.memory) return {Verdict::ok, memory, ""};
+  return {Verdict::warning, memory + ": others use it",
+          "nvidia-smi says who; CUDA_VISIBLE_DEVICES names those that silc shall use"};
+}
+
+void look_at_gpus(const nlohmann::json& about, Findings& findings) {
+  const std::vector<Gpu> gpus = gpus_of(about);
+  for (const Gpu& gpu : gpus) findings.push_back(describe(gpu));
+  if (!gpus.empty()) return;
+  if (const auto fault = about.find("gpu_fault"); fault != about.end())
+    findings.push_back(
+        {Verdict::warning, fault->value("what", "") + ": cells train on the CPU", fault->value("remedy", "")});
+  else
+    findings.push_back({Verdict::ok, "no GPU: cells train on the CPU", ""});
+}
+
 void look_at_engine(const Session& session, Findings& findings) {
   nlohmann::json about;
   std::string program;
@@ -52,14 +74,7 @@ void look_at_engine(const Session& session, Findings& findings) {
   const std::string version = about.value("engine_version", "?");
   findings.push_back(
       {Verdict::ok, fmt::format("silc-engine {}, LibTorch {}: {}", version, about.value("torch", "?"), program), ""});
-  std::string devices;
-  for (const auto& device : about.value("devices", nlohmann::json::array())) {
-    devices += (devices.empty() ? "" : ", ") + device.value("name", "?") + " (" + device.value("kind", "?");
-    if (const double memory = device.value("memory", 0.0); memory > 0)
-      devices += ", " + format_bytes(device.value("free_memory", 0.0)) + " of " + format_bytes(memory) + " free";
-    devices += ")";
-  }
-  findings.push_back({Verdict::ok, "devices: " + (devices.empty() ? "cpu" : devices), ""});
+  look_at_gpus(about, findings);
   const bool bf16 = about.value("bf16", false);
   findings.push_back(
       {Verdict::ok,

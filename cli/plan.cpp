@@ -98,24 +98,59 @@ std::string describe(const std::map<FolderState, int64_t>& states) {
   return text;
 }
 
+std::string memory_text(const std::optional<int64_t>& bytes) {
+  return bytes ? format_bytes(static_cast<double>(*bytes)) : "–";
+}
+
+bool measured_on_gpu(const RowPlan& row) { return row.prediction && row.prediction->device_memory; }
+
 std::string table_of(const std::vector<RowPlan>& rows) {
-  TextTable table({"ROW", "CELLS", "STATE", "PARAMETERS", "STEPS", "FLOP", "MEMORY", "TIME", "LEFT"},
-                  {false, true, false, true, true, true, true, true, true});
+  const bool on_gpu = std::any_of(rows.begin(), rows.end(), measured_on_gpu);
+  std::vector<std::string> head = {"ROW", "CELLS", "STATE", "PARAMETERS", "STEPS", "FLOP", "MEMORY"};
+  if (on_gpu) head.emplace_back("GPU MEMORY");
+  head.insert(head.end(), {"TIME", "LEFT"});
+  std::vector<bool> right(head.size(), true);
+  right[0] = right[2] = false;
+  TextTable table(head, right);
   for (const RowPlan& row : rows) {
     std::vector<std::string> line = {row.name, std::to_string(row.cells), describe(row.states)};
     if (row.prediction) {
       const Prediction& cell = *row.prediction;
-      for (auto& text :
-           {format_quantity(static_cast<double>(cell.parameters)), std::to_string(cell.steps),
-            format_quantity(cell.flops), cell.peak_memory ? format_bytes(static_cast<double>(*cell.peak_memory)) : "–",
-            format_duration(cell.seconds), format_duration(row.seconds_left())})
-        line.push_back(text);
-    } else {
-      line.resize(9, "–");
+      line.insert(line.end(), {format_quantity(static_cast<double>(cell.parameters)), std::to_string(cell.steps),
+                               format_quantity(cell.flops), memory_text(cell.peak_memory)});
+      if (on_gpu)
+        line.push_back(memory_text(cell.device_peak_memory) + (cell.device_memory ? " of " : "") +
+                       (cell.device_memory ? memory_text(cell.device_memory) : ""));
+      line.insert(line.end(), {format_duration(cell.seconds), format_duration(row.seconds_left())});
     }
+    line.resize(head.size(), "–");
     table.add(std::move(line));
   }
   return table.format();
+}
+
+// Cells that may be on one GPU at the same time.
+int64_t cells_on_a_gpu(int64_t cells, int64_t jobs, std::size_t gpus) {
+  const auto places = std::max<int64_t>(1, static_cast<int64_t>(gpus));
+  return (std::min(cells, jobs) + places - 1) / places;
+}
+
+// Rows of which as many cells as there will be on a GPU do not fit its memory.
+std::string that_do_not_fit(const std::vector<RowPlan>& rows, int64_t cells, int64_t jobs, std::size_t gpus) {
+  constexpr double kOfCuda = 0.5e9;  // that a process takes beside what LibTorch does
+  const int64_t together = cells_on_a_gpu(cells, jobs, gpus);
+  std::string text;
+  for (const RowPlan& row : rows) {
+    if (!measured_on_gpu(row) || !row.prediction->device_peak_memory) continue;
+    const double needed =
+        static_cast<double>(together) * (static_cast<double>(*row.prediction->device_peak_memory) + kOfCuda);
+    if (needed <= static_cast<double>(*row.prediction->device_memory)) continue;
+    text += fmt::format(
+        "\"{}\" does not fit: {} at once on a GPU need about {} of its {}. Fewer --jobs, a smaller optimizer.batch or "
+        "model, engine.chunk and engine.recompute need less.\n",
+        row.name, count(together, "cell"), format_bytes(needed), memory_text(row.prediction->device_memory));
+  }
+  return text;
 }
 
 struct Totals {
@@ -139,6 +174,18 @@ Totals totals_of(const RowPlans& plans, const ThreadPlan& threads) {
   return totals;
 }
 
+nlohmann::ordered_json json_or_null(const std::optional<int64_t>& value) {
+  return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
+}
+
+nlohmann::ordered_json gpus_json(const std::vector<Gpu>& gpus) {
+  auto json = nlohmann::ordered_json::array();
+  for (const Gpu& gpu : gpus)
+    json.push_back(
+        {{"gpu", gpu.visible}, {"name", gpu.name}, {"memory", gpu.memory}, {"free_memory", gpu.free_memory}});
+  return json;
+}
+
 nlohmann::ordered_json to_json(const ExperimentPlan& plan, const RowPlans& plans, const ThreadPlan& threads) {
   const Totals totals = totals_of(plans, threads);
   auto json_rows = nlohmann::ordered_json::array();
@@ -148,14 +195,14 @@ nlohmann::ordered_json to_json(const ExperimentPlan& plan, const RowPlans& plans
     nlohmann::ordered_json json = {{"row", row.name},        {"cells", row.cells},   {"states", states},
                                    {"threads", row.threads}, {"predicted", nullptr}, {"fault", row.fault}};
     if (row.prediction)
-      json["predicted"] = {
-          {"parameters", row.prediction->parameters},
-          {"steps", row.prediction->steps},
-          {"flops", row.prediction->flops},
-          {"seconds", row.prediction->seconds},
-          {"peak_memory", row.prediction->peak_memory ? nlohmann::ordered_json(*row.prediction->peak_memory)
-                                                      : nlohmann::ordered_json(nullptr)},
-          {"extrapolated", row.prediction->extrapolated}};
+      json["predicted"] = {{"parameters", row.prediction->parameters},
+                           {"steps", row.prediction->steps},
+                           {"flops", row.prediction->flops},
+                           {"seconds", row.prediction->seconds},
+                           {"peak_memory", json_or_null(row.prediction->peak_memory)},
+                           {"device_peak_memory", json_or_null(row.prediction->device_peak_memory)},
+                           {"device_memory", json_or_null(row.prediction->device_memory)},
+                           {"extrapolated", row.prediction->extrapolated}};
     json_rows.push_back(json);
   }
   auto not_applicable = nlohmann::ordered_json::array();
@@ -164,6 +211,7 @@ nlohmann::ordered_json to_json(const ExperimentPlan& plan, const RowPlans& plans
   return {{"experiment", plan.experiment.name},
           {"jobs", threads.jobs},
           {"threads", threads.threads},
+          {"gpus", gpus_json(plan.gpus)},
           {"rows", json_rows},
           {"not_applicable", not_applicable},
           {"left", {{"cells", totals.unfinished}, {"flops", totals.flops}, {"seconds", totals.seconds}}}};
@@ -184,13 +232,14 @@ std::string extrapolated_rows(const std::vector<RowPlan>& rows) {
   return names;
 }
 
-std::string summary(const RowPlans& plans, const ThreadPlan& threads, bool measured) {
+std::string summary(const RowPlans& plans, const ThreadPlan& threads, std::size_t gpus, bool measured) {
   const Totals totals = totals_of(plans, threads);
   if (totals.unfinished == 0) return fmt::format("\nnothing left to do: {} finished\n", count(totals.cells, "cell"));
   std::string text = fmt::format("\n{} of {} left", totals.unfinished, count(totals.cells, "cell"));
   if (measured)
-    text += fmt::format(": {}FLOP, {} with {} at a time on {}", format_quantity(totals.flops),
-                        format_duration(totals.seconds), threads.jobs, count(threads.threads, "thread"));
+    text += fmt::format(": {}FLOP, {} with {} at a time on {}{}", format_quantity(totals.flops),
+                        format_duration(totals.seconds), threads.jobs, count(threads.threads, "thread"),
+                        gpus == 0 ? "" : " and " + count(static_cast<int64_t>(gpus), "GPU"));
   text += "\n";
   if (measured)
     text += paragraph(
@@ -200,6 +249,10 @@ std::string summary(const RowPlans& plans, const ThreadPlan& threads, bool measu
             "evaluation; what else the machine does makes it longer.",
             threads_of_cells(plans.rows)),
         96, 0);
+  if (measured && std::any_of(plans.rows.begin(), plans.rows.end(), measured_on_gpu))
+    text += paragraph(
+        "GPU MEMORY is what LibTorch took of the GPU's; CUDA itself takes about half a GB more for each cell.", 96, 0);
+  text += that_do_not_fit(plans.rows, totals.unfinished, threads.jobs, gpus);
   const std::string extrapolated = extrapolated_rows(plans.rows);
   if (!extrapolated.empty())
     text += paragraph(fmt::format("Of {}, FLOP and TIME are extrapolated from steps with batches of 2 and 4 pictures, "
@@ -223,7 +276,7 @@ int plan_command(const PlanOptions& options, Session& session) {
   if (session.json)
     print_json(to_json(plan, plans, threads));
   else
-    print(table_of(plans.rows) + summary(plans, threads, !options.no_measure) + notes(plan));
+    print(table_of(plans.rows) + summary(plans, threads, plan.gpus.size(), !options.no_measure) + notes(plan));
   bool faults = false;
   for (const RowPlan& row : plans.rows) {
     if (row.fault.empty()) continue;

@@ -1,5 +1,6 @@
 #include "engine/environment.h"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <torch/cuda.h>
 #include <torch/version.h>
@@ -12,6 +13,7 @@
 #include <thread>
 
 #include "engine/accelerator.h"
+#include "engine/cuda_driver.h"
 #include "engine/proc_file.h"
 
 namespace silc {
@@ -88,8 +90,14 @@ nlohmann::json describe_environment(const at::Device& device) {
 }
 
 nlohmann::json describe_engine() {
-  return {{"engine_version", SILC_VERSION},   {"torch", TORCH_VERSION}, {"devices", describe_devices()},
-          {"threads", at::get_num_threads()}, {"cpu", cpu_name()},      {"bf16", fast_bf16()}};
+  nlohmann::json about = {{"engine_version", SILC_VERSION},   {"torch", TORCH_VERSION}, {"devices", describe_devices()},
+                          {"threads", at::get_num_threads()}, {"cpu", cpu_name()},      {"bf16", fast_bf16()}};
+  if (about["devices"].size() == 1) {
+    const auto& context = at::globalContext();
+    const CudaFault fault = explain(look_for_cuda(context.hasCUDART() ? static_cast<int>(context.versionCUDART()) : 0));
+    if (!fault.what.empty()) about["gpu_fault"] = {{"what", fault.what}, {"remedy", fault.remedy}};
+  }
+  return about;
 }
 
 }  // namespace silc

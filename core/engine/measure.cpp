@@ -173,6 +173,7 @@ nlohmann::json measure(const MeasureRequest& request) {
   const ResolvedCell cell = read_cell(request.cell, catalogue);
   prepare_torch(request.threads, parse_device(cell.engine.device));
   const Assembly assembly = assemble(cell, catalogue);
+  const DeviceMeter meter(assembly.device);
   Measurement measurement = measure_steps(cell, assembly);
   if (!measurement.extrapolated) try_evaluations(cell, catalogue, assembly);
 
@@ -190,13 +191,18 @@ nlohmann::json measure(const MeasureRequest& request) {
                          {"flops_per_step", part.flops},
                          {"seconds_per_step", part.cost.seconds}});
   }
-  return {{"parameters", parameter_count(*assembly.model)},
-          {"total_steps", std::llround(std::ceil(total_steps - 1e-6))},
-          {"total_flops", total_flops},
-          {"seconds", seconds},
-          {"peak_memory", measurement.extrapolated ? nlohmann::json(nullptr) : nlohmann::json(process_peak_memory())},
-          {"extrapolated", measurement.extrapolated},
-          {"parts", described}};
+  nlohmann::json result = {
+      {"parameters", parameter_count(*assembly.model)},
+      {"total_steps", std::llround(std::ceil(total_steps - 1e-6))},
+      {"total_flops", total_flops},
+      {"seconds", seconds},
+      {"peak_memory", measurement.extrapolated ? nlohmann::json(nullptr) : nlohmann::json(process_peak_memory())},
+      {"extrapolated", measurement.extrapolated},
+      {"parts", described}};
+  const auto device = meter.elapsed();
+  if (device && !measurement.extrapolated) result["device_peak_memory"] = device->peak_memory;
+  if (const auto memory = device_memory(assembly.device)) result["device_memory"] = memory->total;
+  return result;
 }
 
 nlohmann::json bench(const MeasureRequest& request, int64_t steps) {

@@ -53,7 +53,12 @@ Prediction predict(const Engine& engine, const ResolvedCell& cell, int64_t threa
     prediction.flops = answer.at("total_flops").get<double>();
     prediction.seconds = answer.at("seconds").get<double>();
     prediction.extrapolated = answer.at("extrapolated").get<bool>();
-    if (!answer.at("peak_memory").is_null()) prediction.peak_memory = answer.at("peak_memory").get<int64_t>();
+    const auto bytes = [&](const char* key) {
+      return answer.contains(key) && !answer[key].is_null() ? std::optional(answer[key].get<int64_t>()) : std::nullopt;
+    };
+    prediction.peak_memory = bytes("peak_memory");
+    prediction.device_peak_memory = bytes("device_peak_memory");
+    prediction.device_memory = bytes("device_memory");
     return prediction;
   } catch (const nlohmann::json::exception&) {
     throw Error("silc-engine measure (" + engine.program.string() +

@@ -16,6 +16,10 @@ struct Prediction {
   double flops = 0;                    // of training
   double seconds = 0;                  // of training with the threads asked for, without evaluation
   std::optional<int64_t> peak_memory;  // bytes
+  // On a GPU, bytes: what LibTorch took of its memory, without the half a GB or so that CUDA itself takes, and what it
+  // has.
+  std::optional<int64_t> device_peak_memory;
+  std::optional<int64_t> device_memory;
   // From steps with batches of 2 and 4 pictures, because one with the whole batch would take too long. Memory is not
   // known then.
   bool extrapolated = false;

@@ -192,10 +192,13 @@ int measure() {
     std::cerr << "silc-engine: batch 128 does not fit into memory" << std::endl;
     return 1;
   }
-  std::cout << Json{{"parameters", 1000},      {"total_steps", 4},      {"total_flops", 4e6},    {"seconds", 30.0},
-                    {"peak_memory", 50000000}, {"extrapolated", false}, {"parts", Json::array()}}
-                   .dump()
-            << std::endl;
+  Json answer = {{"parameters", 1000},      {"total_steps", 4},      {"total_flops", 4e6},    {"seconds", 30.0},
+                 {"peak_memory", 50000000}, {"extrapolated", false}, {"parts", Json::array()}};
+  if (!gpus().empty()) {
+    answer["device_peak_memory"] = 50'000'000'000;
+    answer["device_memory"] = 80'000'000'000;
+  }
+  std::cout << answer.dump() << std::endl;
   return 0;
 }
 
@@ -230,10 +233,11 @@ int about() {
                        {"visible", name},
                        {"memory", 80'000'000'000},
                        {"free_memory", 79'000'000'000}});
-  std::cout << Json{{"engine_version", "0.1.0"}, {"torch", "2.13.0"}, {"devices", devices}, {"threads", 2},
-                    {"cpu", "Fake CPU"},         {"bf16", true}}
-                   .dump()
-            << std::endl;
+  Json answer = {{"engine_version", "0.1.0"}, {"torch", "2.13.0"}, {"devices", devices}, {"threads", 2},
+                 {"cpu", "Fake CPU"},         {"bf16", true}};
+  if (const std::string fault = variable("FAKE_ENGINE_GPU_FAULT"); !fault.empty())
+    answer["gpu_fault"] = {{"what", fault}, {"remedy", "install a newer driver"}};
+  std::cout << answer.dump() << std::endl;
   return 0;
 }
 
