@@ -67,10 +67,10 @@ class Siglip2 : public Objective {
     const auto contrastive = contrastive_->forward(model_->image->embed(features.pooled), text);
     StepResult result = {{{"contrastive", contrastive}}, {{"logit_scale", contrastive_->scale()}}};
     if (captioner_)  // with random numbers from which no mask of this step is drawn
-      result.terms.push_back({"caption",
-                              captioner_->forward(features.patches, batch.tokens, progress.random(~uint64_t{0}),
-                                                  batch.host_tokens),
-                              options_[kCaptionWeight]});
+      result.terms.push_back(
+          {"caption",
+           captioner_->forward(features.patches, batch.tokens, progress.random(~uint64_t{0}), batch.host_tokens),
+           options_[kCaptionWeight]});
     if (progress.fraction < options_[kStart]) return result;
 
     const auto temperature = options_[kTargets.teacher_temperature], scale = options_[kScale];

@@ -6,7 +6,7 @@
 #include <torch/utils.h>
 
 #include "device.h"
-#include "engine/conformance/practice.h"
+#include "engine/channels_last.h"
 #include "engine/conformance/small_options.h"
 #include "plugin/catalogue.h"
 #include "plugin/loader.h"
@@ -72,9 +72,13 @@ class ImageBackbones : public ::testing::TestWithParam<PluginInfo> {};
 
 Outcome train_on_pictures(const PluginInfo& plugin, const at::Device& device) {
   torch::manual_seed(1);
-  const Options options = conformance::small_options(plugin, nlohmann::json::object());
+  nlohmann::json chosen = nlohmann::json::object();
+  if (plugin.name == "convnext") chosen = {{"depths", "1,1"}, {"widths", "8,16"}};
+  if (plugin.name == "resnet") chosen = {{"depths", "1,1"}};
+  const Options options = conformance::small_options(plugin, chosen);
   const auto backbone = make_image_backbone(plugin, {.options = options, .image_size = kImageSize});
   backbone->to(device);
+  if (!device.is_cpu()) lay_out_channels_last(*backbone);  // as the engine does on a GPU
   const at::Tensor pictures = at::rand({3, 3, kImageSize, kImageSize}).to(device);
   return train(*backbone, [&] {
     const ImageFeatures features = backbone->forward(pictures);
