@@ -1,10 +1,14 @@
 #include "engine/failure.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
 namespace silc {
 namespace {
+
+using ::testing::EndsWith;
+using ::testing::StartsWith;
 
 std::string failure_of(const std::function<void()>& work) {
   try {
@@ -23,7 +27,9 @@ TEST(InPlugin, NamesThePluginInOneLine) {
 
 TEST(InPlugin, LeavesOutLibTorchsBacktrace) {
   const std::string message = failure_of([] { torch::ones({2, 3}).matmul(torch::ones({2, 3})); });
-  EXPECT_EQ(message, "objective \"silc\": mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)");
+  EXPECT_THAT(message, StartsWith("objective \"silc\": "));
+  // LibTorch 2.15 names the operator before it.
+  EXPECT_THAT(message, EndsWith("mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)"));
 }
 
 // As LibTorch's allocator for CUDA says it.
