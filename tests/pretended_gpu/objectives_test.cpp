@@ -78,17 +78,6 @@ class Trainer {
 
   // The update after `fraction` of the training.
   StepFigures run(int64_t number, double fraction, std::vector<std::string>& waits) {
-    return update(number, fraction, waits).read();
-  }
-
-  // The same without a look at what comes of it.
-  void run_unread(int64_t number, double fraction) {
-    std::vector<std::string> waits;
-    update(number, fraction, waits);
-  }
-
- private:
-  DeviceFigures update(int64_t number, double fraction, std::vector<std::string>& waits) {
     constexpr double kUpdates = 1000;
     const Progress progress{.step = static_cast<int64_t>(fraction * kUpdates) + number,
                             .fraction = fraction,
@@ -103,9 +92,10 @@ class Trainer {
       figures = step_.update([&] { return batches.at(next++); }, progress, 1e-3);
       waits = listening.found();
     }
-    return *figures;
+    return figures->read();
   }
 
+ private:
   Assembly assembly_;
   BatchSource source_;
   TrainingStep step_;
@@ -160,23 +150,6 @@ TEST_P(Steps, WaitForNothingAndGiveTheCpusFigures) {
                     1e-3 * (1 + std::abs(expected.values[i].second)))
             << figures.values[i].first;
     }
-  }
-}
-
-// Where tensors have no values, nothing can depend on them: not the work, nor what is drawn, nor a tensor's size.
-TEST_P(Steps, RunWhereTensorsHaveNoValues) {
-  for (const nlohmann::json& options : variants(GetParam())) {
-    SCOPED_TRACE(options.dump());
-    std::optional<Trainer> nowhere;
-    try {
-      nowhere.emplace(cell_of(GetParam(), options), GetParam(), at::kMeta);
-    } catch (const Error& error) {
-      EXPECT_FALSE(options.empty()) << error.what();
-      continue;
-    }
-    int64_t number = 0;
-    for (const double fraction : places(nowhere->milestones()))
-      EXPECT_NO_THROW(nowhere->run_unread(number++, fraction)) << "after " << fraction << " of the training";
   }
 }
 
