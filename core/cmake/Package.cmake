@@ -3,13 +3,15 @@
 include(CMakePackageConfigHelpers)
 
 install(DIRECTORY core/include/silc DESTINATION include FILES_MATCHING PATTERN "*.h")
-# Apart from include/silc, because these are included as "nn/teacher.h", here as there.
+# Apart from include/silc, because these are included as "nn/teacher.h" and "pictures/decode.h", here as there.
 install(DIRECTORY core/nn DESTINATION include/silc-nn FILES_MATCHING PATTERN "*.h" PATTERN precompiled.h EXCLUDE)
+install(DIRECTORY core/pictures DESTINATION include/silc-nn FILES_MATCHING PATTERN "*.h"
+        PATTERN codecs.h EXCLUDE PATTERN exif.h EXCLUDE)
 install(DIRECTORY experiments DESTINATION share/silc FILES_MATCHING PATTERN "*.toml")
 
 # All that is installed: what ./dev install builds.
 get_property(_plugins GLOBAL PROPERTY SILC_PLUGINS)
-add_custom_target(installed DEPENDS silc silc-engine silc_nn completion ${_plugins})
+add_custom_target(installed DEPENDS silc silc-engine silc_nn silc_pictures completion ${_plugins})
 
 # Its parts find each other by their relative places, and LibTorch where silc was built with it.
 foreach(_target silc-engine silc_nn ${_plugins})

@@ -1,17 +1,16 @@
 // A dataset: a table of pictures and captions.
 //
-// Each line of the table is the path of a PNG, the split that it belongs to, and a caption, with tabs between them;
-// paths start from the table's folder, and a picture with several captions has several lines.
+// Each line of the table is the path of a JPEG, PNG or WebP, the split that it belongs to, and a caption, with tabs
+// between them; paths start from the table's folder, and a picture with several captions has several lines.
 #define XXH_INLINE_ALL
-#include <spng.h>
 #include <xxhash.h>
 
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
-#include <memory>
 
+#include "pictures/decode.h"
 #include "silc/dataset.h"
 
 namespace {
@@ -19,24 +18,10 @@ namespace {
 // A file option: the path comes as an absolute one, and the table's content is part of a cell's identity.
 constexpr auto kTable = silc::required_file_option("table", "lines of picture, split and caption, with tabs between");
 
-std::string read(const std::filesystem::path& file) {
+std::vector<uint8_t> read(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
   if (!stream) throw silc::Error("dataset \"picture_table\": cannot read " + file.string());
   return {std::istreambuf_iterator<char>(stream), {}};
-}
-
-silc::Image decode_png(const std::string& bytes, const std::filesystem::path& file) {
-  const std::unique_ptr<spng_ctx, void (*)(spng_ctx*)> png(spng_ctx_new(0), spng_ctx_free);
-  silc::Image image;
-  spng_ihdr header{};
-  std::size_t size = 0;
-  int fault = spng_set_png_buffer(png.get(), bytes.data(), bytes.size());
-  if (fault == 0) fault = spng_get_ihdr(png.get(), &header);
-  if (fault == 0) fault = spng_decoded_image_size(png.get(), SPNG_FMT_RGB8, &size);
-  image = {header.width, header.height, std::vector<uint8_t>(size)};
-  if (fault == 0) fault = spng_decode_image(png.get(), image.rgb.data(), size, SPNG_FMT_RGB8, 0);
-  if (fault != 0) throw silc::Error("dataset \"picture_table\": " + file.string() + ": " + spng_strerror(fault));
-  return image;
 }
 
 class PictureTable : public silc::Dataset {
@@ -61,11 +46,12 @@ class PictureTable : public silc::Dataset {
 
   int64_t size() const override { return static_cast<int64_t>(pictures_.size()); }
 
-  // Called from several threads at once: it reads, and changes nothing.
+  // Called from several threads at once: it reads, and changes nothing. The picture is handed over as the file that it
+  // is: what training needs of it is decoded later.
   silc::Sample sample(int64_t index) const override {
     const Picture& picture = pictures_.at(static_cast<std::size_t>(index));
     silc::Sample sample;
-    sample.image = decode_png(read(picture.file), picture.file);
+    sample.image = silc::encoded_image(read(picture.file), picture.file.string());
     sample.captions = picture.captions;
     return sample;
   }
@@ -79,7 +65,7 @@ class PictureTable : public silc::Dataset {
   std::string fingerprint() const override {
     XXH64_hash_t hash = 0;
     for (const Picture& picture : pictures_) {
-      const std::string bytes = read(picture.file);
+      const std::vector<uint8_t> bytes = read(picture.file);
       hash = XXH3_64bits_withSeed(bytes.data(), bytes.size(), hash);
     }
     return std::to_string(hash);
@@ -97,4 +83,4 @@ class PictureTable : public silc::Dataset {
 
 }  // namespace
 
-SILC_DATASET(picture_table, PictureTable, 2, "PNG files with captions from a table", kTable);
+SILC_DATASET(picture_table, PictureTable, 2, "picture files with captions from a table", kTable);

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <set>
 
+#include "pictures/decode.h"
 #include "silc/backbone.h"
 #include "silc/dataset.h"
 #include "silc/evaluator.h"
@@ -229,8 +230,8 @@ TEST_F(PictureTable, ReadsPicturesWithAllTheirCaptions) {
   EXPECT_EQ(sample.image.width, 24);
   EXPECT_EQ(sample.image.height, 24);
   const auto middle = static_cast<std::size_t>((12 * 24 + 12) * 3);
-  EXPECT_EQ(std::vector<int>(sample.image.rgb.begin() + middle, sample.image.rgb.begin() + middle + 3),
-            (std::vector<int>{222, 36, 36}));
+  const auto rgb = decoded(sample.image).rgb;
+  EXPECT_EQ(std::vector<int>(rgb.begin() + middle, rgb.begin() + middle + 3), (std::vector<int>{222, 36, 36}));
 }
 
 TEST_F(PictureTable, AChangedPictureChangesTheFingerprint) {
@@ -254,7 +255,7 @@ TEST_F(PictureTable, NamesTheLineWithoutTabs) {
 
 TEST_F(PictureTable, NamesThePictureThatIsCutOff) {
   std::filesystem::resize_file(folder_ / "red-disc.png", 60);
-  EXPECT_THAT(refusal([&] { open()->sample(0); }), HasSubstr("red-disc.png: "));
+  EXPECT_THAT(refusal([&] { decoded(open()->sample(0).image); }), HasSubstr("red-disc.png is cut short"));
   std::filesystem::remove(folder_ / "red-disc.png");
   EXPECT_THAT(refusal([&] { open()->sample(0); }), HasSubstr("cannot read"));
 }

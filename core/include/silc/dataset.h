@@ -11,10 +11,14 @@
 
 namespace silc {
 
+// A picture, as pixels or as the file that shows it. Datasets of files make the latter with encoded_image()
+// (pictures/decode.h), which reads the header alone: whoever needs pixels decodes the part that it needs.
 struct Image {
-  int64_t width = 0;
+  int64_t width = 0;  // as one looks at it, turned as the file's EXIF orientation says
   int64_t height = 0;
-  std::vector<uint8_t> rgb;  // [height, width, 3]
+  std::vector<uint8_t> rgb;           // [height, width, 3]; empty: to be decoded
+  std::vector<uint8_t> encoded = {};  // a JPEG, PNG or WebP; empty: there are pixels
+  std::string source = {};            // for messages: the file's path, or its shard and key
 };
 
 struct Box {
@@ -42,7 +46,8 @@ struct DatasetContext {
 
 // A split of a dataset. A sample is a pure function of (options, split, index): the same on every
 // call, thread and machine. All functions are called from several threads at once.
-// A file that cannot be read throws silc::Error naming it.
+// A file that cannot be read throws silc::Error naming it: the constructor where nothing can be read at all, sample()
+// where one picture cannot, which on_error = "skip" passes over.
 class SILC_EXPORT Dataset {
  public:
   virtual ~Dataset() = default;
@@ -60,6 +65,10 @@ class SILC_EXPORT Dataset {
 
   // Prompts for zero-shot evaluation, "{}" standing for the class name.
   [[nodiscard]] virtual std::vector<std::string> prompt_templates() const { return {"a photo of a {}"}; }
+
+  // The first samples of files that hold many each and are read fastest one after the other, beginning with 0: training
+  // then shuffles the files, and samples within windows of some ten thousand. Empty: any order is as fast.
+  [[nodiscard]] virtual std::vector<int64_t> shard_starts() const { return {}; }
 
   // Changes whenever any sample may have changed, as when a file's content has: part of a cell's
   // identity. Need not include the options or the split.

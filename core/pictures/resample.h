@@ -1,0 +1,47 @@
+// Resizing pictures as Pillow does: antialiased, the filter as wide as the reduction. No LibTorch.
+#pragma once
+
+#include <cstdint>
+
+#include "pictures/decode.h"
+#include "silc/export.h"
+
+namespace silc {
+
+enum class Interpolation : uint8_t {
+  bilinear,  // triangle filter; not rounded to grey levels in between or at the end
+  bicubic,  // Catmull-Rom spline (a = −½); rounded to grey levels after each direction, as Pillow's: the same levels
+};
+
+// Pixels that somebody else keeps: a decoded picture or a part of one.
+struct PixelView {
+  PixelView(const Image& image)  // NOLINT: a picture is its own whole
+      : rgb(image.rgb.data()), width(image.width), height(image.height) {}
+  PixelView(const PicturePart& part)  // NOLINT
+      : rgb(part.pixels.rgb.data()),
+        width(part.pixels.width),
+        height(part.pixels.height),
+        x(part.x),
+        y(part.y),
+        reduction(part.reduction) {}
+
+  const uint8_t* rgb;  // [height, width, 3]
+  int64_t width, height;
+  int64_t x = 0, y = 0;  // where they lie in the whole picture, as in PicturePart
+  int64_t reduction = 1;
+};
+
+// What one direction of a resized picture is made from.
+struct Axis {
+  int64_t begin = 0;   // first pixel of the whole picture that takes part
+  int64_t length = 0;  // pixels that do; none beyond them has an influence
+  int64_t size = 0;    // pixels that they become
+  int64_t first = 0;   // of those, the part that is wanted
+  int64_t count = 0;
+};
+
+// Into [3, vertical.count, horizontal.count] floats in [-1, 1], mirrored left to right with `flip`.
+SILC_EXPORT void resample(const PixelView& pixels, const Axis& horizontal, const Axis& vertical, Interpolation filter,
+                          bool flip, float* into);
+
+}  // namespace silc
