@@ -1,4 +1,5 @@
 #include "engine/assembly.h"
+#include "engine/unreadable.h"
 
 #include <torch/cuda.h>
 
@@ -98,8 +99,14 @@ std::shared_ptr<Tokenizer> load_tokenizer(const PluginChoice& choice, const Cata
   const auto per_sample = std::max<int64_t>(1, static_cast<int64_t>(dataset->captions(0).size()));
   TokenizerContext context{.options = choice.options, .caption_count = samples * per_sample, .caption = {}};
   context.caption = [&source, dataset, samples](int64_t index) {
-    return in_plugin(PluginKind::dataset, source.dataset.name, [&] {
-      const auto captions = dataset->captions(index % samples);
+    return in_plugin(PluginKind::dataset, source.dataset.name, [&]() -> std::string {
+      std::vector<std::string> captions;
+      try {
+        captions = dataset->captions(index % samples);
+      } catch (const Error&) {
+        if (!may_skip(source)) throw;
+      }
+      if (captions.empty() && may_skip(source)) return "";
       return captions.at(static_cast<size_t>(index / samples) % std::max<size_t>(captions.size(), 1));
     });
   };

@@ -47,10 +47,11 @@ void check_views(const std::vector<ViewSpec>& views) {
   }
 }
 
-void check_image(const Image& image, int64_t index) {
+void check_image(const Image& image, const std::string& sample) {
+  if (!image.encoded.empty()) return;  // its header has been read
   if (image.width < 1 || image.height < 1 ||
       image.rgb.size() != static_cast<size_t>(image.width) * static_cast<size_t>(image.height) * 3)
-    throw Error("sample " + std::to_string(index) + " has a picture whose pixels do not fit its size");
+    throw Error(sample + " has a picture whose pixels do not fit its size");
 }
 
 }  // namespace
@@ -61,7 +62,7 @@ BatchSource::BatchSource(std::shared_ptr<const Dataset> dataset, std::shared_ptr
       tokenizer_(std::move(tokenizer)),
       views_(std::move(views)),
       settings_(std::move(settings)),
-      order_(checked_size(*dataset_, settings_.dataset_name), settings_.seed) {
+      order_(checked_size(*dataset_, settings_.dataset_name), settings_.seed, dataset_->shard_starts()) {
   for (ViewSpec& view : views_)
     if (view.size == 0) view.size = settings_.image_size;
   check_views(views_);
@@ -74,23 +75,12 @@ bool BatchSource::needed(const ViewSpec& view, int64_t step) const {
   return static_cast<double>(step) / static_cast<double>(settings_.total_steps) >= view.from;
 }
 
-Sample BatchSource::read_sample(int64_t index) const {
-  return in_plugin(PluginKind::dataset, settings_.dataset_name, [&] {
-    Sample sample = dataset_->sample(index);
-    check_image(sample.image, index);
-    if (sample.captions.empty()) throw Error("sample " + std::to_string(index) + " has no caption");
-    return sample;
-  });
-}
-
-void BatchSource::check_mask(const Sample& sample, int64_t position, const std::string& view) const {
-  const std::string name = "sample " + std::to_string(order_.sample_at(position));
+void BatchSource::check_mask(const Sample& sample, const std::string& name, const std::string& view) const {
   if (sample.mask.empty())
     throw Error("the objective's view \"" + view + "\" needs masks, which dataset \"" + settings_.dataset_name +
                 "\" does not have (" + name + "); choose a dataset with masks");
   if (sample.mask.size() != static_cast<size_t>(sample.image.width * sample.image.height))
-    throw plugin_failure(PluginKind::dataset, settings_.dataset_name,
-                         name + " has a mask that does not fit its picture");
+    throw Error(name + " has a mask that does not fit its picture");
 }
 
 std::vector<int64_t> BatchSource::tokens(const std::string& caption) const {
@@ -124,33 +114,88 @@ std::vector<BatchSource::Target> BatchSource::make_views(int64_t step, Batch& ba
   return targets;
 }
 
-void BatchSource::cut_views(const Sample& sample, int64_t position, std::span<const Target> targets) const {
-  const auto [width, height] = std::pair(sample.image.width, sample.image.height);
-  const int64_t b = position % settings_.batch;
-  uint32_t view_number = 0;  // over all views, needed or not, so that crops do not depend on what is needed
+std::vector<BatchSource::Cut> BatchSource::plan_cuts(const Image& image, int64_t position,
+                                                     std::span<const Target> targets) const {
+  std::vector<Cut> cuts;
+  uint32_t of_sample = 0;
   for (size_t s = 0; s < views_.size(); ++s) {
-    const ViewSpec& view = views_[s];
-    const Target& target = targets[s];
-    if (target.masks != nullptr) check_mask(sample, position, view.name);
-    for (int64_t v = 0; v < view.count; ++v, ++view_number) {
-      if (target.pixels == nullptr) continue;
-      const int64_t place = (v * settings_.batch + b) * view.size * view.size;
-      float* pixels = target.pixels + 3 * place;
-      Random of_crop(settings_.seed, kCropStream, static_cast<uint64_t>(position), view_number);
-      const Crop crop = random_crop(view, width, height, of_crop);
-      cut_view(sample.image, crop, view.size, pixels);
-      if (target.masks != nullptr) cut_mask(sample.mask, width, crop, view.size, target.masks + place);
-      Random of_colours(settings_.seed, kPhotometricStream, static_cast<uint64_t>(position), view_number);
-      apply_colours(draw_colours(view.colours, of_colours), view.size, pixels);
+    for (int64_t v = 0; v < views_[s].count; ++v, ++of_sample) {
+      if (targets[s].pixels == nullptr) continue;
+      Random random(settings_.seed, kCropStream, static_cast<uint64_t>(position), of_sample);
+      cuts.push_back({s, v, of_sample, random_crop(views_[s], image.width, image.height, random)});
     }
+  }
+  return cuts;
+}
+
+// All crops come from one decoding, of what they cover together and no larger than the one that needs it largest.
+void BatchSource::cut_views(Sample& sample, int64_t position, std::span<const Target> targets) const {
+  const int64_t width = sample.image.width;
+  const std::vector<Cut> cuts = plan_cuts(sample.image, position, targets);
+  if (cuts.empty()) return;
+  Region region;
+  int64_t reduction = 8;
+  for (const Cut& cut : cuts) {
+    region = joined(region, cut.crop);
+    reduction = std::min(reduction, greatest_reduction(cut.crop, views_[cut.view].size));
+  }
+  const PicturePart part = decode_part(std::move(sample.image), region, reduction);
+  for (const Cut& cut : cuts) {
+    const ViewSpec& view = views_[cut.view];
+    const Target& target = targets[cut.view];
+    const int64_t place = (cut.number * settings_.batch + position % settings_.batch) * view.size * view.size;
+    float* pixels = target.pixels + 3 * place;
+    cut_view(part, cut.crop, view.size, settings_.transform.interpolation, pixels);
+    if (target.masks != nullptr) cut_mask(sample.mask, width, cut.crop, view.size, target.masks + place);
+    Random of_colours(settings_.seed, kPhotometricStream, static_cast<uint64_t>(position), cut.of_sample);
+    apply_colours(draw_colours(view.colours, of_colours), view.size, pixels);
+    normalise(settings_.transform, view.size, pixels);
   }
 }
 
-Batch BatchSource::batch(int64_t step) const {
+Sample BatchSource::place_sample(int64_t index, int64_t position, std::span<const Target> targets) const {
+  Sample sample = dataset_->sample(index);
+  const std::string name = "sample " + std::to_string(index);
+  check_image(sample.image, name);
+  if (sample.captions.empty()) throw Error(name + " has no caption");
+  for (size_t s = 0; s < views_.size(); ++s)
+    if (targets[s].masks != nullptr) check_mask(sample, name, views_[s].name);
+  cut_views(sample, position, targets);
+  return sample;
+}
+
+Sample BatchSource::place_readable(int64_t position, std::span<const Target> targets, ReadBatch& read) const {
+  constexpr int64_t kAttempts = 100;  // one after the other: more are no accident
+  const int64_t size = dataset_->size();
+  for (int64_t attempt = 0;; ++attempt) {
+    const int64_t index = (order_.sample_at(position) + attempt) % size;
+    std::string reason;
+    Sample sample = in_plugin(PluginKind::dataset, settings_.dataset_name, [&] {
+      try {
+        return place_sample(index, position, targets);
+      } catch (const Error& error) {
+        reason = error.what();
+        return Sample{};
+      }
+    });
+    if (reason.empty()) {
+      read.batch.samples.push_back(index);
+      return sample;
+    }
+    if (!settings_.skip) throw plugin_failure(PluginKind::dataset, settings_.dataset_name, reason);
+    read.skipped.push_back({index, reason});
+    if (attempt + 1 == std::min(kAttempts, size))
+      throw plugin_failure(PluginKind::dataset, settings_.dataset_name,
+                           std::to_string(attempt + 1) + " samples in a row cannot be read; the last: " + reason);
+  }
+}
+
+ReadBatch BatchSource::read(int64_t step) const {
   const int64_t B = settings_.batch;
   const int64_t C = settings_.captions;
   const int64_t T = settings_.context_length;
-  Batch batch;
+  ReadBatch read;
+  Batch& batch = read.batch;
   batch.size = B;
   batch.tokens = empty({C * B, T}, at::kLong);
   batch.labels = empty({B}, at::kLong);
@@ -159,17 +204,15 @@ Batch BatchSource::batch(int64_t step) const {
 
   for (int64_t b = 0; b < B; ++b) {
     const int64_t position = step * B + b;
-    batch.samples.push_back(order_.sample_at(position));
-    const Sample sample = read_sample(batch.samples.back());
+    const Sample sample = place_readable(position, targets, read);
     batch.labels.mutable_data_ptr<int64_t>()[b] = sample.label;
     for (int64_t c = 0; c < C; ++c) {
       const int64_t caption = order_.caption_at(position, static_cast<int64_t>(sample.captions.size()), c);
       const std::vector<int64_t> ids = tokens(sample.captions[static_cast<size_t>(caption)]);
       std::copy(ids.begin(), ids.end(), batch.tokens.mutable_data_ptr<int64_t>() + (c * B + b) * T);
     }
-    cut_views(sample, position, targets);
   }
-  return batch;
+  return read;
 }
 
 int64_t data_threads(const EngineSettings& engine, const at::Device& device) {
@@ -190,6 +233,8 @@ BatchSource make_batch_source(const ResolvedCell& cell, const Assembly& assembly
            .captions = ask([&] { return assembly.objective->captions(); }),
            .total_steps = total_steps * cell.optimizer.accumulate,
            .pinned = assembly.device.is_cuda(),
+           .transform = image_transform(cell.image),
+           .skip = may_skip(cell.train),
            .dataset_name = cell.train.dataset.name,
            .tokenizer_name = cell.text.tokenizer.name}};
 }

@@ -9,6 +9,8 @@
 
 #include "engine/assembly.h"
 #include "engine/data_order.h"
+#include "engine/unreadable.h"
+#include "engine/views.h"
 #include "silc/dataset.h"
 #include "silc/objective.h"
 #include "silc/tokenizer.h"
@@ -20,11 +22,19 @@ struct BatchSettings {
   int64_t image_size = 0;      // side of views that do not say their own
   int64_t context_length = 0;  // T
   uint64_t seed = 0;
-  int64_t captions = 1;      // C, drawn for each picture
-  int64_t total_steps = 0;   // of training, one for each batch; 0: not known beforehand
-  bool pinned = false;       // in memory that a GPU can read by itself
+  int64_t captions = 1;     // C, drawn for each picture
+  int64_t total_steps = 0;  // of training, one for each batch; 0: not known beforehand
+  bool pinned = false;      // in memory that a GPU can read by itself
+  ImageTransform transform = {};
+  bool skip = false;         // samples that cannot be read give their place to the next in the dataset
   std::string dataset_name;  // for messages
   std::string tokenizer_name;
+};
+
+// A batch, and which samples have no place in it because they cannot be read.
+struct ReadBatch {
+  Batch batch;
+  std::vector<Unreadable> skipped = {};
 };
 
 class BatchSource {
@@ -36,8 +46,9 @@ class BatchSource {
   // The batch number `step` ≥ 0, on the CPU: that of update `step` where an update has one batch, and the next
   // optimizer.accumulate of them where it has more. Called from several threads at once. Views that are not needed yet
   // (ViewSpec::from) are left out where the number of steps is known. Throws silc::Error naming the dataset for a
-  // sample that cannot be read, or that lacks the mask that a view wants.
-  [[nodiscard]] Batch batch(int64_t step) const;
+  // sample that cannot be read, or that lacks the mask that a view wants, unless such samples are skipped.
+  [[nodiscard]] Batch batch(int64_t step) const { return read(step).batch; }
+  [[nodiscard]] ReadBatch read(int64_t step) const;
 
  private:
   // Where the crops of a view go, and their masks; null: not needed yet, or not wanted.
@@ -50,9 +61,20 @@ class BatchSource {
   [[nodiscard]] bool needed(const ViewSpec& view, int64_t step) const;
   // Room in `batch` for the views of update `step`.
   std::vector<Target> make_views(int64_t step, Batch& batch) const;
-  void cut_views(const Sample& sample, int64_t position, std::span<const Target> targets) const;
-  [[nodiscard]] Sample read_sample(int64_t index) const;
-  void check_mask(const Sample& sample, int64_t position, const std::string& view) const;
+  // The crops of sample `position` of training that have a target, and their views.
+  struct Cut {
+    size_t view = 0;         // index into views_
+    int64_t number = 0;      // of the crop in its view
+    uint32_t of_sample = 0;  // of the crop over all views, needed or not, so that none depends on what is needed
+    Crop crop;
+  };
+  [[nodiscard]] std::vector<Cut> plan_cuts(const Image& image, int64_t position, std::span<const Target> targets) const;
+  void cut_views(Sample& sample, int64_t position, std::span<const Target> targets) const;
+  // Reads sample `index` into place `position` of training: pixels into the targets; labels and captions are returned.
+  [[nodiscard]] Sample place_sample(int64_t index, int64_t position, std::span<const Target> targets) const;
+  // The same for the sample that belongs there, or the first after it that can be read.
+  Sample place_readable(int64_t position, std::span<const Target> targets, ReadBatch& read) const;
+  void check_mask(const Sample& sample, const std::string& name, const std::string& view) const;
   [[nodiscard]] std::vector<int64_t> tokens(const std::string& caption) const;
 
   std::shared_ptr<const Dataset> dataset_;

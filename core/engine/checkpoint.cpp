@@ -41,6 +41,7 @@ TrainingState load(const SafetensorsFile& file, const std::map<std::string, at::
                       .flops = required_number(metadata, "flops")};
   // Not in those of engines that did not watch; going on from one, watching begins.
   if (const auto health = metadata.find("health"); health != metadata.end()) state.health = health->second;
+  if (const auto samples = metadata.find("unreadable"); samples != metadata.end()) state.unreadable = samples->second;
   for (const auto& [name, view] : file.tensors())
     if (!tensors.contains(name)) throw Error(c10::str("it holds a tensor \"", name, "\" that this cell does not have"));
   for (const auto& [name, tensor] : tensors) {
@@ -66,13 +67,14 @@ std::string checkpoint_name(int64_t step) {
 
 void write_checkpoint(const std::filesystem::path& file, const std::map<std::string, at::Tensor>& tensors,
                       const TrainingState& state, const std::string& cell_id) {
-  write_tensors(file, tensors,
-                {{"cell", cell_id},
-                 {"engine_version", std::to_string(kEngineVersion)},
-                 {"step", std::to_string(state.step)},
-                 {"examples", std::to_string(state.examples)},
-                 {"flops", std::to_string(state.flops)},
-                 {"health", state.health}});
+  std::map<std::string, std::string> metadata = {{"cell", cell_id},
+                                                 {"engine_version", std::to_string(kEngineVersion)},
+                                                 {"step", std::to_string(state.step)},
+                                                 {"examples", std::to_string(state.examples)},
+                                                 {"flops", std::to_string(state.flops)},
+                                                 {"health", state.health}};
+  if (!state.unreadable.empty()) metadata["unreadable"] = state.unreadable;
+  write_tensors(file, tensors, metadata);
 }
 
 TrainingState load_checkpoint(const std::filesystem::path& file, const std::map<std::string, at::Tensor>& tensors,

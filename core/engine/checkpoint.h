@@ -20,7 +20,8 @@ struct TrainingState {
   int64_t step = 0;  // updates done
   int64_t examples = 0;
   int64_t flops = 0;
-  std::string health = {};  // HealthMonitor::state()
+  std::string health = {};      // HealthMonitor::state()
+  std::string unreadable = {};  // UnreadableSamples::state()
 };
 
 // "step-00001000.safetensors"

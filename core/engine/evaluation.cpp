@@ -1,7 +1,10 @@
 #include "engine/evaluation.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "engine/failure.h"
 #include "engine/log.h"
@@ -9,6 +12,7 @@
 #include "engine/prefetcher.h"
 #include "engine/stop_signal.h"
 #include "engine/tensor_file.h"
+#include "engine/unreadable.h"
 #include "plugin/loader.h"
 
 namespace silc {
@@ -39,7 +43,7 @@ void visit_batches(const Dataset& dataset, const std::string& name, int64_t thre
     return in_plugin(PluginKind::dataset, name, [&] {
       std::vector<Sample> samples;
       for (int64_t i = batch * kBatch; i < std::min(size, (batch + 1) * kBatch); ++i)
-        samples.push_back(dataset.sample(i));
+        samples.push_back(read_decoded(dataset, i));
       return samples;
     });
   });
@@ -64,6 +68,35 @@ Scores run_evaluator(const Evaluation& evaluation, const Catalogue& catalogue, c
     check_metrics(scores.metrics);
     return scores;
   });
+}
+
+// What can be read of a dataset, where some of it cannot; null where all can, so that what failed was something else.
+// Says what is left out. Throws silc::Error beyond the limit.
+std::shared_ptr<Dataset> without_unreadable(const std::shared_ptr<Dataset>& dataset, const DataSource& source,
+                                            int64_t threads, int64_t step, EventLog& events) {
+  std::vector<int64_t> all(static_cast<size_t>(dataset->size()));
+  std::iota(all.begin(), all.end(), 0);
+  const Readable readable = find_readable(*dataset, all, threads);
+  if (readable.others.empty()) return nullptr;
+  if (static_cast<int64_t>(readable.others.size()) > source.skip_limit || readable.places.empty())
+    throw Error(fmt::format(
+        "dataset \"{}\", split \"{}\": {} samples cannot be read, more than skip_limit allows ({}); "
+        "the first: {}",
+        source.dataset.name, source.split, readable.others.size(), source.skip_limit, readable.others.front().reason));
+  for (const Unreadable& unreadable : readable.others)
+    log_info(fmt::format("left out of evaluation: sample {}: {}", unreadable.sample, unreadable.reason));
+  const HealthWarning warning{
+      .step = step,
+      .check = fmt::format("unreadable_samples/{}/{}", source.dataset.name, source.split),
+      .metric = "unreadable_samples",
+      .value = static_cast<double>(readable.others.size()),
+      .message = fmt::format(
+          "evaluated without {} of {} samples of dataset \"{}\", split \"{}\", which cannot be read; "
+          "the first: {} (engine.log names all)",
+          readable.others.size(), all.size(), source.dataset.name, source.split, readable.others.front().reason)};
+  events.append("warning", event_of(warning));
+  log_warning(warning.message);
+  return std::make_shared<Subset>(dataset, readable.places);
 }
 
 nlohmann::json metrics_json(const std::vector<Metric>& metrics) {
@@ -94,6 +127,7 @@ TowerEncoder make_encoder(const ResolvedCell& cell, const Assembly& assembly, co
                        .tokenizer_name = cell.text.tokenizer.name,
                        .device = assembly.device,
                        .image_size = cell.image.image_size,
+                       .transform = image_transform(cell.image),
                        .context_length = cell.text.context_length});
 }
 
@@ -130,8 +164,21 @@ EvaluationOutcome evaluate(const ResolvedCell& cell, const Catalogue& catalogue,
         const Stopwatch watch;
         if (!dataset) dataset = load_dataset(evaluation.data, catalogue);
         TowerEncoder encoder = make_encoder(cell, assembly, weights);
-        const Scores scores =
-            run_evaluator(evaluation, catalogue, *dataset, encoder, data_threads(cell.engine, assembly.device));
+        const int64_t threads = data_threads(cell.engine, assembly.device);
+        const auto run = [&] {
+          return run_evaluator(evaluation, catalogue, *dataset, encoder, threads);
+        };
+        Scores scores;
+        try {
+          scores = run();
+        } catch (const PluginFailure& failure) {
+          if (!may_skip(evaluation.data) || failure.kind() != PluginKind::dataset) throw;
+          const auto readable =
+              without_unreadable(dataset, evaluation.data, threads, trained_steps, events);
+          if (!readable) throw;
+          dataset = readable;
+          scores = run();
+        }
         write_tensors(samples, scores.samples,
                       {{"evaluator", evaluation.name},
                        {"dataset", evaluation.data.dataset.name},

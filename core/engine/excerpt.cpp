@@ -4,6 +4,7 @@
 
 #include "engine/evaluation.h"
 #include "engine/failure.h"
+#include "engine/unreadable.h"
 #include "plugin/loader.h"
 
 namespace silc {
@@ -29,7 +30,8 @@ void evaluate_excerpt(const PluginChoice& evaluator, const PluginInfo& plugin, c
   const auto visit_all = [&](const std::function<void(std::span<const Sample>, int64_t)>& visit) {
     for (int64_t first = 0; first < excerpt.size(); first += kVisited) {
       std::vector<Sample> samples;
-      for (int64_t i = first; i < std::min(excerpt.size(), first + kVisited); ++i) samples.push_back(excerpt.sample(i));
+      for (int64_t i = first; i < std::min(excerpt.size(), first + kVisited); ++i)
+        samples.push_back(read_decoded(excerpt, i));
       visit(samples, first);
     }
   };

@@ -19,6 +19,7 @@
 #include "engine/measure.h"
 #include "engine/needs.h"
 #include "engine/start.h"
+#include "engine/unreadable.h"
 #include "plugin/loader.h"
 #include "plugin/option_values.h"
 
@@ -75,13 +76,19 @@ std::string title_of(const DataSource& source) {
 }
 
 // Which of the needs that concern data a dataset can satisfy, as a set.
-uint32_t offered_by(const Dataset& dataset) {
+uint32_t offered_by(const Dataset& dataset, bool skip) {
   const auto bit = [](Need need, bool there) { return there ? 1u << static_cast<uint32_t>(need) : 0u; };
   uint32_t offered = bit(Need::classes, !dataset.classes().empty());
   constexpr int64_t kLooks = 3;
   const int64_t size = dataset.size();
   for (int64_t k = 0; k < std::min(kLooks, size); ++k) {
-    const Sample sample = dataset.sample(spread(k, kLooks, size));
+    Sample sample;
+    try {
+      sample = read_decoded(dataset, spread(k, kLooks, size));
+    } catch (const Error&) {
+      if (!skip) throw;
+      continue;
+    }
     if (sample.image.width < 1 || sample.image.height < 1 ||
         static_cast<int64_t>(sample.image.rgb.size()) != sample.image.width * sample.image.height * 3)
       throw Error(c10::str("picture ", spread(k, kLooks, size), " has ", sample.image.rgb.size(), " bytes and is ",
@@ -187,7 +194,7 @@ class Preflight {
     const auto dataset = load_dataset(source, catalogue_);
     in_plugin(PluginKind::dataset, source.dataset.name, [&] {
       if (dataset->size() < 1) throw Error("there are no samples in the split \"" + source.split + "\"");
-      open.offered = offered_by(*dataset);
+      open.offered = offered_by(*dataset, may_skip(source));
     });
     open.dataset = dataset;
     return open;
@@ -433,6 +440,7 @@ class Preflight {
     const Captioner* captioner_object = captioner.get();
     return Json{{"image", plugin(cell.image.backbone)},
                 {"image_size", cell.image.image_size},
+                {"resize_mode", cell.image.resize_mode},
                 {"text", plugin(cell.text.backbone)},
                 {"tokenizer", plugin(cell.text.tokenizer)},
                 {"context_length", cell.text.context_length},
@@ -442,6 +450,16 @@ class Preflight {
         .dump();
   }
 
+  static Excerpt excerpt(const std::shared_ptr<Dataset>& whole, const DataSource& source, int64_t count) {
+    if (!may_skip(source)) return {whole, count};
+    std::vector<int64_t> places;
+    for (int64_t k = 0; k < std::min(count, whole->size()); ++k)
+      places.push_back(spread(k, std::min(count, whole->size()), whole->size()));
+    auto readable = std::make_shared<Subset>(whole, find_readable(*whole, places, 1).places);
+    if (readable->size() == 0) throw Error("none of the " + std::to_string(places.size()) + " samples can be read");
+    return {readable, readable->size()};
+  }
+
   void try_evaluation(const ResolvedCell& cell, const Evaluation& evaluation, const PluginInfo& plugin,
                       const Assembly& assembly) {
     const std::shared_ptr<Dataset>& whole = sources_.at(source_item(evaluation.data)).dataset;
@@ -449,7 +467,7 @@ class Preflight {
     for (const int64_t count : kSampleCounts) {
       const bool last = count == kSampleCounts.back() || whole->size() <= count;
       try {
-        evaluate_excerpt(evaluation.evaluator, plugin, Excerpt(whole, count), encoder);
+        evaluate_excerpt(evaluation.evaluator, plugin, excerpt(whole, evaluation.data, count), encoder);
         return;
       } catch (const std::exception&) {
         // What an evaluator looks for may be rare.

@@ -12,5 +12,7 @@ inline constexpr uint32_t kCropStream = 3;
 inline constexpr uint32_t kStepStream = 4;  // dropout and whatever else draws from LibTorch's generator
 // 5 is Progress::random's (silc/objective.h).
 inline constexpr uint32_t kPhotometricStream = 6;
+inline constexpr uint32_t kShardOrderStream = 7;
+inline constexpr uint32_t kWindowStream = 8;  // where windows over shards begin, and samples within them
 
 }  // namespace silc

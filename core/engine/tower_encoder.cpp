@@ -58,7 +58,7 @@ at::Tensor TowerEncoder::embed_images(std::span<const Sample> samples) {
 PatchEmbeddings TowerEncoder::embed_patches(std::span<const Sample> samples) {
   PatchEmbeddings embeddings;
   const auto parts = in_chunks(samples, [&](std::span<const Sample> chunk) {
-    const ImageFeatures features = towers_.image->forward(pictures(chunk));
+    const ImageFeatures features = towers_.image->forward(whole_pictures(chunk));
     embeddings.grid_height = features.grid_height;
     embeddings.grid_width = features.grid_width;
     return towers_.image->embed_patches(features);  // [b, N, E]
@@ -138,14 +138,22 @@ std::vector<int64_t> TowerEncoder::encode(const std::string& text) const {
 }
 
 at::Tensor TowerEncoder::pictures(std::span<const Sample> samples) const {
+  return transformed(samples, towers_.transform);
+}
+
+at::Tensor TowerEncoder::whole_pictures(std::span<const Sample> samples) const {
+  ImageTransform transform = towers_.transform;
+  transform.resize = ImageTransform::Resize::squash;
+  return transformed(samples, transform);
+}
+
+at::Tensor TowerEncoder::transformed(std::span<const Sample> samples, const ImageTransform& transform) const {
   const int64_t size = towers_.image_size;
   at::Tensor images = at::empty({static_cast<int64_t>(samples.size()), 3, size, size}, at::kFloat);
   auto* pixels = images.mutable_data_ptr<float>();
   at::parallel_for(0, images.size(0), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const Image& image = samples[static_cast<size_t>(i)].image;
-      cut_view(image, whole_picture(image), size, pixels + i * 3 * size * size);
-    }
+    for (int64_t i = begin; i < end; ++i)
+      cut_evaluated(samples[static_cast<size_t>(i)].image, transform, size, pixels + i * 3 * size * size);
   });
   return images.to(towers_.device);
 }

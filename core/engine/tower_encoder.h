@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/views.h"
 #include "silc/captioner.h"
 #include "silc/evaluator.h"
 #include "silc/model.h"
@@ -24,6 +25,7 @@ class TowerEncoder : public Encoder {
     std::string tokenizer_name;  // for messages
     at::Device device = at::kCPU;
     int64_t image_size = 0;
+    ImageTransform transform = {};
     int64_t context_length = 0;
   };
 
@@ -43,6 +45,9 @@ class TowerEncoder : public Encoder {
   at::Tensor tokens(std::span<const std::string> texts) const;  // [n, T], on the CPU
   std::vector<int64_t> encode(const std::string& text) const;   // T ids
   at::Tensor pictures(std::span<const Sample> samples) const;   // [B, 3, S, S]
+  // The same with the whole of each picture, so that a grid of patches covers it.
+  at::Tensor whole_pictures(std::span<const Sample> samples) const;
+  at::Tensor transformed(std::span<const Sample> samples, const ImageTransform& transform) const;
 
   Towers towers_;
 };

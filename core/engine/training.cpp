@@ -18,6 +18,7 @@
 #include "engine/prefetcher.h"
 #include "engine/repeats.h"
 #include "engine/training_step.h"
+#include "engine/unreadable.h"
 
 namespace silc {
 namespace {
@@ -37,6 +38,7 @@ void remove_others(const std::filesystem::path& checkpoints, const std::filesyst
 struct PreparedBatch {
   Batch batch;
   Repeats repeats;
+  std::vector<Unreadable> skipped;
 };
 
 HealthMonitor make_monitor(const ResolvedCell& cell, Objective& objective) {
@@ -57,7 +59,8 @@ class Training {
         total_steps_(known_steps(cell)),
         step_(assembly, cell),
         source_(make_batch_source(cell, assembly, total_steps_.value_or(0))),
-        monitor_(make_monitor(cell, *assembly.objective)) {}
+        monitor_(make_monitor(cell, *assembly.objective)),
+        unreadable_(cell.train) {}
 
   TrainingOutcome run(const std::function<bool()>& stop) {
     resume();
@@ -77,6 +80,7 @@ class Training {
     if (!point) return;
     state_ = load_checkpoint(point->file, step_.state(), id_);
     monitor_.restore(state_.health);
+    unreadable_.restore(state_.unreadable);
     earlier_ = point->cost;
     saved_step_ = state_.step;
     log_info("going on from step " + std::to_string(state_.step));
@@ -94,9 +98,9 @@ class Training {
   }
 
   [[nodiscard]] PreparedBatch prepare(int64_t number) const {
-    Batch batch = source_.batch(number);
-    const Repeats repeats = repeats_in(batch);
-    return {std::move(batch), repeats};
+    ReadBatch read = source_.read(number);
+    const Repeats repeats = repeats_in(read.batch);
+    return {std::move(read.batch), repeats, std::move(read.skipped)};
   }
 
   // Until the budget is used up (false) or `stop` says so (true).
@@ -110,10 +114,11 @@ class Training {
                                       [this](int64_t number) { return prepare(number); });
     Repeats repeats;  // mean over the batches of an update
     DeviceCopier copier(device_);
-    std::deque<Repeats> of_copied;
+    std::deque<PreparedBatch> copied;  // without what is copied
+    std::vector<Unreadable> skipped;   // in the batches of an update
     const auto copy = [&](PreparedBatch prepared) {
-      of_copied.push_back(prepared.repeats);
       copier.begin(std::move(prepared.batch));
+      copied.push_back(std::move(prepared));
     };
     const auto next_batch = [&] {
       if (copier.begun() == 0) copy(*batches.next());
@@ -121,9 +126,11 @@ class Training {
       // The batch after it is copied while the device computes with this one, if it is made already.
       if (!device_.is_cpu())
         if (auto following = batches.try_next()) copy(*std::move(following));
-      repeats.pictures += of_copied.front().pictures / static_cast<double>(per_update);
-      repeats.captions += of_copied.front().captions / static_cast<double>(per_update);
-      of_copied.pop_front();
+      const PreparedBatch& known = copied.front();
+      repeats.pictures += known.repeats.pictures / static_cast<double>(per_update);
+      repeats.captions += known.repeats.captions / static_cast<double>(per_update);
+      skipped.insert(skipped.end(), known.skipped.begin(), known.skipped.end());
+      copied.pop_front();
       state_.examples += batch.size;
       return batch;
     };
@@ -140,6 +147,7 @@ class Training {
                               .seed = training_seed(cell_)};
       const double lr = learning_rate(cell_.optimizer, progress.fraction, fraction_of_update());
       repeats = {};
+      skipped.clear();
       StepFigures figures = step_.run(next_batch, progress, lr);
       figures.values.emplace_back("duplicate_pictures", repeats.pictures);
       figures.values.emplace_back("duplicate_captions", repeats.captions);
@@ -148,6 +156,7 @@ class Training {
       done = fraction() >= 1;
       if (done || state_.step % cell_.engine.log_every == 0) log(figures, lr);
       watch(figures, progress.fraction);
+      watch(skipped);
       if (!done && watch_.elapsed().seconds - saved.seconds >= cell_.engine.checkpoint_seconds) {
         save();
         saved = watch_.elapsed();
@@ -209,14 +218,24 @@ class Training {
 
   // `before`: part of the budget that was used up before the update of these figures.
   void watch(const StepFigures& figures, double before) {
-    for (const HealthWarning& warning : monitor_.observe(state_.step, before, fraction(), figures)) {
-      events_.append("warning", event_of(warning));
-      log_warning(c10::str("step ", state_.step, ": ", warning.message));
+    for (const HealthWarning& warning : monitor_.observe(state_.step, before, fraction(), figures)) warn(warning);
+  }
+
+  void watch(const std::vector<Unreadable>& skipped) {
+    for (const Unreadable& unreadable : skipped) {
+      log_info(c10::str("skipped: ", unreadable.reason));
+      if (const auto warning = unreadable_.add(unreadable, state_.step)) warn(*warning);
     }
+  }
+
+  void warn(const HealthWarning& warning) {
+    events_.append("warning", event_of(warning));
+    log_warning(c10::str("step ", state_.step, ": ", warning.message));
   }
 
   void save() {
     state_.health = monitor_.state();
+    state_.unreadable = unreadable_.state();
     const std::string name = checkpoint_name(state_.step);
     write_checkpoint(folder_.checkpoints() / name, step_.state(), state_, id_);
     const Cost total = cost();
@@ -243,6 +262,7 @@ class Training {
   TrainingStep step_;
   const BatchSource source_;
   HealthMonitor monitor_;
+  UnreadableSamples unreadable_;
   TrainingState state_;
   Cost earlier_;     // of earlier attempts, up to the checkpoint
   Stopwatch watch_;  // of this attempt

@@ -40,79 +40,71 @@ Crop random_crop(const ViewSpec& view, int64_t width, int64_t height, Random& ra
   return crop;
 }
 
-Crop whole_picture(const Image& image) {
-  return {.x = 0, .y = 0, .width = image.width, .height = image.height, .flip = false};
+ImageTransform image_transform(const ImageSettings& settings) {
+  ImageTransform transform;
+  if (settings.resize_mode == "shortest") transform.resize = ImageTransform::Resize::shortest;
+  if (settings.interpolation == "bicubic") transform.interpolation = Interpolation::bicubic;
+  for (size_t c = 0; c < 3; ++c) {
+    transform.mean[c] = static_cast<float>(settings.mean[c]);
+    transform.std[c] = static_cast<float>(settings.std[c]);
+  }
+  return transform;
+}
+
+void cut_view(const PixelView& pixels, const Crop& crop, int64_t size, Interpolation interpolation, float* into) {
+  resample(pixels, {.begin = crop.x, .length = crop.width, .size = size, .first = 0, .count = size},
+           {.begin = crop.y, .length = crop.height, .size = size, .first = 0, .count = size}, interpolation, crop.flip,
+           into);
+}
+
+void normalise(const ImageTransform& transform, int64_t size, float* pixels) {
+  for (size_t c = 0; c < 3; ++c, pixels += size * size) {
+    const float factor = 0.5F / transform.std[c];
+    const float shift = (0.5F - transform.mean[c]) / transform.std[c];
+    if (factor == 1 && shift == 0) continue;
+    for (int64_t i = 0; i < size * size; ++i) pixels[i] = pixels[i] * factor + shift;
+  }
 }
 
 namespace {
 
-// Weights of the input pixels that make up each output pixel along one axis.
-struct Taps {
-  int64_t width = 0;           // weights for each output pixel; unused ones are zero
-  std::vector<int64_t> first;  // [out] first input pixel
-  std::vector<int64_t> count;  // [out]
-  std::vector<float> weights;  // [out, width]
-};
+// One direction of a picture whose shorter side becomes `size`, and of that the centre. As torchvision rounds.
+Axis central(int64_t length, int64_t shorter, int64_t size) {
+  const int64_t resized = length == shorter ? size : size * length / shorter;
+  const auto first = static_cast<int64_t>(std::nearbyint(static_cast<double>(resized - size) / 2));
+  return {.begin = 0, .length = length, .size = resized, .first = first, .count = size};
+}
 
-// As compute_indices_weights_aa in ATen's UpSampleKernel, which follows Pillow's precompute_coeffs.
-Taps make_taps(int64_t in, int64_t out) {
-  const double scale = static_cast<double>(in) / static_cast<double>(out);
-  const double stretch = std::max(scale, 1.0);
-  Taps taps;
-  taps.width = static_cast<int64_t>(std::ceil(stretch)) * 2 + 1;
-  taps.first.resize(static_cast<size_t>(out));
-  taps.count.resize(static_cast<size_t>(out));
-  taps.weights.resize(static_cast<size_t>(out * taps.width));
-  for (int64_t i = 0; i < out; ++i) {
-    const double centre = scale * (static_cast<double>(i) + 0.5);
-    const int64_t first = std::max<int64_t>(static_cast<int64_t>(centre - stretch + 0.5), 0);
-    const int64_t end = std::min<int64_t>(static_cast<int64_t>(centre + stretch + 0.5), in);
-    float* weights = taps.weights.data() + i * taps.width;
-    double sum = 0;
-    for (int64_t j = first; j < end; ++j) {
-      const double weight = std::max(0.0, 1.0 - std::abs((static_cast<double>(j) + 0.5 - centre) / stretch));
-      weights[j - first] = static_cast<float>(weight);
-      sum += weight;
-    }
-    for (int64_t j = 0; j < end - first; ++j) weights[j] = static_cast<float>(weights[j] / sum);
-    taps.first[static_cast<size_t>(i)] = first;
-    taps.count[static_cast<size_t>(i)] = end - first;
-  }
-  return taps;
+Axis squashed(int64_t length, int64_t size) {
+  return {.begin = 0, .length = length, .size = size, .first = 0, .count = size};
 }
 
 }  // namespace
 
-void cut_view(const Image& image, const Crop& crop, int64_t size, float* into) {
-  const Taps rows = make_taps(crop.height, size);
-  const Taps columns = make_taps(crop.width, size);
-  const int64_t row_length = crop.width * 3;
-  std::vector<float> row(
-      static_cast<size_t>(row_length));  // [crop.width, 3] one output row before its columns are done
-  for (int64_t y = 0; y < size; ++y) {
-    std::fill(row.begin(), row.end(), 0.0F);
-    for (int64_t k = 0; k < rows.count[static_cast<size_t>(y)]; ++k) {
-      const float weight = rows.weights[static_cast<size_t>(y * rows.width + k)];
-      const int64_t source_row = crop.y + rows.first[static_cast<size_t>(y)] + k;
-      const uint8_t* source = image.rgb.data() + (source_row * image.width + crop.x) * 3;
-      float* sum = row.data();
-      for (int64_t i = 0; i < row_length; ++i) sum[i] += weight * static_cast<float>(source[i]);
-    }
-    for (int64_t x = 0; x < size; ++x) {
-      const float* weights = columns.weights.data() + x * columns.width;
-      const float* source = row.data() + columns.first[static_cast<size_t>(x)] * 3;
-      float red = 0, green = 0, blue = 0;
-      for (int64_t k = 0; k < columns.count[static_cast<size_t>(x)]; ++k) {
-        red += weights[k] * source[3 * k];
-        green += weights[k] * source[3 * k + 1];
-        blue += weights[k] * source[3 * k + 2];
-      }
-      float* pixel = into + y * size + (crop.flip ? size - 1 - x : x);
-      pixel[0] = red / 127.5F - 1.0F;
-      pixel[size * size] = green / 127.5F - 1.0F;
-      pixel[2 * size * size] = blue / 127.5F - 1.0F;
-    }
-  }
+void cut_evaluated(const Image& image, const ImageTransform& transform, int64_t size, float* into) {
+  const Image with_pixels = image.encoded.empty() ? Image{} : decoded(image);
+  const Image& pixels = image.encoded.empty() ? image : with_pixels;
+  const int64_t shorter = std::min(pixels.width, pixels.height);
+  const bool squash = transform.resize == ImageTransform::Resize::squash;
+  const auto axis = [&](int64_t length) { return squash ? squashed(length, size) : central(length, shorter, size); };
+  resample(pixels, axis(pixels.width), axis(pixels.height), transform.interpolation, false, into);
+  normalise(transform, size, into);
+}
+
+int64_t greatest_reduction(const Crop& crop, int64_t size) {
+  int64_t reduction = 8;
+  while (reduction > 1 && (crop.width < size * reduction || crop.height < size * reduction)) reduction /= 2;
+  return reduction;
+}
+
+Region joined(const Region& region, const Crop& crop) {
+  if (region.width == 0) return {.x = crop.x, .y = crop.y, .width = crop.width, .height = crop.height};
+  const int64_t x = std::min(region.x, crop.x);
+  const int64_t y = std::min(region.y, crop.y);
+  return {.x = x,
+          .y = y,
+          .width = std::max(region.x + region.width, crop.x + crop.width) - x,
+          .height = std::max(region.y + region.height, crop.y + crop.height) - y};
 }
 
 void cut_mask(const std::vector<uint8_t>& mask, int64_t width, const Crop& crop, int64_t size, uint8_t* into) {

@@ -1,12 +1,16 @@
 // Views of a picture: where to cut, and cutting. No LibTorch in the pixels' way.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
+#include "pictures/decode.h"
+#include "pictures/resample.h"
 #include "silc/dataset.h"
 #include "silc/objective.h"
 #include "silc/random.h"
+#include "spec/cell.h"
 
 namespace silc {
 
@@ -23,12 +27,37 @@ struct Crop {
 // The whole picture where the area is {1, 1}.
 Crop random_crop(const ViewSpec& view, int64_t width, int64_t height, Random& random);
 
-// The whole picture.
-Crop whole_picture(const Image& image);
+// How a picture becomes what the model sees.
+struct ImageTransform {
+  enum class Resize : uint8_t {
+    squash,    // the whole picture, its aspect ratio not kept
+    shortest,  // its shorter side to the model's size, then the central square: Resize and CenterCrop of torchvision
+  };
 
-// Cuts and resizes to size × size, bilinear with antialiasing (a triangle filter as wide as the reduction, as Pillow
-// and at::_upsample_bilinear2d_aa have it), into [3, size, size] floats in [-1, 1].
-void cut_view(const Image& image, const Crop& crop, int64_t size, float* into);
+  Resize resize = Resize::squash;  // of pictures under evaluation; training cuts crops
+  Interpolation interpolation = Interpolation::bilinear;
+  // Values are (v − mean) / std for v in [0, 1]; ½ and ½ give [-1, 1].
+  std::array<float, 3> mean = {0.5F, 0.5F, 0.5F};
+  std::array<float, 3> std = {0.5F, 0.5F, 0.5F};
+};
+
+ImageTransform image_transform(const ImageSettings& settings);
+
+// Cuts and resizes to size × size, antialiased (pictures/resample.h), into [3, size, size] floats in [-1, 1].
+void cut_view(const PixelView& pixels, const Crop& crop, int64_t size, Interpolation interpolation, float* into);
+
+// Values in [-1, 1] → those that the model was trained on. Leaves the values alone where mean and std are ½.
+void normalise(const ImageTransform& transform, int64_t size, float* pixels);
+
+// A picture under evaluation: `transform` from its pixels on, into [3, size, size].
+void cut_evaluated(const Image& image, const ImageTransform& transform, int64_t size, float* into);
+
+// At how much reduced a size a JPEG may be decoded for `crop` to become size × size: what is cut from it is never
+// enlarged unless it would be anyway.
+int64_t greatest_reduction(const Crop& crop, int64_t size);
+
+// The smallest region that holds `region` and `crop`; `region` of no width holds nothing.
+Region joined(const Region& region, const Crop& crop);
 
 // The same crop of `mask`, [height, width] pixel classes of a picture that is `width` pixels wide, into [size, size]:
 // the class at the centre of each new pixel (nearest neighbour, as Pillow and at::upsample_nearest_exact have it).

@@ -93,7 +93,7 @@ void check_default(const fs::path& library, const OptionRecord& option) {
 OptionRecord checked_option(const fs::path& library, const std::byte* bytes) {
   OptionRecord option;
   std::memcpy(&option, bytes, sizeof(option));
-  if (static_cast<uint8_t>(option.type) > static_cast<uint8_t>(OptionType::file))
+  if (static_cast<uint8_t>(option.type) > static_cast<uint8_t>(OptionType::folder))
     damaged(library, "hold an unknown option type");
   if (text_field(library, option.name).empty()) damaged(library, "hold an option without a name");
   text_field(library, option.help);
@@ -212,9 +212,10 @@ std::vector<Need> needs_in(uint32_t set) {
 
 std::span<const std::string_view> reserved_keys(PluginKind kind) {
   static constexpr std::string_view kName[] = {"name"};
-  static constexpr std::string_view kImageBackbone[] = {"backbone", "image_size"};
+  static constexpr std::string_view kImageBackbone[] = {"backbone",      "image_size", "resize_mode",
+                                                        "interpolation", "mean",       "std"};
   static constexpr std::string_view kTextBackbone[] = {"backbone", "tokenizer", "context_length"};
-  static constexpr std::string_view kDataset[] = {"dataset", "split", "fingerprint"};
+  static constexpr std::string_view kDataset[] = {"dataset", "split", "fingerprint", "on_error", "skip_limit"};
   static constexpr std::string_view kTokenizer[] = {"tokenizer"};
   switch (kind) {
     case PluginKind::objective:

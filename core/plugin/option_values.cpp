@@ -62,6 +62,8 @@ std::string option_domain(const OptionRecord& option) {
       return "a list of texts";
     case OptionType::file:
       return "the path of a file";
+    case OptionType::folder:
+      return "the path of a folder";
   }
   return "";
 }
@@ -81,6 +83,7 @@ OptionValue default_value(const OptionRecord& option) {
     case OptionType::texts:
       return split(option.default_text);
     case OptionType::file:
+    case OptionType::folder:
       return std::string();
   }
   return false;
@@ -122,6 +125,7 @@ OptionValue option_value(const OptionRecord& option, const json& value, std::str
       break;
     }
     case OptionType::file:
+    case OptionType::folder:
       if (value.is_string()) return value.get<std::string>();
       break;
   }

@@ -30,6 +30,12 @@ Setting table(std::initializer_list<std::pair<std::string_view, Setting>> entrie
   return result;
 }
 
+Setting colour(const std::array<double, 3>& channels) {
+  Setting::Array list;
+  for (const double channel : channels) list.push_back(value(channel));
+  return value(std::move(list));
+}
+
 // Budgets are counts of any size: whole where they can be written so exactly.
 Setting amount(double number) {
   constexpr double kExact = 9007199254740992;  // 2^53
@@ -59,6 +65,8 @@ Setting plugin_table(const PluginChoice& plugin) {
 
 void add_source(Setting& result, const DataSource& source) {
   result.set("split", value(source.split));
+  result.set("on_error", value(source.on_error));
+  result.set("skip_limit", value(source.skip_limit));
   if (!source.fingerprint.empty()) result.set("fingerprint", value(source.fingerprint));
 }
 
@@ -73,6 +81,10 @@ Setting evaluation_table(const Evaluation& evaluation) {
 Setting model_table(const ResolvedCell& cell) {
   Setting image = plugin_table(cell.image.backbone);
   image.set("image_size", value(cell.image.image_size));
+  image.set("resize_mode", value(cell.image.resize_mode));
+  image.set("interpolation", value(cell.image.interpolation));
+  image.set("mean", colour(cell.image.mean));
+  image.set("std", colour(cell.image.std));
   Setting text = plugin_table(cell.text.backbone);
   text.set("context_length", value(cell.text.context_length));
   text.set("tokenizer", plugin_table(cell.text.tokenizer));
@@ -158,6 +170,28 @@ void name_files_by_content(PluginChoice& plugin) {
   plugin.files.clear();
 }
 
+// Takes out of a cell's settings what decides no result.
+void drop_what_decides_nothing(nlohmann::json& settings) {
+  const auto drop_policy = [](nlohmann::json& source) {
+    source.erase("on_error");
+    source.erase("skip_limit");
+  };
+  drop_policy(settings["data"]["train"]);
+  if (settings.contains("start")) drop_policy(settings["start"]["captions"]);
+  if (settings.contains("evaluate"))
+    for (auto& evaluation : settings["evaluate"]) drop_policy(evaluation);
+  // How pictures have been made the model's input before one could choose: the ids of such cells are as they were.
+  const ImageSettings standard;
+  nlohmann::json& image = settings["model"]["image"];
+  const auto drop_standard = [&](const char* key, const auto& usual) {
+    if (image.at(key) == nlohmann::json(usual)) image.erase(key);
+  };
+  drop_standard("resize_mode", standard.resize_mode);
+  drop_standard("interpolation", standard.interpolation);
+  drop_standard("mean", standard.mean);
+  drop_standard("std", standard.std);
+}
+
 }  // namespace
 
 std::string kind_key(PluginKind kind) {
@@ -188,6 +222,7 @@ std::string cell_id(const ResolvedCell& cell) {
   for (PluginChoice* plugin : plugins_of(anywhere)) name_files_by_content(*plugin);
   anywhere.start.folder.clear();
   nlohmann::json identity = to_json(cell_settings(anywhere));
+  drop_what_decides_nothing(identity);
   // How a cell is executed decides its cost, not what is computed; the precision does both.
   identity["engine"] = {{"precision", cell.engine.precision}};
   identity["engine_version"] = kEngineVersion;

@@ -1,6 +1,7 @@
 // A cell: one row of an experiment with one seed, every setting resolved and checked. No LibTorch.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -22,10 +23,13 @@ struct PluginChoice {
   std::string name;
   uint32_t version = 1;  // as declared by the plugin
   Options options;
-  std::map<std::string, std::string> files = {};  // content hashes of the files that options name, by option
+  // Content hashes of the files that options name, by option; kFolder for a folder, whose dataset has a fingerprint.
+  std::map<std::string, std::string> files = {};
 
   friend bool operator==(const PluginChoice&, const PluginChoice&) = default;
 };
+
+inline constexpr std::string_view kFolder = "folder";
 
 enum class BudgetUnit { examples, flops, core_seconds };
 
@@ -40,6 +44,10 @@ struct DataSource {
   PluginChoice dataset;
   std::string split;
   std::string fingerprint;  // of the data, from the dataset plugin; empty until it has been asked
+  // What becomes of a sample that cannot be read. No part of the identity: what comes of data without such samples is
+  // the same, and data that change get another fingerprint.
+  std::string on_error = "stop";  // or "skip"
+  int64_t skip_limit = 100;       // different samples that are skipped at most
 
   friend bool operator==(const DataSource&, const DataSource&) = default;
 };
@@ -47,6 +55,11 @@ struct DataSource {
 struct ImageSettings {
   PluginChoice backbone;
   int64_t image_size = 64;
+  // How pictures become the model's input, in open_clip's words. Part of the identity where they are not these.
+  std::string resize_mode = "squash";         // of pictures under evaluation; or "shortest", with a central crop
+  std::string interpolation = "bilinear";     // or "bicubic"
+  std::array<double, 3> mean = {.5, .5, .5};  // of red, green and blue, for values in [0, 1]
+  std::array<double, 3> std = {.5, .5, .5};
 
   friend bool operator==(const ImageSettings&, const ImageSettings&) = default;
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdlib>
 #include <set>
 
 #include "files/content_hash.h"
@@ -35,6 +36,13 @@ const Setting* value_at(const Setting* table, std::string_view key) {
 std::string absolute_path(const std::filesystem::path& path, const Place& place) {
   const std::filesystem::path folder = place.file == "--set" ? "" : std::filesystem::path(place.file).parent_path();
   return std::filesystem::absolute(folder / path).lexically_normal().string();
+}
+
+std::string absolute_folder(const std::filesystem::path& path, const Place& place) {
+  const char* data = std::getenv("SILC_DATA");
+  if (data != nullptr && *data != 0 && std::filesystem::is_directory(data / path))
+    return std::filesystem::absolute(data / path).lexically_normal().string();
+  return absolute_path(path, place);
 }
 
 class Resolver {
@@ -77,12 +85,13 @@ class Resolver {
   DataSource data_source(const Setting* table, const std::string& path, std::string split) {
     DataSource source;
     source.split = std::move(split);
-    std::vector<std::string> beside = {"split"};
+    std::vector<std::string> beside = {"split", "on_error", "skip_limit"};
     if (context_.completeness == Completeness::recorded) beside.emplace_back("fingerprint");
     source.dataset = plugin(table, PluginKind::dataset, "", path, beside);
     if (table && table->is_table()) {
       TableReader reader(table, path, faults_);
       reader.read("split", source.split);
+      read_policy(reader, source);
       read_fingerprint(reader, source);
     }
     return source;
@@ -90,6 +99,12 @@ class Resolver {
 
   void read_fingerprint(TableReader& reader, DataSource& source) {
     if (context_.completeness == Completeness::recorded) reader.read("fingerprint", source.fingerprint);
+  }
+
+  static void read_policy(TableReader& reader, DataSource& source) {
+    static const std::array<std::string, 2> policies = {"stop", "skip"};
+    reader.read("on_error", source.on_error, policies);
+    reader.read("skip_limit", source.skip_limit, {0, kLargestSize});
   }
 
   void budget(const Setting* table, Budget& budget) {
@@ -112,10 +127,17 @@ class Resolver {
   }
 
   void image(const Setting* table, ImageSettings& image) {
-    static const std::vector<std::string> beside = {"image_size"};
+    static const std::vector<std::string> beside = {"image_size", "resize_mode", "interpolation", "mean", "std"};
+    static const std::array<std::string, 2> modes = {"squash", "shortest"};
+    static const std::array<std::string, 2> interpolations = {"bilinear", "bicubic"};
     image.backbone = plugin(table, PluginKind::image_backbone, "vit", "model.image", beside);
     if (!table || !table->is_table()) return;
-    TableReader(table, "model.image", faults_).read("image_size", image.image_size, {1, 8192});
+    TableReader reader(table, "model.image", faults_);
+    reader.read("image_size", image.image_size, {1, 8192});
+    reader.read("resize_mode", image.resize_mode, modes);
+    reader.read("interpolation", image.interpolation, interpolations);
+    reader.read("mean", image.mean, {0, 1});
+    reader.read("std", image.std, {0, 1, true});
   }
 
   void text(const Setting* table, TextSettings& text) {
@@ -197,6 +219,7 @@ class Resolver {
       evaluation.data.dataset = plugin(&dataset, PluginKind::dataset, "", "evaluate.dataset", {});
     evaluation.data.split = "test";
     reader.read("split", evaluation.data.split);
+    read_policy(reader, evaluation.data);
     read_fingerprint(reader, evaluation.data);
     evaluation.name = evaluation.evaluator.name;
     reader.read("name", evaluation.name);
@@ -258,11 +281,12 @@ class Resolver {
     return Options(std::move(values));
   }
 
-  // Makes the paths of files absolute, and adds the hashes of their contents.
+  // Makes the paths of files and folders absolute, and adds the hashes of files' contents.
   void find_files(const PluginInfo& plugin, const Setting* table, PluginChoice& choice) {
     std::map<std::string, OptionValue> values = choice.options.values();
     for (const OptionRecord& option : plugin.options) {
-      if (option.type != OptionType::file) continue;
+      const bool folder = option.type == OptionType::folder;
+      if (option.type != OptionType::file && !folder) continue;
       const Setting* setting = value_at(table, option.name);
       const bool required = option.minimum == 1 && context_.completeness != Completeness::partial;
       if (setting && !setting->is_text()) continue;  // a fault already
@@ -271,7 +295,14 @@ class Resolver {
         faults_.add(place, fmt::format("{} \"{}\": {} {}", kind_name(plugin.kind), plugin.name, option.name, what));
       };
       if (!setting || setting->text().empty()) {
-        if (required) add_fault("must name a file");
+        if (required) add_fault(folder ? "must name a folder" : "must name a file");
+        continue;
+      }
+      if (folder) {
+        const std::string path = absolute_folder(setting->text(), place);
+        choice.files[option.name] = kFolder;
+        values[option.name] = path;
+        if (!std::filesystem::is_directory(path)) add_fault(fmt::format("cannot be used: there is no folder {}", path));
         continue;
       }
       const std::string path = absolute_path(setting->text(), place);

@@ -115,6 +115,19 @@ void TableReader::read(std::string_view key, double& value, const Range& range) 
     wrong(key, *setting, "a number" + range.text());
 }
 
+void TableReader::read(std::string_view key, std::array<double, 3>& value, const Range& range) {
+  const Setting* setting = take(key);
+  if (!setting) return;
+  std::array<double, 3> numbers{};
+  bool sound = setting->is_array() && setting->array().size() == numbers.size();
+  for (std::size_t i = 0; sound && i < numbers.size(); ++i)
+    sound = as_number(setting->array()[i], numbers[i]) && range.contains(numbers[i]);
+  if (sound)
+    value = numbers;
+  else
+    wrong(key, *setting, "a list of three numbers" + range.text());
+}
+
 void TableReader::read(std::string_view key, std::string& value) {
   const Setting* setting = take(key);
   if (!setting) return;

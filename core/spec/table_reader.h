@@ -1,6 +1,7 @@
 // Typed reading of a table of settings: every key that is not read is a fault. No LibTorch.
 #pragma once
 
+#include <array>
 #include <limits>
 #include <span>
 #include <string>
@@ -37,7 +38,8 @@ class TableReader {
   void read(std::string_view key, bool& value);
   void read(std::string_view key, int64_t& value, const Range& range);
   void read(std::string_view key, double& value, const Range& range);
-  void read(std::string_view key, std::string& value);  // any text but ""
+  void read(std::string_view key, std::array<double, 3>& value, const Range& range);  // a list of three numbers
+  void read(std::string_view key, std::string& value);                                // any text but ""
   void read(std::string_view key, std::string& value, std::span<const std::string> choices);
   void read(std::string_view key, std::vector<std::string>& values);  // a list of texts
 

@@ -3,12 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <tuple>
 
 #include "engine/prefetcher.h"
 #include "engine/views.h"
 #include "fakes.h"
+#include "pictures/decode.h"
 #include "silc/error.h"
+#include "tests/pictures/fixture.h"
 
 namespace silc {
 namespace {
@@ -165,6 +168,112 @@ TEST(BatchSource, NamesTheDatasetOfABrokenSample) {
     FAIL() << "sample 4 was read";
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(), "dataset \"fake_data\": picture 4 is cut short");
+  }
+}
+
+// A photograph, as pixels or as its file.
+class Photos : public Dataset {
+ public:
+  Photos(std::string kind, bool encoded) : kind_(std::move(kind)), encoded_(encoded) {}
+  int64_t size() const override { return 5; }
+  Sample sample(int64_t /*index*/) const override {
+    Sample sample;
+    sample.image = encoded_image(testing::stored_bytes(kind_ + ".file"), "a.jpg");
+    if (!encoded_) sample.image = decoded(std::move(sample.image));
+    sample.captions = {"a photo"};
+    return sample;
+  }
+  std::string fingerprint() const override { return "photos"; }
+
+ private:
+  std::string kind_;
+  bool encoded_;
+};
+
+at::Tensor views_of(const std::string& kind, bool encoded, int64_t size, const ImageTransform& transform = {}) {
+  const BatchSource source(std::make_shared<Photos>(kind, encoded), std::make_shared<FakeTokenizer>(),
+                           {{.name = "global", .count = 2, .area = {0.4, 1.0}, .flip = true},
+                            {.name = "local", .size = 6, .area = {0.1, 0.3}}},
+                           {.batch = 8,
+                            .image_size = size,
+                            .context_length = 4,
+                            .seed = 5,
+                            .transform = transform,
+                            .dataset_name = "photos",
+                            .tokenizer_name = "fake_words"});
+  const Batch batch = source.batch(0);
+  return at::cat({batch.views.at("global").flatten(), batch.views.at("local").flatten()});
+}
+
+TEST(BatchSourceOfFiles, CutsTheSameViewsAsFromPixels) {
+  for (const std::string kind : {"png_rgb", "webp_lossy", "jpeg_exif_6", "jpeg_420"})
+    EXPECT_TRUE(torch::equal(views_of(kind, true, 40), views_of(kind, false, 40))) << kind;
+}
+
+TEST(BatchSourceOfFiles, ReducesAJpegOnlyAsFarAsNothingIsEnlarged) {
+  const at::Tensor from_pixels = views_of("jpeg_420", false, 8);
+  const at::Tensor from_file = views_of("jpeg_420", true, 8);
+  EXPECT_FALSE(torch::equal(from_file, from_pixels)) << "reduced while it is decoded";
+  // Two grey levels of 127.5 on average.
+  EXPECT_LT((from_file - from_pixels).abs().mean().item<double>(), 2 / 127.5);
+}
+
+TEST(BatchSourceOfFiles, GivesTheValuesThatTheModelWasTrainedOn) {
+  const ImageTransform transform{.mean = {0.4F, 0.5F, 0.6F}, .std = {0.2F, 0.25F, 0.3F}};
+  const at::Tensor plain = views_of("png_rgb", true, 40).slice(0, 0, 3 * 40 * 40).reshape({3, 1600});
+  const at::Tensor mean = torch::tensor({0.4, 0.5, 0.6}).to(torch::kFloat).unsqueeze(1);
+  const at::Tensor std = torch::tensor({0.2, 0.25, 0.3}).to(torch::kFloat).unsqueeze(1);
+  const at::Tensor values = views_of("png_rgb", true, 40, transform).slice(0, 0, 3 * 40 * 40).reshape({3, 1600});
+  EXPECT_TRUE(torch::allclose(values, ((plain + 1) / 2 - mean) / std, 0, 1e-5));
+}
+
+TEST(BatchSource, PutsTheNextSampleInThePlaceOfOneThatCannotBeRead) {
+  const auto dataset = std::make_shared<FakeDataset>(7);
+  dataset->broken = 4;
+  const BatchSource all = source(std::make_shared<FakeDataset>(7));
+  const BatchSource rest(dataset, std::make_shared<FakeTokenizer>(), {kGlobal},
+                         {.batch = 3,
+                          .image_size = 8,
+                          .context_length = 4,
+                          .seed = 5,
+                          .total_steps = 10,
+                          .skip = true,
+                          .dataset_name = "fake_data",
+                          .tokenizer_name = "fake_words"});
+  int64_t skipped = 0;
+  for (int64_t step = 0; step < 7; ++step) {
+    const ReadBatch read = rest.read(step);
+    std::vector<int64_t> expected = all.batch(step).samples;
+    skipped += std::count(expected.begin(), expected.end(), 4);
+    std::replace(expected.begin(), expected.end(), int64_t{4}, int64_t{5});
+    EXPECT_EQ(read.batch.samples, expected);
+    for (const Unreadable& unreadable : read.skipped) {
+      EXPECT_EQ(unreadable.sample, 4);
+      EXPECT_EQ(unreadable.reason, "picture 4 is cut short");
+      --skipped;
+    }
+  }
+  EXPECT_EQ(skipped, 0) << "each time is told";
+}
+
+TEST(BatchSource, GivesUpWhereNothingCanBeRead) {
+  class Nothing : public FakeDataset {
+   public:
+    using FakeDataset::FakeDataset;
+    Sample sample(int64_t index) const override { throw Error("picture " + std::to_string(index) + " is gone"); }
+  };
+  const BatchSource batches(std::make_shared<Nothing>(7), std::make_shared<FakeTokenizer>(), {kGlobal},
+                            {.batch = 3,
+                             .image_size = 8,
+                             .context_length = 4,
+                             .skip = true,
+                             .dataset_name = "d",
+                             .tokenizer_name = "fake_words"});
+  try {
+    std::ignore = batches.batch(0);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("dataset \"d\": 7 samples in a row cannot be read; the last: picture "));
   }
 }
 

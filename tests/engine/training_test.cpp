@@ -279,6 +279,50 @@ std::pair<std::vector<at::Tensor>, TrainingStep> three_updates(const Assembly& a
   return {std::move(before), std::move(step)};
 }
 
+class UnreadableTest : public TrainingTest {
+ protected:
+  UnreadableTest() { cell_.train.on_error = "skip"; }
+
+  TrainingOutcome attempt(const RunFolder& folder, int64_t steps = 1000) {
+    const Assembly assembly = fake_assembly(cell_);
+    dynamic_cast<testing::FakeDataset&>(*assembly.dataset).broken = 4;
+    EventLog events(folder.events());
+    return train(cell_, assembly, folder, events, [&] { return steps-- <= 0; });
+  }
+};
+
+TEST_F(UnreadableTest, IsPassedOverAndToldOnce) {
+  const RunFolder run = folder("run");
+  EXPECT_FALSE(attempt(run).interrupted);
+  const std::vector<Event> warnings = events_named(run, "warning");
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_EQ(warnings[0]["check"], "unreadable_samples_1");
+  EXPECT_EQ(warnings[0]["value"], 1);
+  EXPECT_THAT(
+      warnings[0]["message"].get<std::string>(),
+      HasSubstr("1 sample of dataset \"fake_data\" could not be read and was replaced by the next in the data; the "
+                "last: picture 4 is cut short"));
+}
+
+TEST_F(UnreadableTest, ResumedAnywhereItEndsInTheSameBytesAndWarnsOnce) {
+  const RunFolder whole = folder("whole");
+  attempt(whole);
+  const RunFolder parts = folder("parts");
+  while (attempt(parts, 2).interrupted) continue;
+  EXPECT_EQ(bytes(parts), bytes(whole));
+  EXPECT_EQ(events_named(parts, "warning").size(), 1U);
+}
+
+TEST_F(UnreadableTest, StopsBeyondTheLimit) {
+  cell_.train.skip_limit = 0;
+  try {
+    attempt(folder("run"));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("more samples cannot be read than skip_limit allows (0); the last: picture 4"));
+  }
+}
+
 TEST(TrainingStep, LeavesAFrozenPartAsItIsAndKeepsNoStateForIt) {
   const ResolvedCell cell = fake_cell();
   const Assembly assembly = fake_assembly(cell);

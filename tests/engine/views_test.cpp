@@ -17,7 +17,7 @@ Image noise(int64_t width, int64_t height) {
 
 at::Tensor cut(const Image& image, const Crop& crop, int64_t size) {
   at::Tensor view = torch::empty({3, size, size});
-  cut_view(image, crop, size, view.mutable_data_ptr<float>());
+  cut_view(image, crop, size, Interpolation::bilinear, view.mutable_data_ptr<float>());
   return view;
 }
 
@@ -60,7 +60,7 @@ TEST(CutView, AgreesWithAtenForEveryScale) {
 
 TEST(CutView, LeavesPixelsAsTheyAreAtTheirOwnSize) {
   const Image image = noise(9, 9);
-  const at::Tensor view = cut(image, whole_picture(image), 9);
+  const at::Tensor view = cut(image, {.x = 0, .y = 0, .width = 9, .height = 9}, 9);
   EXPECT_FLOAT_EQ(view[1][2][3].item<float>(), static_cast<float>(image.rgb[(2 * 9 + 3) * 3 + 1]) / 127.5F - 1);
 }
 
@@ -70,6 +70,44 @@ TEST(CutView, MirrorsWhereAsked) {
   const at::Tensor plain = cut(image, crop, 8);
   crop.flip = true;
   EXPECT_TRUE(torch::equal(cut(image, crop, 8), plain.flip(2)));
+}
+
+TEST(CutEvaluated, SquashesTheWholePicture) {
+  const Image image = noise(20, 12);
+  at::Tensor view = torch::empty({3, 8, 8});
+  cut_evaluated(image, {}, 8, view.mutable_data_ptr<float>());
+  EXPECT_TRUE(torch::equal(view, cut(image, {.x = 0, .y = 0, .width = 20, .height = 12}, 8)));
+}
+
+TEST(CutEvaluated, TakesTheCentreOnceTheShorterSideFits) {
+  const ImageTransform transform{.resize = ImageTransform::Resize::shortest};
+  for (const auto& [width, height] : {std::pair<int64_t, int64_t>{20, 12}, {12, 20}, {12, 12}}) {
+    const Image image = noise(width, height);
+    at::Tensor view = torch::empty({3, 12, 12});
+    cut_evaluated(image, transform, 12, view.mutable_data_ptr<float>());
+    EXPECT_TRUE(
+        torch::equal(view, cut(image, {.x = (width - 12) / 2, .y = (height - 12) / 2, .width = 12, .height = 12}, 12)))
+        << "nothing to resize";
+  }
+}
+
+TEST(CutEvaluated, MakesTheShorterSideTheModelsSize) {
+  // 30 × 20 → int(10 · 30 / 20) = 15 columns, of which the middle 10 from int(round(2.5)) = 2 on.
+  const Image image = noise(30, 20);
+  at::Tensor view = torch::empty({3, 10, 10});
+  cut_evaluated(image, {.resize = ImageTransform::Resize::shortest}, 10, view.mutable_data_ptr<float>());
+  at::Tensor whole = torch::empty({3, 10, 15});
+  resample(image, {.begin = 0, .length = 30, .size = 15, .first = 0, .count = 15},
+           {.begin = 0, .length = 20, .size = 10, .first = 0, .count = 10}, Interpolation::bilinear, false,
+           whole.mutable_data_ptr<float>());
+  EXPECT_TRUE(torch::equal(view, whole.narrow(2, 2, 10)));
+}
+
+TEST(GreatestReduction, NeverMakesACropSmallerThanItsView) {
+  EXPECT_EQ(greatest_reduction({.width = 448, .height = 448}, 224), 2);
+  EXPECT_EQ(greatest_reduction({.width = 447, .height = 448}, 224), 1);
+  EXPECT_EQ(greatest_reduction({.width = 5000, .height = 4000}, 224), 8);
+  EXPECT_EQ(greatest_reduction({.width = 10, .height = 10}, 224), 1);
 }
 
 at::Tensor cut_mask(const Image& image, const std::vector<uint8_t>& mask, const Crop& crop, int64_t size) {

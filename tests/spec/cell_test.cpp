@@ -42,6 +42,29 @@ TEST_F(CellTest, EveryCellIsReadBackAsItWasWritten) {
   for (const ResolvedCell& cell : read(kFull).cells) EXPECT_EQ(read_back(write_cell(cell)), cell);
 }
 
+TEST_F(CellTest, HowPicturesAreTransformedIsReadBack) {
+  ResolvedCell cell = this->cell();
+  cell.image.resize_mode = "shortest";
+  cell.image.interpolation = "bicubic";
+  cell.image.mean = {0.48145466, 0.4578275, 0.40821073};
+  cell.image.std = {0.26862954, 0.26130258, 0.27577711};
+  cell.train.on_error = "skip";
+  cell.evaluations[0].data.skip_limit = 7;
+  EXPECT_EQ(read_back(write_cell(cell)), cell);
+}
+
+TEST_F(CellTest, HowPicturesAreTransformedIsPartOfTheIdentityUnlessItIsAsUsual) {
+  const std::string usual = id_of(kOneRow);
+  EXPECT_EQ(id_of(kOneRow, {.sets = {"model.image.resize_mode=\"squash\"", "model.image.mean=[0.5,0.5,0.5]"}}), usual);
+  for (const std::string set : {"model.image.resize_mode=\"shortest\"", "model.image.interpolation=\"bicubic\"",
+                                "model.image.mean=[0.5,0.5,0.4]", "model.image.std=[0.5,0.5,1]"})
+    EXPECT_NE(id_of(kOneRow, {.sets = {set}}), usual) << set;
+}
+
+TEST_F(CellTest, WhatBecomesOfBadSamplesIsNoPartOfTheIdentity) {
+  EXPECT_EQ(id_of(kOneRow, {.sets = {"data.train.on_error=\"skip\"", "data.train.skip_limit=5"}}), id_of(kOneRow));
+}
+
 TEST_F(CellTest, FingerprintsAreReadBack) {
   ResolvedCell cell = this->cell();
   cell.train.fingerprint = "0123abcd";

@@ -27,10 +27,10 @@ Checks& checks_of(PluginKind kind) {
   throw Error("there are no checks for this kind of plugin");
 }
 
-// The first option that must name a file and does not; empty if there is none.
+// The first option that must name a file or folder and does not; empty if there is none.
 std::string missing_file(const PluginInfo& plugin, const Options& options) {
   for (const OptionRecord& option : plugin.options)
-    if (option.type == OptionType::file && option.minimum == 1 &&
+    if ((option.type == OptionType::file || option.type == OptionType::folder) && option.minimum == 1 &&
         std::get<std::string>(options.values().at(option.name)).empty())
       return option.name;
   return "";
@@ -50,8 +50,8 @@ void check_plugin(const PluginInfo& plugin, const nlohmann::json& chosen, const 
   const Subject subject{.plugin = plugin, .options = options, .full = full};
   report.check("declaration", "options.h: help says what an option is for", [&] { return check_declaration(plugin); });
   if (const std::string option = missing_file(plugin, options); !option.empty())
-    report.check("files", "options.h: required_file_option()",
-                 [&] { return not_applicable("it needs a file: --option " + option + "=PATH"); });
+    report.check("files", "options.h: required_file_option() and required_folder_option()",
+                 [&] { return not_applicable("it needs files: --option " + option + "=PATH"); });
   else
     checks_of(plugin.kind)(subject, report);
   emit({{"done", true}});

@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "engine/conformance/conformance.h"
-#include "engine/conformance/text_check.h"
+#include "engine/conformance/in_threads.h"
 #include "engine/cost.h"
+#include "pictures/decode.h"
 #include "plugin/loader.h"
+#include "silc/utf8.h"
 
 namespace silc::conformance {
 namespace {
@@ -36,12 +38,14 @@ bool same(const Sample& a, const Sample& b) {
            left.label == right.label;
   };
   return a.image.width == b.image.width && a.image.height == b.image.height && a.image.rgb == b.image.rgb &&
-         a.captions == b.captions && a.label == b.label && a.mask == b.mask &&
+         a.image.encoded == b.image.encoded && a.captions == b.captions && a.label == b.label && a.mask == b.mask &&
          std::equal(a.boxes.begin(), a.boxes.end(), b.boxes.begin(), b.boxes.end(), same_box);
 }
 
 std::string fault_of(const Sample& sample, int64_t classes) {
-  const Image& image = sample.image;
+  const Image image = decoded(sample.image);
+  if (image.width != sample.image.width || image.height != sample.image.height)
+    return "its picture is not as large as its header says";
   if (image.width < 1 || image.height < 1) return "its picture has no pixels";
   const auto pixels = static_cast<std::size_t>(image.width * image.height);
   if (image.rgb.size() != pixels * 3)
@@ -164,7 +168,7 @@ class DatasetChecks {
     const auto pictures_of = [](const Dataset& dataset) {
       std::map<std::string, int64_t> pictures;  // by their bytes
       for (const int64_t index : spread_over(dataset.size(), kCompared)) {
-        const std::vector<uint8_t> rgb = dataset.sample(index).image.rgb;
+        const std::vector<uint8_t> rgb = decoded(dataset.sample(index).image).rgb;
         pictures.emplace(std::string(rgb.begin(), rgb.end()), index);
       }
       return pictures;

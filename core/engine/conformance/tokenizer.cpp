@@ -2,10 +2,11 @@
 #include <map>
 
 #include "engine/conformance/conformance.h"
+#include "engine/conformance/in_threads.h"
 #include "engine/conformance/practice.h"
-#include "engine/conformance/text_check.h"
 #include "engine/cost.h"
 #include "plugin/loader.h"
+#include "silc/utf8.h"
 
 namespace silc::conformance {
 namespace {

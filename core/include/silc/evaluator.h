@@ -22,8 +22,9 @@ struct PatchEmbeddings {
   int64_t grid_width = 0;
 };
 
-// The model under evaluation. Pictures are resized to the model's input (antialiased bilinear,
-// aspect ratio not kept). No gradients. Results are fp32 on the CPU.
+// The model under evaluation. Pictures become the model's input as the experiment's model.image says (resize_mode,
+// interpolation, mean, std); for embed_patches() it is always the whole picture, whose grid of patches the result is.
+// No gradients. Results are fp32 on the CPU.
 class SILC_EXPORT Encoder {
  public:
   virtual ~Encoder() = default;

@@ -50,6 +50,7 @@ enum class OptionType : uint8_t {
   pair = 4,     // TOML array of two numbers, the first not above the second
   texts = 5,    // TOML array of strings
   file = 6,     // TOML string, the path of a file
+  folder = 7,   // TOML string, the path of a folder
 };
 
 // One option as it lies in a plugin's file. Texts are zero-terminated; a declaration whose text does
@@ -62,7 +63,8 @@ struct OptionRecord {
   double default_number = 0;    // number; boolean as 0 or 1; first of a pair
   double default_second = 0;    // second of a pair
   int64_t default_integer = 0;
-  double minimum = 0;  // inclusive, for integer, number and both of a pair; of a file 1 if it must be named, else 0
+  double minimum =
+      0;  // inclusive, for integer, number and both of a pair; of a file or folder 1 if it must be named, else 0
   double maximum = 0;
   OptionType type = OptionType::boolean;
   uint8_t reserved[7] = {};
@@ -180,6 +182,22 @@ consteval Option<std::string> file_option(std::string_view name, std::string_vie
 // One that must be named.
 consteval Option<std::string> required_file_option(std::string_view name, std::string_view help) {
   Option<std::string> option = file_option(name, help);
+  option.record.minimum = 1;
+  return option;
+}
+
+// A folder with data, which a dataset gets as an absolute path, or "" where none is named. A relative path starts at
+// $SILC_DATA, where there is such a folder, else as that of a file does. The path is no part of a cell's identity,
+// since a dataset's fingerprint() stands for what lies there.
+consteval Option<std::string> folder_option(std::string_view name, std::string_view help) {
+  Option<std::string> option = file_option(name, help);
+  option.record.type = OptionType::folder;
+  return option;
+}
+
+// One that must be named.
+consteval Option<std::string> required_folder_option(std::string_view name, std::string_view help) {
+  Option<std::string> option = folder_option(name, help);
   option.record.minimum = 1;
   return option;
 }

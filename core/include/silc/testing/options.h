@@ -39,6 +39,7 @@ inline OptionValue default_of(const OptionRecord& record) {
     case OptionType::texts:
       return split_texts(record.default_text);
     case OptionType::file:
+    case OptionType::folder:
       return std::string();
   }
   throw std::logic_error("unknown option type");

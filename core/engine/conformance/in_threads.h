@@ -1,4 +1,4 @@
-// Small helpers of the checks of datasets and tokenizers. No LibTorch.
+// Work in several threads at once, for the checks of datasets and tokenizers. No LibTorch.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,5 @@ std::string in_threads(const Work& work) {
     if (!fault.empty()) return fault;
   return "";
 }
-
-// Whether `text` is UTF-8.
-bool is_utf8(std::string_view text);
 
 }  // namespace silc::conformance
