@@ -4,6 +4,7 @@
 #include <xxhash.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <iterator>
@@ -31,21 +32,28 @@ std::vector<uint8_t> read_bytes(const std::filesystem::path& file, std::string_v
   return bytes;
 }
 
-// One gzip stream in memory, decompressed piece by piece.
-class Gunzip {
+// A file in memory, perhaps a gzip stream that is decompressed piece by piece.
+class Content {
  public:
-  explicit Gunzip(std::vector<uint8_t>& compressed) {
+  Content(std::vector<uint8_t>& compressed, bool unpacked) : unpacked_(unpacked) {
     stream_.next_in = compressed.data();
     stream_.avail_in = static_cast<uInt>(compressed.size());
     constexpr int kGzipOnly = 16;
     ready_ = inflateInit2(&stream_, kGzipOnly + MAX_WBITS) == Z_OK;
   }
-  ~Gunzip() { inflateEnd(&stream_); }
-  Gunzip(const Gunzip&) = delete;
-  Gunzip& operator=(const Gunzip&) = delete;
+  ~Content() { inflateEnd(&stream_); }
+  Content(const Content&) = delete;
+  Content& operator=(const Content&) = delete;
 
   // False if the stream is damaged or ends before `target` is full.
   bool read(std::span<uint8_t> target) {
+    if (unpacked_) {
+      if (stream_.avail_in < target.size()) return false;
+      std::copy_n(stream_.next_in, target.size(), target.begin());
+      stream_.next_in += target.size();
+      stream_.avail_in -= static_cast<uInt>(target.size());
+      return true;
+    }
     if (!ready_) return false;
     stream_.next_out = target.data();
     stream_.avail_out = static_cast<uInt>(target.size());
@@ -59,6 +67,7 @@ class Gunzip {
 
   // True if the stream ends here and its checksum is right.
   bool at_end() {
+    if (unpacked_) return stream_.avail_in == 0;
     uint8_t beyond = 0;
     stream_.next_out = &beyond;
     stream_.avail_out = 1;
@@ -66,6 +75,7 @@ class Gunzip {
   }
 
  private:
+  bool unpacked_;
   z_stream stream_{};
   bool ready_ = false;
 };
@@ -82,29 +92,34 @@ IdxArray read_idx(const std::filesystem::path& file, int dimensions, std::string
   };
   std::vector<uint8_t> compressed = read_bytes(file, remedy);
   IdxArray array;
-  if (compressed.size() < 2 || compressed[0] != 0x1f || compressed[1] != 0x8b) throw refuse("is not a gzip file");
+  const auto begins = [&](uint8_t first, uint8_t second) {
+    return compressed.size() >= 2 && compressed[0] == first && compressed[1] == second;
+  };
+  const bool unpacked = begins(0, 0);
+  if (!unpacked && !begins(0x1f, 0x8b)) throw refuse("is no IDX file, packed with gzip or not");
 
-  Gunzip gunzip(compressed);
+  Content content(compressed, unpacked);
   std::array<uint8_t, 4> word{};
   constexpr uint32_t kUnsignedBytes = 0x08;
   const uint32_t expected = kUnsignedBytes << 8 | static_cast<uint32_t>(dimensions);
-  if (!gunzip.read(word)) throw refuse("is cut short or damaged in its header");
+  if (!content.read(word)) throw refuse("is cut short or damaged in its header");
   if (const uint32_t magic = big_endian(word); magic != expected)
     throw refuse(fmt::format("has the magic number {:#010x} where {:#010x} is expected (IDX, bytes, {} dimensions)",
                              magic, expected, dimensions));
   int64_t size = 1;
   for (int d = 0; d < dimensions; ++d) {
-    if (!gunzip.read(word)) throw refuse("is cut short or damaged in its header");
+    if (!content.read(word)) throw refuse("is cut short or damaged in its header");
     array.shape.push_back(big_endian(word));
     if (array.shape.back() == 0 || array.shape.back() > kGreatestSize / size)
       throw refuse(fmt::format("has an impossible size ({}) in its header", array.shape.back()));
     size *= array.shape.back();
   }
   // A damaged header must not make us ask for memory that the file cannot fill: deflate expands 1032 times at most.
-  if (size > static_cast<int64_t>(compressed.size()) * 1032) throw refuse("is cut short: its header promises more");
+  if (size > static_cast<int64_t>(compressed.size()) * (unpacked ? 1 : 1032))
+    throw refuse("is cut short: its header promises more");
   array.values.resize(static_cast<std::size_t>(size));
-  if (!gunzip.read(array.values)) throw refuse(fmt::format("is cut short or damaged: {} bytes are promised", size));
-  if (!gunzip.at_end()) throw refuse("is cut short or damaged at its end");
+  if (!content.read(array.values)) throw refuse(fmt::format("is cut short or damaged: {} bytes are promised", size));
+  if (!content.at_end()) throw refuse("is cut short or damaged at its end");
   return array;
 }
 

@@ -13,8 +13,9 @@ struct IdxArray {
   std::vector<uint8_t> values;  // row by row
 };
 
-// Reads a gzip-compressed IDX file of unsigned bytes with `dimensions` dimensions. Throws silc::Error, which names the
-// file and the fault and ends with `remedy`, where the file is missing, damaged, cut short or of another kind.
+// Reads an IDX file of unsigned bytes, gzip-compressed or not, with `dimensions` dimensions. Throws silc::Error, which
+// names the file and the fault and ends with `remedy`, where the file is missing, damaged, cut short or of another
+// kind.
 IdxArray read_idx(const std::filesystem::path& file, int dimensions, std::string_view remedy);
 
 // XXH3 of the file as it lies on disk. Throws silc::Error in the same way.

@@ -43,9 +43,14 @@ TEST_F(Idx, GivesShapeAndValues) {
 
 TEST_F(Idx, RefusesAMissingFile) { EXPECT_THAT(fault(), tells("cannot be read")); }
 
-TEST_F(Idx, RefusesAFileThatIsNotGzip) {
+TEST_F(Idx, IsReadUnpackedAsWell) {
   testing::write_all(file, good);
-  EXPECT_THAT(fault(), tells("is not a gzip file"));
+  EXPECT_EQ(fault(), "");
+}
+
+TEST_F(Idx, RefusesAFileOfAnotherKind) {
+  testing::write_all(file, "PK" + good);
+  EXPECT_THAT(fault(), tells("is no IDX file, packed with gzip or not"));
 }
 
 TEST_F(Idx, RefusesAnotherNumberOfDimensions) {
