@@ -31,6 +31,8 @@ bool is_file_name(const std::string& experiment) {
 
 void take_fingerprints(const ResolvedCell& from, ResolvedCell& cell) {
   cell.train.fingerprint = from.train.fingerprint;
+  for (std::size_t i = 0; i < std::min(cell.train.parts.size(), from.train.parts.size()); ++i)
+    cell.train.parts[i].fingerprint = from.train.parts[i].fingerprint;
   for (std::size_t i = 0; i < std::min(cell.evaluations.size(), from.evaluations.size()); ++i)
     cell.evaluations[i].data.fingerprint = from.evaluations[i].data.fingerprint;
 }

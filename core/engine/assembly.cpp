@@ -1,4 +1,5 @@
 #include "engine/assembly.h"
+#include "engine/mixture.h"
 #include "engine/unreadable.h"
 
 #include <torch/cuda.h>
@@ -75,6 +76,12 @@ void prepare_torch(int64_t threads, const at::Device& device) {
 }
 
 std::shared_ptr<Dataset> load_dataset(const DataSource& source, const Catalogue& catalogue) {
+  if (!source.parts.empty()) {
+    std::vector<Mixture::Part> parts;
+    for (std::size_t i = 0; i < source.parts.size(); ++i)
+      parts.push_back({load_dataset(source.parts[i], catalogue), source.parts[i].dataset.name, source.weights[i]});
+    return std::make_shared<Mixture>(std::move(parts));
+  }
   const char* directory = std::getenv("SILC_DATA");
   const DatasetContext context{
       .options = source.dataset.options, .split = source.split, .directory = directory == nullptr ? "" : directory};

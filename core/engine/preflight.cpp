@@ -190,6 +190,7 @@ class Preflight {
 
   OpenSource open_source(DataSource source) {
     source.fingerprint.clear();  // compared when the cell starts
+    for (DataSource& part : source.parts) part.fingerprint.clear();
     OpenSource open;
     const auto dataset = load_dataset(source, catalogue_);
     in_plugin(PluginKind::dataset, source.dataset.name, [&] {

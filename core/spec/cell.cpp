@@ -122,9 +122,13 @@ Setting engine_table(const EngineSettings& engine) {
 // `Cell`: ResolvedCell or const ResolvedCell.
 template <class Cell>
 auto plugins_of(Cell& cell) {
-  std::vector plugins = {&cell.objective, &cell.image.backbone, &cell.text.backbone, &cell.text.tokenizer,
-                         &cell.train.dataset};
-  if (!cell.start.cell.empty()) plugins.push_back(&cell.start.captions.dataset);
+  std::vector plugins = {&cell.objective, &cell.image.backbone, &cell.text.backbone, &cell.text.tokenizer};
+  const auto add_source = [&](auto& source) {
+    if (source.parts.empty()) plugins.push_back(&source.dataset);
+    for (auto& part : source.parts) plugins.push_back(&part.dataset);
+  };
+  add_source(cell.train);
+  if (!cell.start.cell.empty()) add_source(cell.start.captions);
   for (auto& evaluation : cell.evaluations) {
     plugins.push_back(&evaluation.evaluator);
     plugins.push_back(&evaluation.data.dataset);
@@ -152,9 +156,17 @@ Setting files_table(const ResolvedCell& cell) {
 }
 
 Setting source_table(const DataSource& source) {
-  Setting result = plugin_table(source.dataset);
-  add_source(result, source);
-  return result;
+  if (source.parts.empty()) {
+    Setting result = plugin_table(source.dataset);
+    add_source(result, source);
+    return result;
+  }
+  Setting::Array parts;
+  for (std::size_t i = 0; i < source.parts.size(); ++i) {
+    parts.push_back(source_table(source.parts[i]));
+    parts.back().set("weight", value(source.weights[i]));
+  }
+  return value(std::move(parts));
 }
 
 Setting start_table(const Start& start) {
@@ -170,11 +182,19 @@ void name_files_by_content(PluginChoice& plugin) {
   plugin.files.clear();
 }
 
+std::vector<nlohmann::json*> elements_of(nlohmann::json& array) {
+  std::vector<nlohmann::json*> elements;
+  for (nlohmann::json& element : array) elements.push_back(&element);
+  return elements;
+}
+
 // Takes out of a cell's settings what decides no result.
 void drop_what_decides_nothing(nlohmann::json& settings) {
   const auto drop_policy = [](nlohmann::json& source) {
-    source.erase("on_error");
-    source.erase("skip_limit");
+    for (nlohmann::json* part : source.is_array() ? elements_of(source) : std::vector{&source}) {
+      part->erase("on_error");
+      part->erase("skip_limit");
+    }
   };
   drop_policy(settings["data"]["train"]);
   if (settings.contains("start")) drop_policy(settings["start"]["captions"]);
@@ -276,6 +296,12 @@ std::string path_name(std::string_view name) {
 }
 
 std::string source_item(const DataSource& source) {
+  if (!source.parts.empty()) {
+    auto parts = nlohmann::json::array();
+    for (std::size_t i = 0; i < source.parts.size(); ++i)
+      parts.push_back({source_item(source.parts[i]), source.weights[i]});
+    return "mixture " + parts.dump();
+  }
   // Keys of a JSON object are in alphabetical order.
   return "source " + nlohmann::json{{"dataset", source.dataset.name},
                                     {"options", options_to_json(source.dataset.options)},

@@ -48,6 +48,10 @@ struct DataSource {
   // the same, and data that change get another fingerprint.
   std::string on_error = "stop";  // or "skip"
   int64_t skip_limit = 100;       // different samples that are skipped at most
+  // Of a mixture, which is called so in `dataset`: its sources, and the share of each before they are made to add up to
+  // one.
+  std::vector<DataSource> parts = {};
+  std::vector<double> weights = {};
 
   friend bool operator==(const DataSource&, const DataSource&) = default;
 };

@@ -82,10 +82,32 @@ class Resolver {
     return choice;
   }
 
-  DataSource data_source(const Setting* table, const std::string& path, std::string split) {
+  // A source, or a list of them with their weights.
+  DataSource training_source(const Setting* setting, const std::string& path) {
+    if (!setting || !setting->is_array()) return data_source(setting, path, {"split", "on_error", "skip_limit"});
+    DataSource mixture;
+    mixture.dataset = {.kind = PluginKind::dataset, .name = "mixture", .options = {}};
+    mixture.split = "train";
+    mixture.skip_limit = 0;
+    for (const Setting& element : setting->array()) {
+      const Setting table = named_table(&element, "dataset");
+      mixture.parts.push_back(data_source(&table, path, {"split", "on_error", "skip_limit", "weight"}));
+      double& weight = mixture.weights.emplace_back(1);
+      if (table.is_table()) TableReader(&table, path, faults_).read("weight", weight, above(0));
+      mixture.skip_limit += mixture.parts.back().skip_limit;
+      if (mixture.parts.back().on_error != mixture.parts.front().on_error)
+        faults_.add(element.place, path + ": on_error must be the same in all parts of a mixture");
+    }
+    if (mixture.parts.empty())
+      faults_.add(setting->place, path + " is an empty list; name datasets, each with its weight");
+    else
+      mixture.on_error = mixture.parts.front().on_error;
+    return mixture;
+  }
+
+  DataSource data_source(const Setting* table, const std::string& path, std::vector<std::string> beside) {
     DataSource source;
-    source.split = std::move(split);
-    std::vector<std::string> beside = {"split", "on_error", "skip_limit"};
+    source.split = "train";
     if (context_.completeness == Completeness::recorded) beside.emplace_back("fingerprint");
     source.dataset = plugin(table, PluginKind::dataset, "", path, beside);
     if (table && table->is_table()) {
@@ -355,7 +377,7 @@ ResolvedCell resolve_settings(const Setting& settings, const std::string& subjec
   resolver.budget(value_at(&settings, "budget"), cell.budget);
 
   TableReader data(value_at(&settings, "data"), "data", context.faults);
-  if (const Setting* train = data.take("train")) cell.train = resolver.data_source(train, "data.train", "train");
+  if (const Setting* train = data.take("train")) cell.train = resolver.training_source(train, "data.train");
   data.finish();
 
   TableReader model(value_at(&settings, "model"), "model", context.faults);
@@ -378,7 +400,7 @@ ResolvedCell resolve_settings(const Setting& settings, const std::string& subjec
 }
 
 DataSource resolve_source(const Setting* table, const std::string& path, const ResolveContext& context) {
-  return Resolver(context).data_source(table, path, "train");
+  return Resolver(context).training_source(table, path);
 }
 
 std::vector<Evaluation> resolve_evaluations(std::span<const Setting> tables, const ResolveContext& context) {

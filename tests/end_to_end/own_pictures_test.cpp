@@ -157,5 +157,18 @@ dataset = { dataset = "image_folder", folder = "folder" }
   expect_the_same_bytes_when_killed();
 }
 
+TEST_F(OwnPictures, OfTwoSourcesAreMixedAndResumedToTheSameBytes) {
+  MadeTar tar;
+  for (const std::string kind : {"jpeg_420", "jpeg_444"})
+    tar.add(kind + ".jpg", photo(kind)).add(kind + ".txt", "a photograph, " + kind);
+  add("data/train-0.tar", tar.bytes());
+  for (const auto& [name, content] : example_pictures()) add("folder/train/" + name + "/x.png", content);
+  std::ofstream(root_ / "pair.toml", std::ios::app) << R"(
+[data]
+train = [{ dataset = "webdataset", folder = "data", weight = 1 }, { dataset = "image_folder", folder = "folder", weight = 3 }]
+)";
+  expect_the_same_bytes_when_killed();
+}
+
 }  // namespace
 }  // namespace silc

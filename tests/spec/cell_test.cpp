@@ -61,6 +61,33 @@ TEST_F(CellTest, HowPicturesAreTransformedIsPartOfTheIdentityUnlessItIsAsUsual) 
     EXPECT_NE(id_of(kOneRow, {.sets = {set}}), usual) << set;
 }
 
+// Two sources, the first with twice the share of the second.
+const std::string kMixture =
+    replaced(kOneRow, "train = \"fashion_scenes\"",
+             "train = [{ dataset = \"fashion_scenes\", weight = 2 }, { dataset = \"fashion_scenes\", pictures = 7 }]");
+
+TEST_F(CellTest, AMixtureIsReadBack) {
+  ResolvedCell cell = read(kMixture).cells.front();
+  ASSERT_EQ(cell.train.parts.size(), 2U);
+  EXPECT_EQ(cell.train.weights, (std::vector<double>{2, 1}));
+  cell.train.parts[1].fingerprint = "4567";
+  EXPECT_EQ(read_back(write_cell(cell)), cell);
+}
+
+TEST_F(CellTest, SharesOfAMixtureArePartOfTheIdentity) {
+  EXPECT_NE(id_of(kMixture), id_of(kOneRow));
+  EXPECT_NE(id_of(kMixture), id_of(replaced(kMixture, "weight = 2", "weight = 3")));
+  EXPECT_EQ(id_of(kMixture), id_of(replaced(kMixture, "weight = 2", "weight = 2, skip_limit = 5")));
+}
+
+TEST_F(CellTest, AMixtureIsCheckedPartByPart) {
+  EXPECT_THAT(faults(replaced(kMixture, "weight = 2", "weight = 0")),
+              HasSubstr("data.train.weight must be a number above 0"));
+  EXPECT_THAT(faults(replaced(kMixture, "pictures", "picturs")), HasSubstr("did you mean \"pictures\"?"));
+  EXPECT_THAT(faults(replaced(kMixture, "weight = 2", "on_error = \"skip\"")),
+              HasSubstr("on_error must be the same in all parts of a mixture"));
+}
+
 TEST_F(CellTest, WhatBecomesOfBadSamplesIsNoPartOfTheIdentity) {
   EXPECT_EQ(id_of(kOneRow, {.sets = {"data.train.on_error=\"skip\"", "data.train.skip_limit=5"}}), id_of(kOneRow));
 }
