@@ -43,6 +43,14 @@ std::string describe_state(const FolderStatus& status) {
          (progress.gpu.empty() ? "" : " on " + gpu_label(progress.gpu));
 }
 
+// With the share of the time that training waits for data, where it is worth a word.
+std::string rate_of(const CellProgress& progress) {
+  constexpr double kWorthAWord = 0.05;
+  std::string text = format_number(progress.rate) + " img/s";
+  if (progress.data_wait >= kWorthAWord) text += fmt::format(", {:.0f}% waiting for data", 100 * progress.data_wait);
+  return text;
+}
+
 std::string table_of(const std::vector<CellLine>& lines) {
   TextTable table({"ROW", "SEED", "ID", "STATE", "STEP", "DONE", "RATE", "LEFT"},
                   {false, true, false, false, true, true, true, true});
@@ -52,8 +60,7 @@ std::string table_of(const std::vector<CellLine>& lines) {
     const auto left = running ? progress.seconds_left() : std::nullopt;
     table.add({line.cell.row, std::to_string(line.cell.seed), line.cell.id, describe_state(line.status),
                steps(progress), progress.last_event.empty() ? "" : fmt::format("{:.0f}%", 100 * progress.fraction),
-               running && progress.rate > 0 ? format_number(progress.rate) + " img/s" : "",
-               left ? format_duration(*left) : ""});
+               running && progress.rate > 0 ? rate_of(progress) : "", left ? format_duration(*left) : ""});
   }
   return table.format();
 }
@@ -79,6 +86,7 @@ nlohmann::ordered_json to_json(const CellLine& line) {
                                  {"total_steps", nullptr},
                                  {"fraction", progress.fraction},
                                  {"rate", progress.rate},
+                                 {"data_wait", progress.data_wait},
                                  {"seconds_left", nullptr},
                                  {"gpu", nullptr},
                                  {"message", line.status.message},

@@ -121,7 +121,12 @@ class Training {
       copied.push_back(std::move(prepared));
     };
     const auto next_batch = [&] {
-      if (copier.begun() == 0) copy(*batches.next());
+      if (copier.begun() == 0) {
+        const double asked = watch_.elapsed().seconds;
+        PreparedBatch prepared = *batches.next();
+        waited_ += watch_.elapsed().seconds - asked;
+        copy(std::move(prepared));
+      }
       Batch batch = copier.finish();
       // The batch after it is copied while the device computes with this one, if it is made already.
       if (!device_.is_cpu())
@@ -197,6 +202,8 @@ class Training {
     const Cost total = cost();
     const double rate =
         static_cast<double>(state_.examples - rate_from_examples_) / std::max(now.seconds - rate_from_.seconds, 1e-9);
+    const double data_wait = std::min(waited_ / std::max(now.seconds - rate_from_.seconds, 1e-9), 1.0);
+    waited_ = 0;
     rate_from_ = now;
     rate_from_examples_ = state_.examples;
     Event values = Event::object();
@@ -209,6 +216,7 @@ class Training {
                             {"core_seconds", total.core_seconds},
                             {"seconds", total.seconds},
                             {"rate", rate},
+                            {"data_wait", data_wait},
                             {"lr", lr},
                             {"loss", figures.loss},
                             {"values", values}});
@@ -269,6 +277,7 @@ class Training {
   int64_t saved_step_ = -1;
   Cost rate_from_;
   int64_t rate_from_examples_ = 0;
+  double waited_ = 0;  // seconds for batches, since then
 };
 
 }  // namespace

@@ -36,10 +36,9 @@ struct RunFolder {
 // events.jsonl, one object a line, each with "event" and "time" (seconds since 1970, UTC, fractional):
 //
 //   started      pid, step (0, or the one of the checkpoint that it goes on from), total_steps (null if not known); on
-//   a GPU also
-//                device (its name) and gpu (as CUDA_VISIBLE_DEVICES names it)
-//   step         step, examples, flops, fraction, core_seconds, seconds, rate (pictures/s), lr, loss, values
-//                {name: number};
+//                a GPU also device (its name) and gpu (as CUDA_VISIBLE_DEVICES names it)
+//   step         step, examples, flops, fraction, core_seconds, seconds, rate (pictures/s), data_wait (share of the
+//                time since the step event before that training waited for data), lr, loss, values {name: number};
 //                cumulative figures are of training, over all attempts, without the work that a kill threw away
 //   warning      step, check, metric, value (null if it is not finite), message: a sign that training is sick, once for
 //                each check

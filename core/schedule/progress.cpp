@@ -56,6 +56,7 @@ void ProgressReader::apply(const Event& event) {
     progress_.fraction = number(event, "fraction");
     progress_.seconds = number(event, "seconds");
     progress_.rate = number(event, "rate");
+    progress_.data_wait = number(event, "data_wait");
     if (const auto loss = event.find("loss"); loss != event.end() && loss->is_number())
       progress_.loss = loss->get<double>();
   } else if (name == "warning") {

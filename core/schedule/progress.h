@@ -18,9 +18,10 @@ struct CellProgress {
   CellPhase phase = CellPhase::starting;
   int64_t step = 0;
   std::optional<int64_t> total_steps;
-  double fraction = 0;  // of the budget, in [0, 1]
-  double seconds = 0;   // of training, over all attempts
-  double rate = 0;      // pictures/s
+  double fraction = 0;   // of the budget, in [0, 1]
+  double seconds = 0;    // of training, over all attempts
+  double rate = 0;       // pictures/s
+  double data_wait = 0;  // share of the time that training waits for data
   std::optional<double> loss;
   std::string evaluation;               // "zero_shot_classification on shapes": what is being evaluated
   std::string last_event;               // name; empty: none yet

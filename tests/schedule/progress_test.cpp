@@ -7,7 +7,7 @@ namespace {
 
 constexpr const char* kStarted = R"({"event":"started","time":100,"pid":1,"step":0,"total_steps":8})";
 constexpr const char* kStep =
-    R"({"event":"step","time":110,"step":2,"fraction":0.25,"seconds":10,"rate":80.5,"loss":1.5})";
+    R"({"event":"step","time":110,"step":2,"fraction":0.25,"seconds":10,"rate":80.5,"data_wait":0.25,"loss":1.5})";
 
 TEST(Progress, FollowsAGrowingLog) {
   const TemporaryFolder folder;
@@ -22,6 +22,7 @@ TEST(Progress, FollowsAGrowingLog) {
   EXPECT_EQ(reader.progress().step, 2);
   EXPECT_EQ(reader.progress().phase, CellPhase::training);
   EXPECT_DOUBLE_EQ(reader.progress().rate, 80.5);
+  EXPECT_DOUBLE_EQ(reader.progress().data_wait, 0.25);
   EXPECT_FALSE(reader.update());
 }
 
