@@ -123,6 +123,7 @@ int run_program(int argc, char** argv) {
   add_status(app, session);
   add_show(app, session);
   add_plugin(app, session);
+  add_data(app, session);
   add_registry(app, session);
   add_doctor(app, session);
   add_completion(app, session);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "cli/option_arguments.h"
 #include "cli/plugin_commands.h"
 #include "cli/text.h"
 #include "files/run_folder.h"
@@ -57,39 +58,6 @@ std::vector<PluginInfo> find_subjects(const Session& session, const std::string&
   const std::string meant = most_similar(name, known);
   throw Error("there is no file and no plugin \"" + subject + "\"; " +
               (meant.empty() ? "silc plugin list shows all" : "did you mean \"" + meant + "\"?") + refused);
-}
-
-nlohmann::json value_of(const std::string& text) {
-  auto value = nlohmann::json::parse(text, nullptr, false);
-  return value.is_discarded() ? nlohmann::json(text) : value;
-}
-
-// Those of the KEY=VALUE options that the plugin has. Throws silc::Error for a value that it does not take.
-nlohmann::json chosen_options(const PluginInfo& plugin, const std::vector<std::string>& options) {
-  nlohmann::json chosen = nlohmann::json::object();
-  for (const std::string& option : options) {
-    const size_t equals = option.find('=');
-    const std::string name = option.substr(0, equals);
-    const bool known = std::any_of(plugin.options.begin(), plugin.options.end(),
-                                   [&](const OptionRecord& record) { return record.name == name; });
-    if (known) chosen[name] = value_of(option.substr(equals + 1));
-  }
-  static_cast<void>(options_from_json(plugin, chosen));
-  return chosen;
-}
-
-void check_options(const std::vector<PluginInfo>& plugins, const std::vector<std::string>& options) {
-  for (const std::string& option : options) {
-    const size_t equals = option.find('=');
-    if (equals == std::string::npos || equals == 0)
-      throw Error("--option takes KEY=VALUE, as in --option prototypes=128, not \"" + option + "\"");
-    const std::string name = option.substr(0, equals);
-    const bool known = std::any_of(plugins.begin(), plugins.end(), [&](const PluginInfo& plugin) {
-      return std::any_of(plugin.options.begin(), plugin.options.end(),
-                         [&](const OptionRecord& record) { return record.name == name; });
-    });
-    if (!known) throw Error(unknown_option_message(plugins.front(), name));
-  }
 }
 
 std::string words_of(const nlohmann::ordered_json& figures) {

@@ -12,6 +12,7 @@
 #include "engine/accelerator.h"
 #include "engine/assembly.h"
 #include "engine/conformance/conformance.h"
+#include "engine/data_tools.h"
 #include "engine/environment.h"
 #include "engine/fingerprint.h"
 #include "engine/measure.h"
@@ -95,6 +96,7 @@ int run(int argc, char** argv) {
   CLI::App* fingerprint_command = add("fingerprint", "fingerprints of the data sources on standard input");
   CLI::App* preflight_command = add("preflight", "check the cells on standard input before any of them is trained");
   preflight_command->add_option("--threads", threads, "threads of LibTorch")->check(CLI::NonNegativeNumber);
+  CLI::App* data_command = add("data", "look through the dataset on standard input: check, preview, pack");
   CLI::App* about_command = add("about", "versions and devices");
   CheckRequest checked;
   CLI::App* check_command = app.add_subcommand("check", "check that a plugin keeps the promises of its interface");
@@ -121,6 +123,8 @@ int run(int argc, char** argv) {
   if (preflight_command->parsed())
     silc::preflight({.question = parse_input(), .threads = threads},
                     silc::Catalogue::scan(silc::plugin_folders(plugin_path)), print);
+  if (data_command->parsed())
+    silc::use_data(parse_input(), silc::Catalogue::scan(silc::plugin_folders(plugin_path)), print);
   if (about_command->parsed()) print(silc::describe_engine());
   if (check_command->parsed()) return check(checked);
   return 0;

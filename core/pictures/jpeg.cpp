@@ -50,6 +50,14 @@ void leave_endless(j_common_ptr info) {
   std::longjmp(escape.place, 1);
 }
 
+// Of its own, so that it is freed when a constructor throws, too.
+struct Info : jpeg_decompress_struct {
+  Info() : jpeg_decompress_struct{} {}
+  ~Info() { jpeg_destroy_decompress(this); }
+  Info(const Info&) = delete;
+  Info& operator=(const Info&) = delete;
+};
+
 class Decoder {
  public:
   explicit Decoder(Bytes file) {
@@ -67,7 +75,6 @@ class Decoder {
     });
     check_size(info_.image_width, info_.image_height);
   }
-  ~Decoder() { jpeg_destroy_decompress(&info_); }
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
@@ -146,7 +153,7 @@ class Decoder {
   }
 
   Escape escape_;
-  jpeg_decompress_struct info_{};
+  Info info_;
 };
 
 }  // namespace

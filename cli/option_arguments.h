@@ -1,0 +1,19 @@
+// Options of plugins on the command line: --option KEY=VALUE. No LibTorch.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "plugin/catalogue.h"
+
+namespace silc {
+
+// Those of the KEY=VALUE options that the plugin has. A value is JSON where it can be, else a text. Throws silc::Error
+// for a value that the plugin does not take.
+nlohmann::json chosen_options(const PluginInfo& plugin, const std::vector<std::string>& options);
+
+// Throws silc::Error for an option that is not written KEY=VALUE, and for one that none of the plugins has.
+void check_options(const std::vector<PluginInfo>& plugins, const std::vector<std::string>& options);
+
+}  // namespace silc

@@ -1,0 +1,431 @@
+#include "engine/data_tools.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <set>
+
+#include "engine/assembly.h"
+#include "engine/excerpt.h"
+#include "engine/failure.h"
+#include "engine/prefetcher.h"
+#include "engine/unreadable.h"
+#include "files/durable_file.h"
+#include "pictures/draw.h"
+#include "pictures/resample.h"
+#include "plugin/option_values.h"
+
+namespace silc {
+namespace {
+
+using Json = nlohmann::json;
+using Emit = std::function<void(const Json& line)>;
+
+// What is asked about.
+struct Subject {
+  std::string name;  // of the dataset
+  std::vector<std::pair<std::string, std::shared_ptr<Dataset>>> splits;
+  int64_t threads = 1;
+};
+
+Subject open_subject(const Json& question, const Catalogue& catalogue) {
+  Subject subject{.name = question.at("dataset"), .splits = {}, .threads = question.value("threads", int64_t{1})};
+  const PluginInfo& plugin = catalogue.require(PluginKind::dataset, subject.name);
+  const Options options = options_from_json(plugin, question.value("options", Json::object()));
+  const auto open = [&](const std::string& split) {
+    DataSource source;
+    source.dataset = {.kind = PluginKind::dataset, .name = subject.name, .version = plugin.version, .options = options};
+    source.split = split;
+    subject.splits.emplace_back(split, load_dataset(source, catalogue));
+  };
+  for (const std::string split : question.at("splits")) open(split);
+  if (!subject.splits.empty()) return subject;
+  std::string fault;
+  for (const std::string split : {"train", "validation", "test"}) try {
+      open(split);
+    } catch (const Error& error) {
+      if (fault.empty()) fault = error.what();
+    }
+  if (subject.splits.empty()) throw Error(fault);
+  return subject;
+}
+
+// Whether brightness rises to the right, and downwards, in the places of a grid: 64 bits each.
+using PictureHash = std::array<uint64_t, 2>;
+
+PictureHash hash_of(const Image& image) {
+  constexpr int64_t kGrid = 9;
+  std::array<float, kGrid * kGrid * 3> values{};
+  const auto axis = [](int64_t length) {
+    return Axis{.begin = 0, .length = length, .size = kGrid, .first = 0, .count = kGrid};
+  };
+  resample(image, axis(image.width), axis(image.height), Interpolation::bilinear, false, values.data());
+  const auto brightness = [&](int64_t x, int64_t y) {
+    const auto at = static_cast<std::size_t>(y * kGrid + x);
+    constexpr std::size_t kPlane = kGrid * kGrid;
+    return 0.299F * values[at] + 0.587F * values[kPlane + at] + 0.114F * values[2 * kPlane + at];
+  };
+  // Less than a grey level is noise: on plain ground it must not tell two copies apart.
+  const auto rises = [](float from, float to) { return to - from > 1 / 127.5F; };
+  PictureHash hash{};
+  for (int64_t y = 0; y + 1 < kGrid; ++y)
+    for (int64_t x = 0; x + 1 < kGrid; ++x) {
+      hash[0] = hash[0] << 1 | static_cast<uint64_t>(rises(brightness(x, y), brightness(x + 1, y)));
+      hash[1] = hash[1] << 1 | static_cast<uint64_t>(rises(brightness(x, y), brightness(x, y + 1)));
+    }
+  return hash;
+}
+
+int64_t letters_in(const std::string& utf8) {
+  return std::count_if(utf8.begin(), utf8.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; });
+}
+
+// What a sample adds to the figures of its split.
+struct Look {
+  std::string fault;             // empty: it can be read
+  std::vector<int64_t> letters;  // of each caption
+  int64_t width = 0, height = 0, label = kNoLabel, boxes = 0;
+  bool mask = false;
+  PictureHash hash{};
+};
+
+Look look_at(const Dataset& dataset, int64_t index) {
+  Look look;
+  try {
+    const Sample sample = read_decoded(dataset, index);
+    for (const std::string& caption : sample.captions) look.letters.push_back(letters_in(caption));
+    look.width = sample.image.width;
+    look.height = sample.image.height;
+    look.label = sample.label;
+    look.boxes = static_cast<int64_t>(sample.boxes.size());
+    look.mask = !sample.mask.empty();
+    look.hash = hash_of(sample.image);
+  } catch (const Error& error) {
+    look.fault = error.what();
+  }
+  return look;
+}
+
+// Least, greatest and sum of a number.
+struct Spread {
+  int64_t least = 0, most = 0, count = 0;
+  double sum = 0;
+
+  void add(int64_t value) {
+    least = count == 0 ? value : std::min(least, value);
+    most = count == 0 ? value : std::max(most, value);
+    sum += static_cast<double>(value);
+    ++count;
+  }
+  [[nodiscard]] Json ends() const { return {least, most}; }
+};
+
+struct Figures {
+  int64_t unreadable = 0, masks = 0, boxes = 0;
+  Spread each, letters, width, height;
+  std::map<int64_t, int64_t> labels;
+
+  void add(const Look& look) {
+    each.add(static_cast<int64_t>(look.letters.size()));
+    for (const int64_t count : look.letters) letters.add(count);
+    width.add(look.width);
+    height.add(look.height);
+    masks += look.mask ? 1 : 0;
+    boxes += look.boxes;
+    if (look.label != kNoLabel) ++labels[look.label];
+  }
+
+  [[nodiscard]] Json json(const Dataset& dataset) const {
+    const std::vector<std::string> classes = dataset.classes();
+    Json counts = Json::object();
+    if (!labels.empty())
+      for (std::size_t label = 0; label < classes.size(); ++label) {
+        const auto found = labels.find(static_cast<int64_t>(label));
+        counts[classes[label]] = found == labels.end() ? 0 : found->second;
+      }
+    const double mean = letters.count == 0 ? 0 : letters.sum / static_cast<double>(letters.count);
+    return {{"samples", dataset.size()},
+            {"unreadable", unreadable},
+            {"captions", letters.count},
+            {"captions_each", each.ends()},
+            {"letters", {letters.least, mean, letters.most}},
+            {"width", width.ends()},
+            {"height", height.ends()},
+            {"masks", masks},
+            {"boxes", boxes},
+            {"labels", counts}};
+  }
+};
+
+void check(const Subject& subject, const Emit& emit) {
+  std::map<PictureHash, std::vector<std::pair<std::size_t, int64_t>>> places;  // split and index
+  for (std::size_t s = 0; s < subject.splits.size(); ++s) {
+    const auto& [split, dataset] = subject.splits[s];
+    emit({{"begin", split}, {"samples", dataset->size()}});
+    Figures figures;
+    Prefetcher<Look> looks(0, dataset->size(), subject.threads, 64 * subject.threads,
+                           [&dataset = dataset, &subject](int64_t i) {
+                             return in_plugin(PluginKind::dataset, subject.name, [&] { return look_at(*dataset, i); });
+                           });
+    for (int64_t i = 0; i < dataset->size(); ++i) {
+      const Look look = *looks.next();
+      if (i % 1000 == 999) emit({{"read", i + 1}});
+      if (!look.fault.empty()) {
+        ++figures.unreadable;
+        emit({{"unreadable", i}, {"split", split}, {"reason", look.fault}});
+        continue;
+      }
+      figures.add(look);
+      places[look.hash].emplace_back(s, i);
+    }
+    emit({{"split", split}, {"figures", figures.json(*dataset)}});
+  }
+  for (const auto& [hash, same] : places) {
+    // A picture without a rise is one colour, or a gradient: many are alike, and none is a copy.
+    if (same.size() < 2 || (hash[0] == 0 && hash[1] == 0)) continue;
+    Json list = Json::array();
+    for (const auto& [split, index] : same) list.push_back({subject.splits[split].first, index});
+    emit({{"duplicates", list}});
+  }
+}
+
+// A sample on the contact sheet.
+constexpr int64_t kSide = 232;
+constexpr int64_t kMargin = 6;
+constexpr int64_t kLines = 3;  // of captions
+constexpr Colour kPaper = {250, 250, 248};
+constexpr Colour kInk = {20, 20, 20};
+
+// The classes of the mask over a paler picture.
+void overlay_mask(const Sample& sample, Image& picture) {
+  for (int64_t y = 0; y < picture.height; ++y)
+    for (int64_t x = 0; x < picture.width; ++x) {
+      const int64_t row = (2 * y + 1) * sample.image.height / (2 * picture.height);
+      const int64_t column = (2 * x + 1) * sample.image.width / (2 * picture.width);
+      const uint8_t label = sample.mask[static_cast<std::size_t>(row * sample.image.width + column)];
+      uint8_t* pixel = picture.rgb.data() + (y * picture.width + x) * 3;
+      if (label == kIgnoreLabel) continue;
+      const Colour colour = colour_of_class(label);
+      for (std::size_t c = 0; c < 3; ++c) pixel[c] = static_cast<uint8_t>((pixel[c] + colour[c]) / 2);
+    }
+}
+
+void draw_boxes(const Sample& sample, const std::vector<std::string>& classes, Image& picture) {
+  const double scale = static_cast<double>(picture.width) / static_cast<double>(sample.image.width);
+  const auto at = [&](float value) { return static_cast<int64_t>(std::lround(static_cast<double>(value) * scale)); };
+  for (const Box& box : sample.boxes) {
+    const Colour colour = colour_of_class(box.label);
+    draw_frame(at(box.x0), at(box.y0), at(box.x1), at(box.y1), colour, picture);
+    if (box.label < 0 || box.label >= static_cast<int64_t>(classes.size())) continue;
+    const std::string& name = classes[static_cast<std::size_t>(box.label)];
+    paste(blank_picture(static_cast<int64_t>(name.size()) * kTextWidth, kTextHeight, kPaper), at(box.x0), at(box.y0),
+          picture);
+    draw_text(name, at(box.x0), at(box.y0), kInk, picture);
+  }
+}
+
+// Lines of at most `width` letters, broken between words where that is possible; the last ends in "..." if more
+// follows.
+std::vector<std::string> wrapped(const std::string& text, std::size_t width, std::size_t lines) {
+  std::vector<std::string> result;
+  std::string rest = text;
+  std::replace(rest.begin(), rest.end(), '\n', ' ');
+  while (!rest.empty() && result.size() < lines) {
+    std::size_t end = std::min(width, rest.size());
+    if (end < rest.size())
+      if (const std::size_t space = rest.rfind(' ', end); space != std::string::npos && space > width / 2) end = space;
+    while (end < rest.size() && end > 0 && (static_cast<uint8_t>(rest[end]) & 0xC0) == 0x80) --end;
+    result.push_back(rest.substr(0, end));
+    rest.erase(0,
+               rest.find_first_not_of(' ', end) == std::string::npos ? rest.size() : rest.find_first_not_of(' ', end));
+  }
+  if (!rest.empty() && !result.empty()) {
+    std::string& last = result.back();
+    if (last.size() + 3 > width) last.resize(width - 3);
+    last += "...";
+  }
+  return result;
+}
+
+void draw_sample(const Sample& sample, const std::vector<std::string>& classes, int64_t x, int64_t y, bool with_mask,
+                 Image& sheet) {
+  const double scale =
+      static_cast<double>(kSide) / static_cast<double>(std::max(sample.image.width, sample.image.height));
+  const auto side = [&](int64_t length) {
+    return std::max<int64_t>(1, std::llround(static_cast<double>(length) * scale));
+  };
+  Image picture = resized(sample.image, side(sample.image.width), side(sample.image.height));
+  if (with_mask && !sample.mask.empty()) overlay_mask(sample, picture);
+  if (with_mask) draw_boxes(sample, classes, picture);
+  paste(picture, x + (kSide - picture.width) / 2, y + (kSide - picture.height) / 2, sheet);
+}
+
+void draw_words(const Sample& sample, int64_t index, const std::vector<std::string>& classes, int64_t x, int64_t y,
+                int64_t width, Image& sheet) {
+  std::string head = std::to_string(index);
+  if (sample.label >= 0 && sample.label < static_cast<int64_t>(classes.size()))
+    head += ": " + classes[static_cast<std::size_t>(sample.label)];
+  if (sample.captions.size() > 1) head += fmt::format(" ({} captions)", sample.captions.size());
+  draw_text(head, x, y, {120, 60, 0}, sheet);
+  for (const std::string& line : wrapped(sample.captions.front(), static_cast<std::size_t>(width / kTextWidth), kLines))
+    draw_text(line, x, y += kTextHeight, kInk, sheet);
+}
+
+void preview(const Subject& subject, const Json& question, const Emit& emit) {
+  const Dataset& dataset = *subject.splits.front().second;
+  const std::filesystem::path output = question.at("output").get<std::string>();
+  const int64_t count = std::min(question.value("count", int64_t{24}), dataset.size());
+  const std::vector<std::string> classes = dataset.classes();
+  std::vector<std::pair<int64_t, Sample>> samples;
+  bool marked = false;  // masks or boxes, for which each picture is there twice
+  for (int64_t k = 0; k < count; ++k) {
+    const int64_t index = spread(k, count, dataset.size());
+    try {
+      samples.emplace_back(index,
+                           in_plugin(PluginKind::dataset, subject.name, [&] { return read_decoded(dataset, index); }));
+      marked = marked || !samples.back().second.mask.empty() || !samples.back().second.boxes.empty();
+    } catch (const Error& error) {
+      emit({{"unreadable", index}, {"split", subject.splits.front().first}, {"reason", error.what()}});
+    }
+  }
+  if (samples.empty()) throw Error("none of the samples that were to be shown can be read");
+  const int64_t columns = std::min<int64_t>(marked ? 3 : 6, static_cast<int64_t>(samples.size()));
+  const int64_t width = marked ? 2 * kSide + kMargin : kSide;
+  const int64_t height = kSide + (kLines + 1) * kTextHeight + kMargin;
+  const int64_t rows = (static_cast<int64_t>(samples.size()) + columns - 1) / columns;
+  Image sheet =
+      blank_picture(columns * (width + 2 * kMargin) + kMargin, rows * (height + 2 * kMargin) + kMargin, kPaper);
+  for (std::size_t k = 0; k < samples.size(); ++k) {
+    const auto& [index, sample] = samples[k];
+    const int64_t x = kMargin + static_cast<int64_t>(k) % columns * (width + 2 * kMargin);
+    const int64_t y = kMargin + static_cast<int64_t>(k) / columns * (height + 2 * kMargin);
+    draw_sample(sample, classes, x, y, false, sheet);
+    if (marked) draw_sample(sample, classes, x + kSide + kMargin, y, true, sheet);
+    draw_words(sample, index, classes, x, y + kSide + kMargin, width, sheet);
+  }
+  const std::vector<uint8_t> png = encode_png(sheet);
+  write_file_durably(output, std::string_view(reinterpret_cast<const char*>(png.data()), png.size()));
+  emit({{"written", output.string()}, {"samples", samples.size()}});
+}
+
+// The members of a sample, as text of an archive.
+class ShardText {
+ public:
+  void add(const std::string& name, std::string_view content) {
+    std::array<char, 512> header{};
+    const auto put = [&](std::size_t at, std::string_view text) {
+      std::copy(text.begin(), text.end(), header.begin() + static_cast<std::ptrdiff_t>(at));
+    };
+    put(0, name);
+    put(100, "0000644");
+    put(108, "0000000");
+    put(116, "0000000");
+    put(124, fmt::format("{:011o}", content.size()));
+    put(136, "00000000000");  // no date, so that the same data give the same bytes
+    put(148, "        ");
+    put(156, "0");
+    put(257, std::string_view("ustar\0"
+                              "00",
+                              8));
+    unsigned sum = 0;
+    for (const char c : header) sum += static_cast<uint8_t>(c);
+    put(148, fmt::format("{:06o}", sum));
+    header[154] = 0;
+    text_.append(header.data(), header.size()).append(content);
+    text_.append((512 - content.size() % 512) % 512, '\0');
+  }
+
+  [[nodiscard]] std::string take() { return std::exchange(text_, {}); }
+
+ private:
+  std::string text_;
+};
+
+std::string ending_of(const std::vector<uint8_t>& file) {
+  return file[0] == 0xFF ? "jpg" : file[0] == 0x89 ? "png" : "webp";
+}
+
+// The picture as it is in its file, or a PNG of what is drawn.
+std::string members_of(const Sample& sample, int64_t index) {
+  const std::string key = fmt::format("{:09}", index);
+  const std::vector<uint8_t> file = sample.image.encoded.empty() ? encode_png(sample.image) : sample.image.encoded;
+  ShardText shard;
+  shard.add(key + "." + ending_of(file), {reinterpret_cast<const char*>(file.data()), file.size()});
+  if (sample.label != kNoLabel) shard.add(key + ".cls", std::to_string(sample.label));
+  if (sample.captions.size() == 1)
+    shard.add(key + ".txt", sample.captions.front());
+  else
+    shard.add(key + ".json", Json{{"caption", sample.captions}}.dump());
+  return shard.take();
+}
+
+void pack(const Subject& subject, const Json& question, const Emit& emit) {
+  const std::filesystem::path folder = question.at("output").get<std::string>();
+  const int64_t per_shard = question.value("per_shard", int64_t{10000});
+  const bool skip = question.value("skip", false);
+  std::filesystem::create_directories(folder);
+  for (const auto& [split, dataset] : subject.splits) {
+    const auto members = [&dataset = dataset, &subject](int64_t index) -> std::pair<std::string, std::string> {
+      return in_plugin(PluginKind::dataset, subject.name, [&]() -> std::pair<std::string, std::string> {
+        try {
+          static_cast<void>(read_decoded(*dataset, index));
+          return {members_of(dataset->sample(index), index), ""};
+        } catch (const Error& error) {
+          return {"", error.what()};
+        }
+      });
+    };
+    Prefetcher<std::pair<std::string, std::string>> samples(0, dataset->size(), subject.threads, 16 * subject.threads,
+                                                            members);
+    for (int64_t first = 0, number = 0; first < dataset->size(); first += per_shard, ++number) {
+      const std::filesystem::path shard = folder / fmt::format("{}-{:06}.tar", split, number);
+      const std::filesystem::path temporary = shard.string() + ".part";
+      std::ofstream stream(temporary, std::ios::binary);
+      int64_t written = 0;
+      for (int64_t i = first; i < std::min(dataset->size(), first + per_shard); ++i) {
+        const auto [text, fault] = *samples.next();
+        if (!fault.empty()) {
+          emit({{"unreadable", i}, {"split", split}, {"reason", fault}});
+          if (!skip) throw Error(fault + "; --on-error skip packs the rest");
+          continue;
+        }
+        stream.write(text.data(), static_cast<std::streamsize>(text.size()));
+        ++written;
+      }
+      stream << std::string(1024, '\0');
+      stream.close();
+      if (!stream) throw Error(temporary.string() + " cannot be written; is the disk full?");
+      std::filesystem::rename(temporary, shard);
+      emit({{"shard", shard.string()}, {"samples", written}});
+    }
+    std::string classes;
+    for (const std::string& name : dataset->classes()) classes += name + "\n";
+    if (!classes.empty()) write_file_durably(folder / "classes.txt", classes);
+  }
+}
+
+}  // namespace
+
+void use_data(const Json& question, const Catalogue& catalogue, const Emit& emit) {
+  try {
+    const Subject subject = open_subject(question, catalogue);
+    const std::string what = question.at("do");
+    if (what == "check")
+      check(subject, emit);
+    else if (what == "preview")
+      preview(subject, question, emit);
+    else if (what == "pack")
+      pack(subject, question, emit);
+    else
+      throw Error("silc-engine data cannot \"" + what + "\"");
+  } catch (const Json::exception& error) {
+    throw Error(std::string("a question to silc-engine data is malformed: ") + error.what());
+  }
+  emit({{"done", true}});
+}
+
+}  // namespace silc

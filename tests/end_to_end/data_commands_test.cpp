@@ -1,0 +1,127 @@
+// silc data as people use it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "files/durable_file.h"
+#include "pictures/decode.h"
+#include "tests/pictures/fixture.h"
+#include "tests/plugins/datasets/made_tar.h"
+
+namespace silc {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::MadeTar;
+
+class DataCommands : public ::testing::Test {
+ protected:
+  DataCommands() {
+    std::string name = (std::filesystem::temp_directory_path() / "silc-data-XXXXXX").string();
+    root_ = mkdtemp(name.data());
+  }
+  ~DataCommands() override { std::filesystem::remove_all(root_); }
+
+  void add(const std::string& name, const std::string& content) {
+    std::filesystem::create_directories((root_ / name).parent_path());
+    std::ofstream(root_ / name, std::ios::binary) << content;
+  }
+
+  // What `silc data ARGUMENTS` prints, with ROOT standing for the folder.
+  std::string run(std::string arguments, int expected_code = 0) {
+    for (std::size_t at = arguments.find("ROOT"); at != std::string::npos; at = arguments.find("ROOT"))
+      arguments.replace(at, 4, root_.string());
+    const std::string line =
+        "'" SILC_BINARY_DIR "/bin/silc' data " + arguments + " > '" + (root_ / "printed").string() + "' 2>&1";
+    const int status = std::system(line.c_str());
+    const std::string printed = read_file(root_ / "printed");
+    EXPECT_EQ(WEXITSTATUS(status), expected_code) << printed;
+    return printed;
+  }
+
+  std::filesystem::path root_;
+};
+
+std::string photo(const std::string& kind) {
+  const std::vector<uint8_t> bytes = testing::stored_bytes(kind + ".file");
+  return {bytes.begin(), bytes.end()};
+}
+
+TEST_F(DataCommands, ListNamesDatasetsAndTheirSplits) {
+  const std::string text = run("list");
+  EXPECT_THAT(text, HasSubstr("webdataset\n"));
+  EXPECT_THAT(text, HasSubstr("test_unseen"));
+}
+
+TEST_F(DataCommands, CheckNamesWhatCannotBeReadAndWhatIsThereTwice) {
+  add("shards/train-0.tar", MadeTar()
+                                .add("a.jpg", photo("jpeg_444"))
+                                .add("a.txt", "one")
+                                .add("b.jpg", photo("jpeg_grey").substr(0, 700))
+                                .add("b.txt", "half")
+                                .bytes());
+  add("shards/val-0.tar", MadeTar().add("c.webp", photo("webp_lossy")).add("c.txt", "the same, three").bytes());
+  const auto report = nlohmann::json::parse(run("check ROOT/shards --json", 1));
+  EXPECT_FALSE(report["sound"]);
+  EXPECT_EQ(report["splits"]["train"]["samples"], 2);
+  EXPECT_EQ(report["splits"]["train"]["unreadable"], 1);
+  EXPECT_THAT(report["splits"]["validation"]["letters"], ElementsAre(15, 15.0, 15));
+  EXPECT_THAT(report["unreadable"][0]["reason"].get<std::string>(), HasSubstr("train-0.tar: b.jpg is cut short"));
+  EXPECT_EQ(report["duplicates"].dump(), R"([[["train",0],["validation",0]]])");
+  const std::string text = run("check ROOT/shards", 1);
+  EXPECT_THAT(text, HasSubstr("train: 2 samples, 1 cannot be read"));
+  EXPECT_THAT(text, HasSubstr("train 0 = validation 0"));
+}
+
+TEST_F(DataCommands, CheckIsContentWithSoundData) {
+  const std::string text = run("check shapes --option examples=50 --split train");
+  EXPECT_THAT(text, HasSubstr("train: 50 samples\n  captions  250, 5 each; "));
+  EXPECT_THAT(text, HasSubstr("pictures  64 pixels wide, 64 pixels high"));
+  EXPECT_THAT(text, HasSubstr("classes   6, from "));
+}
+
+TEST_F(DataCommands, PackWritesShardsThatHoldTheSameAndTheSameBytesEachTime) {
+  for (const std::string kind : {"jpeg_444", "png_one_bit", "webp_alpha"})
+    add("folder/train/" + kind.substr(0, 3) + "/" + kind + "." + kind.substr(0, kind.find('_')), photo(kind));
+  run("pack ROOT/folder ROOT/shards --per-shard 2");
+  EXPECT_EQ(read_file(root_ / "shards/classes.txt"), "jpe\npng\nweb\n");
+  const auto report =
+      nlohmann::json::parse(run("check ROOT/shards --option class_names=ROOT/shards/classes.txt --json", 1));
+  EXPECT_EQ(report["splits"]["train"]["samples"], 3);
+  EXPECT_EQ(report["splits"]["train"]["labels"], nlohmann::json({{"jpe", 1}, {"png", 1}, {"web", 1}}));
+  const std::string shard = read_file(root_ / "shards/train-000000.tar");
+  EXPECT_THAT(shard, HasSubstr(photo("jpeg_444"))) << "the file as it is";
+  run("pack ROOT/folder ROOT/shards --per-shard 2");
+  EXPECT_EQ(read_file(root_ / "shards/train-000000.tar"), shard);
+}
+
+TEST_F(DataCommands, PackStopsAtWhatCannotBeReadUnlessItIsSkipped) {
+  add("folder/train/a/x.jpg", photo("jpeg_444"));
+  add("folder/train/a/y.jpg", photo("jpeg_420").substr(0, 800));
+  EXPECT_THAT(run("pack ROOT/folder ROOT/shards", 1), HasSubstr("--on-error skip packs the rest"));
+  EXPECT_FALSE(std::filesystem::exists(root_ / "shards/train-000000.tar"));
+  run("pack ROOT/folder ROOT/shards --on-error skip", 1);
+  EXPECT_TRUE(std::filesystem::exists(root_ / "shards/train-000000.tar"));
+}
+
+TEST_F(DataCommands, PreviewDrawsAContactSheet) {
+  run("preview shapes --split test --count 5 --output ROOT/sheet.png");
+  const std::string png = read_file(root_ / "sheet.png");
+  const Image sheet = decoded(encoded_image({png.begin(), png.end()}, "sheet.png"));
+  EXPECT_GT(sheet.width, 3 * 2 * 232);
+  EXPECT_GT(sheet.height, 2 * 232);
+}
+
+TEST_F(DataCommands, NamesWhatItDoesNotKnow) {
+  add("folder/notes.txt", "nothing");
+  EXPECT_THAT(run("check ROOT/folder", 2), HasSubstr("looks like no data that silc knows"));
+  EXPECT_THAT(run("check shapse", 2), HasSubstr("did you mean \"shapes\"?"));
+  EXPECT_THAT(run("check shapes --option exmples=3", 2), HasSubstr("has no option \"exmples\""));
+}
+
+}  // namespace
+}  // namespace silc
