@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 namespace silc {
@@ -63,6 +64,35 @@ Taps make_taps(const Axis& axis, int64_t origin, int64_t reduction, int64_t avai
 
 float in_unit(float level) { return level / 127.5F - 1.0F; }
 
+// Compiled for processors with AVX2 and for those without; without FMA, so that both give the same bits.
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+#define SILC_WITH_AND_WITHOUT_AVX2 __attribute__((target_clones("avx2", "default")))
+#else
+#define SILC_WITH_AND_WITHOUT_AVX2
+#endif
+
+// sum += first_weight · first, then += second_weight · second, each rounded.
+SILC_WITH_AND_WITHOUT_AVX2
+void add_two_rows(const uint8_t* first, float first_weight, const uint8_t* second, float second_weight, int64_t length,
+                  float* sum) {
+  for (int64_t i = 0; i < length; ++i)
+    sum[i] = (sum[i] + first_weight * static_cast<float>(first[i])) + second_weight * static_cast<float>(second[i]);
+}
+
+SILC_WITH_AND_WITHOUT_AVX2
+void add_row(const uint8_t* row, float weight, int64_t length, float* sum) {
+  for (int64_t i = 0; i < length; ++i) sum[i] += weight * static_cast<float>(row[i]);
+}
+
+// Red, green, blue, and a fourth that is not looked at: the three channels of a pixel in one operation.
+using Channels __attribute__((vector_size(4 * sizeof(float)))) = float;
+
+Channels load_channels(const float* from) {
+  Channels channels;
+  std::memcpy(&channels, from, sizeof channels);
+  return channels;
+}
+
 // Rows first: one output row at a time before its columns are done, so little memory is touched.
 void resample_bilinear(const PixelView& pixels, const Taps& columns, const Taps& rows, bool flip, float* into) {
   const auto width = static_cast<int64_t>(columns.first.size());
@@ -73,29 +103,28 @@ void resample_bilinear(const PixelView& pixels, const Taps& columns, const Taps&
   const int64_t row_length = (right - left) * 3;
   const std::vector<float> row_weights(rows.exact.begin(), rows.exact.end());
   const std::vector<float> column_weights(columns.exact.begin(), columns.exact.end());
-  std::vector<float> row(static_cast<size_t>(row_length));  // [right − left, 3]
+  std::vector<float> row(static_cast<size_t>(row_length + 1));  // [right − left, 3], and one to load four of the last
   for (int64_t y = 0; y < height; ++y) {
     std::fill(row.begin(), row.end(), 0.0F);
-    for (int64_t k = 0; k < rows.count[static_cast<size_t>(y)]; ++k) {
-      const float weight = row_weights[static_cast<size_t>(y * rows.width + k)];
-      const int64_t source_row = rows.first[static_cast<size_t>(y)] + k;
-      const uint8_t* source = pixels.rgb + (source_row * pixels.width + left) * 3;
-      float* sum = row.data();
-      for (int64_t i = 0; i < row_length; ++i) sum[i] += weight * static_cast<float>(source[i]);
-    }
+    const float* weights_down = row_weights.data() + y * rows.width;
+    const auto source = [&](int64_t k) {
+      return pixels.rgb + ((rows.first[static_cast<size_t>(y)] + k) * pixels.width + left) * 3;
+    };
+    const int64_t taps = rows.count[static_cast<size_t>(y)];
+    for (int64_t k = 0; k + 1 < taps; k += 2)
+      add_two_rows(source(k), weights_down[k], source(k + 1), weights_down[k + 1], row_length, row.data());
+    if (taps % 2 == 1) add_row(source(taps - 1), weights_down[taps - 1], row_length, row.data());
     for (int64_t x = 0; x < width; ++x) {
       const float* weights = column_weights.data() + x * columns.width;
-      const float* source = row.data() + (columns.first[static_cast<size_t>(x)] - left) * 3;
-      float red = 0, green = 0, blue = 0;
-      for (int64_t k = 0; k < columns.count[static_cast<size_t>(x)]; ++k) {
-        red += weights[k] * source[3 * k];
-        green += weights[k] * source[3 * k + 1];
-        blue += weights[k] * source[3 * k + 2];
-      }
+      const float* from = row.data() + (columns.first[static_cast<size_t>(x)] - left) * 3;
+      Channels sum = {0, 0, 0, 0};
+      for (int64_t k = 0; k < columns.count[static_cast<size_t>(x)]; ++k)
+        sum += weights[k] * load_channels(from + 3 * k);
+      sum = sum / 127.5F - 1.0F;
       float* pixel = into + y * width + (flip ? width - 1 - x : x);
-      pixel[0] = in_unit(red);
-      pixel[width * height] = in_unit(green);
-      pixel[2 * width * height] = in_unit(blue);
+      pixel[0] = sum[0];
+      pixel[width * height] = sum[1];
+      pixel[2 * width * height] = sum[2];
     }
   }
 }
@@ -114,6 +143,11 @@ std::vector<int32_t> fixed_point(const std::vector<double>& weights) {
 uint8_t level(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> kPrecision, 0, 255)); }
 
 constexpr int32_t kHalf = 1 << (kPrecision - 1);
+
+SILC_WITH_AND_WITHOUT_AVX2
+void add_levels(const uint8_t* levels, int32_t weight, int64_t length, int32_t* sum) {
+  for (int64_t i = 0; i < length; ++i) sum[i] += weight * levels[i];
+}
 
 // Columns first, as Pillow, because what is rounded and clipped in between depends on it.
 void resample_bicubic(const PixelView& pixels, const Taps& columns, const Taps& rows, bool flip, float* into) {
@@ -148,7 +182,7 @@ void resample_bicubic(const PixelView& pixels, const Taps& columns, const Taps& 
     for (int64_t k = 0; k < rows.count[static_cast<size_t>(y)]; ++k) {
       const int32_t weight = row_weights[static_cast<size_t>(y * rows.width + k)];
       const uint8_t* source = narrow.data() + (rows.first[static_cast<size_t>(y)] + k - top) * row_length;
-      for (int64_t i = 0; i < row_length; ++i) sums[static_cast<size_t>(i)] += weight * source[i];
+      add_levels(source, weight, row_length, sums.data());
     }
     for (int64_t x = 0; x < width; ++x) {
       float* pixel = into + y * width + (flip ? width - 1 - x : x);

@@ -16,6 +16,10 @@
 #include "plugin/loader.h"
 #include "plugin/option_values.h"
 
+// As in silc-engine.
+extern "C" __attribute__((visibility("default"))) const char* malloc_conf;
+const char* malloc_conf = "dirty_decay_ms:-1,muzzy_decay_ms:-1";
+
 namespace silc {
 namespace {
 
