@@ -215,7 +215,8 @@ std::span<const std::string_view> reserved_keys(PluginKind kind) {
   static constexpr std::string_view kImageBackbone[] = {"backbone",      "image_size", "resize_mode",
                                                         "interpolation", "mean",       "std"};
   static constexpr std::string_view kTextBackbone[] = {"backbone", "tokenizer", "context_length"};
-  static constexpr std::string_view kDataset[] = {"dataset", "split", "fingerprint", "on_error", "skip_limit", "weight"};
+  static constexpr std::string_view kDataset[] = {"dataset",  "split",      "fingerprint",
+                                                  "on_error", "skip_limit", "weight"};
   static constexpr std::string_view kTokenizer[] = {"tokenizer"};
   switch (kind) {
     case PluginKind::objective:
