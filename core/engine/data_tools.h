@@ -8,9 +8,8 @@
 
 namespace silc {
 
-// `question`: {"do", "dataset", "options", "splits": [NAME], "threads"}, and what each takes; no splits: those of train,
-// validation and test that there are. Prints JSON lines by
-// `emit`, at the end {"done": true}.
+// `question`: {"do", "dataset", "options", "splits": [NAME], "threads"}, and what each takes; no splits: those of
+// train, validation and test that there are. Prints JSON lines by `emit`, at the end {"done": true}.
 //
 // "check" reads every sample of the splits:
 //     {"begin": SPLIT, "samples"}   {"read": N} as it goes   {"unreadable": INDEX, "split", "reason"}

@@ -165,16 +165,13 @@ EvaluationOutcome evaluate(const ResolvedCell& cell, const Catalogue& catalogue,
         if (!dataset) dataset = load_dataset(evaluation.data, catalogue);
         TowerEncoder encoder = make_encoder(cell, assembly, weights);
         const int64_t threads = data_threads(cell.engine, assembly.device);
-        const auto run = [&] {
-          return run_evaluator(evaluation, catalogue, *dataset, encoder, threads);
-        };
+        const auto run = [&] { return run_evaluator(evaluation, catalogue, *dataset, encoder, threads); };
         Scores scores;
         try {
           scores = run();
         } catch (const PluginFailure& failure) {
           if (!may_skip(evaluation.data) || failure.kind() != PluginKind::dataset) throw;
-          const auto readable =
-              without_unreadable(dataset, evaluation.data, threads, trained_steps, events);
+          const auto readable = without_unreadable(dataset, evaluation.data, threads, trained_steps, events);
           if (!readable) throw;
           dataset = readable;
           scores = run();
