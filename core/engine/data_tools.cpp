@@ -32,6 +32,29 @@ struct Subject {
   int64_t threads = 1;
 };
 
+// The file that shows a sample; empty if there is none, or it cannot be read.
+std::string source_of(const Dataset& dataset, int64_t index) {
+  try {
+    return dataset.sample(index).image.source;
+  } catch (const Error&) {
+    return "";
+  }
+}
+
+// A table without a column of splits is the same whichever split is asked for.
+bool shows_the_same_files(const Dataset& one, const Dataset& other) {
+  constexpr int64_t kLooks = 16;
+  if (one.size() != other.size()) return false;
+  bool shown = false;
+  for (int64_t look = 0; look < kLooks; ++look) {
+    const int64_t index = look * (one.size() - 1) / (kLooks - 1);
+    const std::string source = source_of(one, index);
+    if (source != source_of(other, index)) return false;
+    shown = shown || !source.empty();
+  }
+  return shown;
+}
+
 Subject open_subject(const Json& question, const Catalogue& catalogue) {
   Subject subject{.name = question.at("dataset"), .splits = {}, .threads = question.value("threads", int64_t{1})};
   const PluginInfo& plugin = catalogue.require(PluginKind::dataset, subject.name);
@@ -51,33 +74,45 @@ Subject open_subject(const Json& question, const Catalogue& catalogue) {
       if (fault.empty()) fault = error.what();
     }
   if (subject.splits.empty()) throw Error(fault);
+  while (subject.splits.size() > 1 &&
+         shows_the_same_files(*subject.splits.front().second, *subject.splits.back().second))
+    subject.splits.pop_back();
   return subject;
 }
 
 // Whether brightness rises to the right, and downwards, in the places of a grid: 64 bits each.
 using PictureHash = std::array<uint64_t, 2>;
 
-PictureHash hash_of(const Image& image) {
+// What copies of a picture have in common, whatever their size and encoding.
+struct Likeness {
+  PictureHash hash{};
+  std::array<float, 3> colour{};  // the mean, in [-1, 1]
+};
+
+Likeness likeness_of(const Image& image) {
   constexpr int64_t kGrid = 9;
   std::array<float, kGrid * kGrid * 3> values{};
   const auto axis = [](int64_t length) {
     return Axis{.begin = 0, .length = length, .size = kGrid, .first = 0, .count = kGrid};
   };
   resample(image, axis(image.width), axis(image.height), Interpolation::bilinear, false, values.data());
+  constexpr std::size_t kPlane = kGrid * kGrid;
   const auto brightness = [&](int64_t x, int64_t y) {
     const auto at = static_cast<std::size_t>(y * kGrid + x);
-    constexpr std::size_t kPlane = kGrid * kGrid;
     return 0.299F * values[at] + 0.587F * values[kPlane + at] + 0.114F * values[2 * kPlane + at];
   };
   // Less than a grey level is noise: on plain ground it must not tell two copies apart.
   const auto rises = [](float from, float to) { return to - from > 1 / 127.5F; };
-  PictureHash hash{};
+  Likeness likeness;
+  PictureHash& hash = likeness.hash;
   for (int64_t y = 0; y + 1 < kGrid; ++y)
     for (int64_t x = 0; x + 1 < kGrid; ++x) {
       hash[0] = hash[0] << 1 | static_cast<uint64_t>(rises(brightness(x, y), brightness(x + 1, y)));
       hash[1] = hash[1] << 1 | static_cast<uint64_t>(rises(brightness(x, y), brightness(x, y + 1)));
     }
-  return hash;
+  for (std::size_t channel = 0; channel < 3; ++channel)
+    for (std::size_t i = 0; i < kPlane; ++i) likeness.colour[channel] += values[channel * kPlane + i] / kPlane;
+  return likeness;
 }
 
 int64_t letters_in(const std::string& utf8) {
@@ -90,7 +125,7 @@ struct Look {
   std::vector<int64_t> letters;  // of each caption
   int64_t width = 0, height = 0, label = kNoLabel, boxes = 0;
   bool mask = false;
-  PictureHash hash{};
+  Likeness likeness;
 };
 
 Look look_at(const Dataset& dataset, int64_t index) {
@@ -103,7 +138,7 @@ Look look_at(const Dataset& dataset, int64_t index) {
     look.label = sample.label;
     look.boxes = static_cast<int64_t>(sample.boxes.size());
     look.mask = !sample.mask.empty();
-    look.hash = hash_of(sample.image);
+    look.likeness = likeness_of(sample.image);
   } catch (const Error& error) {
     look.fault = error.what();
   }
@@ -161,8 +196,32 @@ struct Figures {
   }
 };
 
+// A sample, and the colour of its picture.
+struct Place {
+  std::size_t split = 0;
+  int64_t index = 0;
+  std::array<float, 3> colour{};
+};
+
+// Of pictures that rise in the same places, as a red and a blue square do, those that are of one colour too.
+std::vector<std::vector<Place>> copies_among(const std::vector<Place>& places) {
+  constexpr float kTolerance = 4 / 127.5F;  // grey levels that another encoding may change in the mean
+  const auto alike = [&](const Place& one, const Place& other) {
+    return std::equal(one.colour.begin(), one.colour.end(), other.colour.begin(),
+                      [&](float a, float b) { return std::abs(a - b) <= kTolerance; });
+  };
+  std::vector<std::vector<Place>> groups;
+  for (const Place& place : places) {
+    const auto group =
+        std::find_if(groups.begin(), groups.end(), [&](const auto& members) { return alike(members.front(), place); });
+    group == groups.end() ? groups.push_back({place}) : group->push_back(place);
+  }
+  std::erase_if(groups, [](const auto& members) { return members.size() < 2; });
+  return groups;
+}
+
 void check(const Subject& subject, const Emit& emit) {
-  std::map<PictureHash, std::vector<std::pair<std::size_t, int64_t>>> places;  // split and index
+  std::map<PictureHash, std::vector<Place>> places;
   for (std::size_t s = 0; s < subject.splits.size(); ++s) {
     const auto& [split, dataset] = subject.splits[s];
     emit({{"begin", split}, {"samples", dataset->size()}});
@@ -180,16 +239,18 @@ void check(const Subject& subject, const Emit& emit) {
         continue;
       }
       figures.add(look);
-      places[look.hash].emplace_back(s, i);
+      places[look.likeness.hash].push_back({s, i, look.likeness.colour});
     }
     emit({{"split", split}, {"figures", figures.json(*dataset)}});
   }
   for (const auto& [hash, same] : places) {
     // A picture without a rise is one colour, or a gradient: many are alike, and none is a copy.
-    if (same.size() < 2 || (hash[0] == 0 && hash[1] == 0)) continue;
-    Json list = Json::array();
-    for (const auto& [split, index] : same) list.push_back({subject.splits[split].first, index});
-    emit({{"duplicates", list}});
+    if (hash[0] == 0 && hash[1] == 0) continue;
+    for (const std::vector<Place>& copies : copies_among(same)) {
+      Json list = Json::array();
+      for (const Place& copy : copies) list.push_back({subject.splits[copy.split].first, copy.index});
+      emit({{"duplicates", list}});
+    }
   }
 }
 

@@ -9,7 +9,8 @@
 namespace silc {
 
 // `question`: {"do", "dataset", "options", "splits": [NAME], "threads"}, and what each takes; no splits: those of
-// train, validation and test that there are. Prints JSON lines by `emit`, at the end {"done": true}.
+// train, validation and test that there are, without those that are the first one again. Prints JSON lines by `emit`,
+// at the end {"done": true}.
 //
 // "check" reads every sample of the splits:
 //     {"begin": SPLIT, "samples"}   {"read": N} as it goes   {"unreadable": INDEX, "split", "reason"}
@@ -17,7 +18,8 @@ namespace silc {
 //      "letters": [LEAST, MEAN, MOST], "width": [LEAST, MOST], "height": [LEAST, MOST], "masks", "boxes",
 //      "labels": {CLASS: COUNT}}}
 //     {"duplicates": [[SPLIT, INDEX], …]} for each picture that is there more than once: pictures whose brightness
-//     rises and falls in the same places of a grid of 9 × 9, which are the same picture at any size and quality
+//     rises and falls in the same places of a grid of 9 × 9 and whose mean colour is the same, which are the same
+//     picture at any size and quality
 //
 // "preview" ("count", "output"): a contact sheet of samples spread over the first split, with captions, masks and
 // boxes, as a PNG: {"written": FILE, "samples"}.

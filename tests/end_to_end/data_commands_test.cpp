@@ -8,6 +8,7 @@
 
 #include "files/durable_file.h"
 #include "pictures/decode.h"
+#include "tests/files/temporary_folder.h"
 #include "tests/pictures/fixture.h"
 #include "tests/plugins/datasets/made_tar.h"
 
@@ -17,15 +18,10 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::MadeTar;
+using ::testing::Not;
 
 class DataCommands : public ::testing::Test {
  protected:
-  DataCommands() {
-    std::string name = (std::filesystem::temp_directory_path() / "silc-data-XXXXXX").string();
-    root_ = mkdtemp(name.data());
-  }
-  ~DataCommands() override { std::filesystem::remove_all(root_); }
-
   void add(const std::string& name, const std::string& content) {
     std::filesystem::create_directories((root_ / name).parent_path());
     std::ofstream(root_ / name, std::ios::binary) << content;
@@ -43,7 +39,8 @@ class DataCommands : public ::testing::Test {
     return printed;
   }
 
-  std::filesystem::path root_;
+  TemporaryFolder temporary_;
+  std::filesystem::path root_ = temporary_.path();
 };
 
 std::string photo(const std::string& kind) {
@@ -82,6 +79,22 @@ TEST_F(DataCommands, CheckIsContentWithSoundData) {
   EXPECT_THAT(text, HasSubstr("train: 50 samples\n  captions  250, 5 each; "));
   EXPECT_THAT(text, HasSubstr("pictures  64 pixels wide, 64 pixels high"));
   EXPECT_THAT(text, HasSubstr("classes   6, from "));
+}
+
+TEST_F(DataCommands, CheckTellsShapesOfTwoColoursApart) {
+  std::filesystem::create_directories(root_ / "table");
+  for (const std::string colour : {"red", "blue", "green"})
+    std::filesystem::copy(std::filesystem::path(SILC_SOURCE_DIR) / "docs/examples/pictures" / (colour + "-square.png"),
+                          root_ / "table");
+  add("table/all.csv", "path,caption\nred-square.png,red\nblue-square.png,blue\ngreen-square.png,green\n");
+  EXPECT_THAT(run("check ROOT/table/all.csv"), Not(HasSubstr("more than once")));
+}
+
+TEST_F(DataCommands, CheckLooksOnceAtATableThatIsEverySplit) {
+  add("table/one.jpg", photo("jpeg_444"));
+  add("table/all.csv", "path,caption\none.jpg,one\n");
+  const auto report = nlohmann::json::parse(run("check ROOT/table/all.csv --json"));
+  EXPECT_EQ(report["splits"].size(), 1U);
 }
 
 TEST_F(DataCommands, PackWritesShardsThatHoldTheSameAndTheSameBytesEachTime) {
