@@ -5,9 +5,8 @@
 //
 // L = L_sigmoid + w_c · L_caption + scale · (1 · L_distillation + 0.25 · L_masked). Heads, mask token and teacher are
 // fresh when the last part begins. Its losses and settings are SILC's (silc.cpp), also those of the masked patches,
-// which have a head of their own and are chosen at random. LocCa's tasks with boxes need regions that the datasets here
-// do not give: the decoder captions, half of the time in parallel (CapPa). The tower pools by attention (pooling =
-// "map").
+// which have a head of their own and are chosen at random. LocCa's tasks with boxes are left out, as no dataset has
+// what they need: the decoder captions, half of the time in parallel. The tower pools by attention (pooling = "map").
 #include "nn/caption_decoder.h"
 #include "nn/health.h"
 #include "nn/multi_crop.h"
@@ -66,11 +65,11 @@ class Siglip2 : public Objective {
     const auto text = model_->text->embed(batch.tokens);  // [B, E]
     const auto contrastive = contrastive_->forward(model_->image->embed(features.pooled), text);
     StepResult result = {{{"contrastive", contrastive}}, {{"logit_scale", contrastive_->scale()}}};
-    if (captioner_)  // with random numbers from which no mask of this step is drawn
-      result.terms.push_back(
-          {"caption",
-           captioner_->forward(features.patches, batch.tokens, progress.random(~uint64_t{0}), batch.host_tokens),
-           options_[kCaptionWeight]});
+    if (captioner_) {
+      const auto random = progress.random(~uint64_t{0});  // from which no mask of this step is drawn
+      const auto caption = captioner_->forward(features.patches, batch.tokens, random, batch.host_tokens);
+      result.terms.push_back({"caption", caption, options_[kCaptionWeight]});
+    }
     if (progress.fraction < options_[kStart]) return result;
 
     const auto temperature = options_[kTargets.teacher_temperature], scale = options_[kScale];
