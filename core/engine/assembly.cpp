@@ -1,6 +1,4 @@
 #include "engine/assembly.h"
-#include "engine/mixture.h"
-#include "engine/unreadable.h"
 
 #include <torch/cuda.h>
 
@@ -9,7 +7,9 @@
 
 #include "engine/channels_last.h"
 #include "engine/failure.h"
+#include "engine/mixture.h"
 #include "engine/start.h"
+#include "engine/unreadable.h"
 #include "nn/recompute.h"
 #include "nn/transformer.h"
 #include "plugin/loader.h"

@@ -33,23 +33,23 @@ struct Subject {
 };
 
 // The file that shows a sample; empty if there is none, or it cannot be read.
-std::string source_of(const Dataset& dataset, int64_t index) {
+std::string source_of(const Subject& subject, const Dataset& dataset, int64_t index) {
   try {
-    return dataset.sample(index).image.source;
+    return in_plugin(PluginKind::dataset, subject.name, [&] { return dataset.sample(index).image.source; });
   } catch (const Error&) {
     return "";
   }
 }
 
 // A table without a column of splits is the same whichever split is asked for.
-bool shows_the_same_files(const Dataset& one, const Dataset& other) {
+bool shows_the_same_files(const Subject& subject, const Dataset& one, const Dataset& other) {
   constexpr int64_t kLooks = 16;
   if (one.size() != other.size()) return false;
   bool shown = false;
   for (int64_t look = 0; look < kLooks; ++look) {
-    const int64_t index = look * (one.size() - 1) / (kLooks - 1);
-    const std::string source = source_of(one, index);
-    if (source != source_of(other, index)) return false;
+    const int64_t index = spread(look, kLooks, one.size());
+    const std::string source = source_of(subject, one, index);
+    if (source != source_of(subject, other, index)) return false;
     shown = shown || !source.empty();
   }
   return shown;
@@ -75,7 +75,7 @@ Subject open_subject(const Json& question, const Catalogue& catalogue) {
     }
   if (subject.splits.empty()) throw Error(fault);
   while (subject.splits.size() > 1 &&
-         shows_the_same_files(*subject.splits.front().second, *subject.splits.back().second))
+         shows_the_same_files(subject, *subject.splits.front().second, *subject.splits.back().second))
     subject.splits.pop_back();
   return subject;
 }

@@ -33,10 +33,11 @@ class Cifar : public Dataset {
                                             : "fine_label_names.txt"));
     for (std::string& name : names_) std::replace(name.begin(), name.end(), '_', ' ');
     read(context.split);
-    choose(context.split, static_cast<std::size_t>(context.options[kHeldBack]));
+    const auto all = static_cast<int64_t>(records_.size() / record_size());
+    range_ = range_of_split(context.split, all, context.options[kHeldBack], folder_);
   }
 
-  [[nodiscard]] int64_t size() const override { return static_cast<int64_t>(count_); }
+  [[nodiscard]] int64_t size() const override { return range_.count; }
 
   [[nodiscard]] Sample sample(int64_t index) const override {
     const uint8_t* planes = record(index) + label_bytes();
@@ -83,22 +84,11 @@ class Cifar : public Dataset {
     }
   }
 
-  void choose(const std::string& split, std::size_t held_back) {
-    const std::size_t all = records_.size() / record_size();
-    first_ = 0;
-    count_ = all;
-    if (split == "test") return;
-    if (held_back >= all)
-      throw Error(fmt::format("{}: has no more than {} pictures to hold back", folder_.string(), all));
-    first_ = split == "train" ? 0 : all - held_back;
-    count_ = split == "train" ? all - held_back : held_back;
-  }
-
   [[nodiscard]] std::size_t label_bytes() const { return hundred_ ? 2 : 1; }
   [[nodiscard]] std::size_t record_size() const { return label_bytes() + 3 * kPlane; }
   [[nodiscard]] const uint8_t* record(int64_t index) const {
     if (index < 0 || index >= size()) throw std::out_of_range("there is no such picture");
-    return records_.data() + (first_ + static_cast<std::size_t>(index)) * record_size();
+    return records_.data() + static_cast<std::size_t>(range_.first + index) * record_size();
   }
   [[nodiscard]] int64_t label(int64_t index) const { return record(index)[label_at_]; }
 
@@ -108,8 +98,7 @@ class Cifar : public Dataset {
   std::vector<std::string> names_;
   Texts captions_;
   std::vector<uint8_t> records_;  // label bytes, then [3, 32, 32]
-  std::size_t first_ = 0;         // of the split
-  std::size_t count_ = 0;
+  Range range_;                   // of the split
 };
 
 }  // namespace

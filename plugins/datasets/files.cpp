@@ -116,6 +116,13 @@ void Fingerprint::mix(uint64_t word) {
   high_ = XXH3_64bits_withSeed(&word, sizeof word, high_ ^ 0x9E3779B97F4A7C15);
 }
 
+Range range_of_split(const std::string& split, int64_t all, int64_t held_back, const fs::path& folder) {
+  if (split == "test") return {.first = 0, .count = all};
+  if (held_back >= all) throw Error(fmt::format("{}: has no more than {} pictures to hold back", folder.string(), all));
+  if (split == "train") return {.first = 0, .count = all - held_back};
+  return {.first = all - held_back, .count = held_back};
+}
+
 Fingerprint& Fingerprint::add(std::string_view text) {
   mix(text.size());
   mix(XXH3_64bits(text.data(), text.size()));

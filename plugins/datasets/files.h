@@ -46,6 +46,16 @@ std::filesystem::path split_folder(const std::filesystem::path& folder, const st
 // "train", "val", …: what validation is called, too, in the order in which they are looked for.
 std::vector<std::string> names_of_split(const std::string& split);
 
+// Samples of a split among those that lie one after the other.
+struct Range {
+  int64_t first = 0;
+  int64_t count = 0;
+};
+
+// Of data whose files know training and test pictures alone: validation is the last `held_back` of the `all` that lie
+// in the training files, train the others, test is all. Throws silc::Error, naming the folder, where nothing is left.
+Range range_of_split(const std::string& split, int64_t all, int64_t held_back, const std::filesystem::path& folder);
+
 // What Dataset::fingerprint() is made of: contents of indexes, sizes and times of pictures, which are too large to
 // read.
 class Fingerprint {

@@ -40,10 +40,10 @@ class IdxPictures : public Dataset {
     if (greatest >= names_.size())
       throw Error(fmt::format("{}: holds the label {}, and there are {} classes", file("labels-idx1").string(),
                               greatest, names_.size()));
-    choose(context.split, context.options[kHeldBack]);
+    range_ = range_of_split(context.split, images_.shape[0], context.options[kHeldBack], folder_);
   }
 
-  [[nodiscard]] int64_t size() const override { return count_; }
+  [[nodiscard]] int64_t size() const override { return range_.count; }
 
   [[nodiscard]] Sample sample(int64_t index) const override {
     Sample sample;
@@ -51,7 +51,7 @@ class IdxPictures : public Dataset {
     sample.captions = captions(index);
     sample.image = {.width = images_.shape[2], .height = images_.shape[1], .rgb = {}};
     const auto pixels = static_cast<std::size_t>(sample.image.width * sample.image.height);
-    const uint8_t* grey = images_.values.data() + static_cast<std::size_t>(first_ + index) * pixels;
+    const uint8_t* grey = images_.values.data() + static_cast<std::size_t>(range_.first + index) * pixels;
     for (std::size_t i = 0; i < pixels; ++i) sample.image.rgb.insert(sample.image.rgb.end(), 3, grey[i]);
     return sample;
   }
@@ -79,19 +79,9 @@ class IdxPictures : public Dataset {
     return std::filesystem::exists(plain) ? plain : std::filesystem::path(plain.string() + ".gz");
   }
 
-  void choose(const std::string& split, int64_t held_back) {
-    const int64_t all = images_.shape[0];
-    count_ = all;
-    if (split == "test") return;
-    if (held_back >= all)
-      throw Error(fmt::format("{}: has no more than {} pictures to hold back", folder_.string(), all));
-    first_ = split == "train" ? 0 : all - held_back;
-    count_ = split == "train" ? all - held_back : held_back;
-  }
-
   [[nodiscard]] int64_t label(int64_t index) const {
-    if (index < 0 || index >= count_) throw std::out_of_range("there is no such picture");
-    return labels_.values[static_cast<std::size_t>(first_ + index)];
+    if (index < 0 || index >= range_.count) throw std::out_of_range("there is no such picture");
+    return labels_.values[static_cast<std::size_t>(range_.first + index)];
   }
 
   std::filesystem::path folder_;
@@ -100,8 +90,7 @@ class IdxPictures : public Dataset {
   IdxArray labels_;  // [n]
   Texts captions_;
   std::vector<std::string> names_;
-  int64_t first_ = 0;  // of the split
-  int64_t count_ = 0;
+  Range range_;  // of the split
 };
 
 }  // namespace

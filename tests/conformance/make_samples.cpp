@@ -16,11 +16,6 @@ namespace {
 const std::vector<std::string> kTrain = {"jpeg_420", "jpeg_exif_6", "png_one_bit", "webp_lossy"};
 const std::vector<std::string> kValidation = {"jpeg_grey", "png_palette", "webp_animated"};
 
-std::string photo(const std::string& kind) {
-  const std::vector<uint8_t> bytes = stored_bytes(kind + ".file");
-  return {bytes.begin(), bytes.end()};
-}
-
 std::string ending(const std::string& kind) { return "." + kind.substr(0, kind.find('_')); }
 
 class Samples {
@@ -37,12 +32,12 @@ class Samples {
       for (const std::string& kind : kinds) {
         const Image size = encoded_image(stored_bytes(kind + ".file"), kind);
         const std::string file = kind + ending(kind);
-        add("image_folder/" + split + "/" + kind.substr(0, 3) + "/" + file, photo(kind));
-        add("coco/" + split + "2017/" + file, photo(kind));
-        add("segmentation/images/" + split + "/" + file, photo(kind));
+        add("image_folder/" + split + "/" + kind.substr(0, 3) + "/" + file, stored_photo(kind));
+        add("coco/" + split + "2017/" + file, stored_photo(kind));
+        add("segmentation/images/" + split + "/" + file, stored_photo(kind));
         add("segmentation/annotations/" + split + "/" + kind + ".png",
             label_map(size.width, size.height, [](int64_t x, int64_t y) { return static_cast<uint8_t>((x + y) % 3); }));
-        tar.add(file, photo(kind)).add(kind + ".txt", "a photograph, " + kind);
+        tar.add(file, stored_photo(kind)).add(kind + ".txt", "a photograph, " + kind);
         table += "image_folder/" + split + "/" + kind.substr(0, 3) + "/" + file + ",\"a photograph, " + kind + "\"," +
                  kind.substr(0, 3) + "," + split + "\n";
         captions["images"].push_back(

@@ -43,11 +43,6 @@ class DataCommands : public ::testing::Test {
   std::filesystem::path root_ = temporary_.path();
 };
 
-std::string photo(const std::string& kind) {
-  const std::vector<uint8_t> bytes = testing::stored_bytes(kind + ".file");
-  return {bytes.begin(), bytes.end()};
-}
-
 TEST_F(DataCommands, ListNamesDatasetsAndTheirSplits) {
   const std::string text = run("list");
   EXPECT_THAT(text, HasSubstr("webdataset\n"));
@@ -56,12 +51,13 @@ TEST_F(DataCommands, ListNamesDatasetsAndTheirSplits) {
 
 TEST_F(DataCommands, CheckNamesWhatCannotBeReadAndWhatIsThereTwice) {
   add("shards/train-0.tar", MadeTar()
-                                .add("a.jpg", photo("jpeg_444"))
+                                .add("a.jpg", testing::stored_photo("jpeg_444"))
                                 .add("a.txt", "one")
-                                .add("b.jpg", photo("jpeg_grey").substr(0, 700))
+                                .add("b.jpg", testing::stored_photo("jpeg_grey").substr(0, 700))
                                 .add("b.txt", "half")
                                 .bytes());
-  add("shards/val-0.tar", MadeTar().add("c.webp", photo("webp_lossy")).add("c.txt", "the same, three").bytes());
+  add("shards/val-0.tar",
+      MadeTar().add("c.webp", testing::stored_photo("webp_lossy")).add("c.txt", "the same, three").bytes());
   const auto report = nlohmann::json::parse(run("check ROOT/shards --json", 1));
   EXPECT_FALSE(report["sound"]);
   EXPECT_EQ(report["splits"]["train"]["samples"], 2);
@@ -91,7 +87,7 @@ TEST_F(DataCommands, CheckTellsShapesOfTwoColoursApart) {
 }
 
 TEST_F(DataCommands, CheckLooksOnceAtATableThatIsEverySplit) {
-  add("table/one.jpg", photo("jpeg_444"));
+  add("table/one.jpg", testing::stored_photo("jpeg_444"));
   add("table/all.csv", "path,caption\none.jpg,one\n");
   const auto report = nlohmann::json::parse(run("check ROOT/table/all.csv --json"));
   EXPECT_EQ(report["splits"].size(), 1U);
@@ -99,7 +95,8 @@ TEST_F(DataCommands, CheckLooksOnceAtATableThatIsEverySplit) {
 
 TEST_F(DataCommands, PackWritesShardsThatHoldTheSameAndTheSameBytesEachTime) {
   for (const std::string kind : {"jpeg_444", "png_one_bit", "webp_alpha"})
-    add("folder/train/" + kind.substr(0, 3) + "/" + kind + "." + kind.substr(0, kind.find('_')), photo(kind));
+    add("folder/train/" + kind.substr(0, 3) + "/" + kind + "." + kind.substr(0, kind.find('_')),
+        testing::stored_photo(kind));
   run("pack ROOT/folder ROOT/shards --per-shard 2");
   EXPECT_EQ(read_file(root_ / "shards/classes.txt"), "jpe\npng\nweb\n");
   const auto report =
@@ -107,14 +104,14 @@ TEST_F(DataCommands, PackWritesShardsThatHoldTheSameAndTheSameBytesEachTime) {
   EXPECT_EQ(report["splits"]["train"]["samples"], 3);
   EXPECT_EQ(report["splits"]["train"]["labels"], nlohmann::json({{"jpe", 1}, {"png", 1}, {"web", 1}}));
   const std::string shard = read_file(root_ / "shards/train-000000.tar");
-  EXPECT_THAT(shard, HasSubstr(photo("jpeg_444"))) << "the file as it is";
+  EXPECT_THAT(shard, HasSubstr(testing::stored_photo("jpeg_444"))) << "the file as it is";
   run("pack ROOT/folder ROOT/shards --per-shard 2");
   EXPECT_EQ(read_file(root_ / "shards/train-000000.tar"), shard);
 }
 
 TEST_F(DataCommands, PackStopsAtWhatCannotBeReadUnlessItIsSkipped) {
-  add("folder/train/a/x.jpg", photo("jpeg_444"));
-  add("folder/train/a/y.jpg", photo("jpeg_420").substr(0, 800));
+  add("folder/train/a/x.jpg", testing::stored_photo("jpeg_444"));
+  add("folder/train/a/y.jpg", testing::stored_photo("jpeg_420").substr(0, 800));
   EXPECT_THAT(run("pack ROOT/folder ROOT/shards", 1), HasSubstr("--on-error skip packs the rest"));
   EXPECT_FALSE(std::filesystem::exists(root_ / "shards/train-000000.tar"));
   run("pack ROOT/folder ROOT/shards --on-error skip", 1);

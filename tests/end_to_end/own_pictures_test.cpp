@@ -48,11 +48,6 @@ std::map<std::string, std::string> example_pictures() {
   return pictures;
 }
 
-std::string photo(const std::string& kind) {
-  const std::vector<uint8_t> bytes = testing::stored_bytes(kind + ".file");
-  return {bytes.begin(), bytes.end()};
-}
-
 class OwnPictures : public testing::SilcRuns {
  protected:
   OwnPictures() : SilcRuns(kExperiment) {}
@@ -80,9 +75,9 @@ TEST_F(OwnPictures, OfAWebDatasetAreTrainedOnAndResumedToTheSameBytes) {
   for (const auto& [name, content] : example_pictures())
     (name < "h" ? first : second).add(name + ".png", content).add(name + ".txt", "a " + name);
   for (const std::string kind : {"jpeg_420", "jpeg_progressive", "jpeg_cmyk", "jpeg_grey", "jpeg_exif_6"})
-    second.add(kind + ".jpg", photo(kind)).add(kind + ".json", R"({"caption": "a photograph"})");
-  second.add("webp.webp", photo("webp_animated")).add("webp.txt", "a moving picture");
-  second.add("half.jpg", photo("jpeg_444").substr(0, 900)).add("half.txt", "half a picture");
+    second.add(kind + ".jpg", testing::stored_photo(kind)).add(kind + ".json", R"({"caption": "a photograph"})");
+  second.add("webp.webp", testing::stored_photo("webp_animated")).add("webp.txt", "a moving picture");
+  second.add("half.jpg", testing::stored_photo("jpeg_444").substr(0, 900)).add("half.txt", "half a picture");
   add("data/train-0.tar", first.bytes());
   add("data/train-1.tar", second.bytes());
   add("data/test-0.tar", second.bytes());
@@ -98,7 +93,7 @@ TEST_F(OwnPictures, OfAWebDatasetAreTrainedOnAndResumedToTheSameBytes) {
 
 TEST_F(OwnPictures, ThatCannotBeReadStopTheRunUnlessTheyAreSkipped) {
   MadeTar tar;
-  tar.add("half.jpg", photo("jpeg_444").substr(0, 900)).add("half.txt", "half a picture");
+  tar.add("half.jpg", testing::stored_photo("jpeg_444").substr(0, 900)).add("half.txt", "half a picture");
   add("data/train.tar", tar.bytes());
   use(R"(dataset = "webdataset", folder = "data")", "");
   EXPECT_EQ(run("runs"), 2);
@@ -160,7 +155,7 @@ dataset = { dataset = "image_folder", folder = "folder" }
 TEST_F(OwnPictures, OfTwoSourcesAreMixedAndResumedToTheSameBytes) {
   MadeTar tar;
   for (const std::string kind : {"jpeg_420", "jpeg_444"})
-    tar.add(kind + ".jpg", photo(kind)).add(kind + ".txt", "a photograph, " + kind);
+    tar.add(kind + ".jpg", testing::stored_photo(kind)).add(kind + ".txt", "a photograph, " + kind);
   add("data/train-0.tar", tar.bytes());
   for (const auto& [name, content] : example_pictures()) add("folder/train/" + name + "/x.png", content);
   std::ofstream(root_ / "pair.toml", std::ios::app) << R"(

@@ -24,6 +24,12 @@ inline std::vector<uint8_t> stored_bytes(const std::string& name) {
   return {first, first + bytes.size()};
 }
 
+// A file of tests/data: "jpeg_444".
+inline std::string stored_photo(const std::string& kind = "jpeg_420") {
+  const std::vector<uint8_t> bytes = stored_bytes(kind + ".file");
+  return {bytes.begin(), bytes.end()};
+}
+
 inline Image stored_picture(const std::string& name) {
   const std::vector<int64_t>& shape = stored().tensors().at(name).shape;
   return {.width = shape.at(1), .height = shape.at(0), .rgb = stored_bytes(name)};

@@ -5,17 +5,11 @@
 #include <gtest/gtest.h>
 #include <torch/utils.h>
 
+#include "built_in.h"
 #include "device.h"
 #include "engine/channels_last.h"
 #include "engine/conformance/small_options.h"
-#include "plugin/catalogue.h"
 #include "plugin/loader.h"
-
-namespace silc {
-
-static void PrintTo(const PluginInfo& plugin, std::ostream* stream) { *stream << plugin.name; }
-
-}  // namespace silc
 
 namespace silc::testing {
 namespace {
@@ -23,15 +17,6 @@ namespace {
 using ::testing::IsEmpty;
 
 constexpr int64_t kImageSize = 64;
-
-std::vector<PluginInfo> backbones(PluginKind kind) {
-  const std::filesystem::path folders[] = {std::filesystem::path(SILC_BINARY_DIR) / "plugins"};
-  const Catalogue catalogue = Catalogue::scan(folders);
-  std::vector<PluginInfo> found;
-  for (const PluginInfo& plugin : catalogue.plugins())
-    if (plugin.kind == kind && !plugin.name.starts_with("torchscript")) found.push_back(plugin);
-  return found;
-}
 
 struct Outcome {
   at::Tensor value;
@@ -90,7 +75,7 @@ TEST_P(ImageBackbones, WaitForNothingAndGiveTheCpusValues) {
   expect_alike(train_on_pictures(GetParam(), pretended_gpu()), train_on_pictures(GetParam(), at::kCPU));
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, ImageBackbones, ::testing::ValuesIn(backbones(PluginKind::image_backbone)),
+INSTANTIATE_TEST_SUITE_P(Every, ImageBackbones, ::testing::ValuesIn(built_in(PluginKind::image_backbone)),
                          [](const ::testing::TestParamInfo<PluginInfo>& info) { return info.param.name; });
 
 class TextBackbones : public ::testing::TestWithParam<PluginInfo> {};
@@ -111,7 +96,7 @@ TEST_P(TextBackbones, WaitForNothingAndGiveTheCpusValues) {
   expect_alike(train_on_texts(GetParam(), pretended_gpu()), train_on_texts(GetParam(), at::kCPU));
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, TextBackbones, ::testing::ValuesIn(backbones(PluginKind::text_backbone)),
+INSTANTIATE_TEST_SUITE_P(Every, TextBackbones, ::testing::ValuesIn(built_in(PluginKind::text_backbone)),
                          [](const ::testing::TestParamInfo<PluginInfo>& info) { return info.param.name; });
 
 }  // namespace

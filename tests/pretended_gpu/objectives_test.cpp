@@ -8,33 +8,17 @@
 #include <sstream>
 #include <vector>
 
+#include "built_in.h"
 #include "device.h"
 #include "engine/batches.h"
 #include "engine/conformance/practice.h"
 #include "engine/conformance/small_options.h"
 #include "engine/training_step.h"
-#include "plugin/catalogue.h"
-
-namespace silc {
-
-static void PrintTo(const PluginInfo& plugin, std::ostream* stream) { *stream << plugin.name; }
-
-}  // namespace silc
 
 namespace silc::testing {
 namespace {
 
 using ::testing::IsEmpty;
-
-std::vector<PluginInfo> objectives() {
-  const std::filesystem::path folders[] = {std::filesystem::path(SILC_BINARY_DIR) / "plugins"};
-  const Catalogue catalogue = Catalogue::scan(folders);
-  std::vector<PluginInfo> found;
-  for (const PluginInfo& plugin : catalogue.plugins())
-    // A script is whatever its author makes of it.
-    if (plugin.kind == PluginKind::objective && !plugin.name.starts_with("torchscript")) found.push_back(plugin);
-  return found;
-}
 
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;
@@ -153,7 +137,7 @@ TEST_P(Steps, WaitForNothingAndGiveTheCpusFigures) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(OfEveryObjective, Steps, ::testing::ValuesIn(objectives()),
+INSTANTIATE_TEST_SUITE_P(OfEveryObjective, Steps, ::testing::ValuesIn(built_in(PluginKind::objective)),
                          [](const ::testing::TestParamInfo<PluginInfo>& info) { return info.param.name; });
 
 }  // namespace

@@ -23,11 +23,6 @@ using testing::OpenDataset;
 using ::testing::Pair;
 using testing::refusal;
 
-std::string photo(const std::string& kind = "jpeg_420") {
-  const std::vector<uint8_t> bytes = testing::stored_bytes(kind + ".file");
-  return {bytes.begin(), bytes.end()};
-}
-
 class WebDatasetTest : public ::testing::Test {
  protected:
   WebDatasetTest() { setenv("XDG_CACHE_HOME", (folder.path() / "cache").c_str(), 1); }
@@ -44,11 +39,11 @@ class WebDatasetTest : public ::testing::Test {
 
 TEST_F(WebDatasetTest, PutsMembersOfOneKeyTogether) {
   add("train-000.tar", MadeTar()
-                           .add("00/a.jpg", photo())
+                           .add("00/a.jpg", testing::stored_photo())
                            .add("00/a.txt", "a red disc\n")
                            .add("00/b.json", R"({"caption": ["one", "two"], "width": 75})")
-                           .add("00/b.PNG", photo("png_rgb")));
-  add("train-001.tar", MadeTar().add("c.webp", photo("webp_lossy")).add("c.txt", "last"));
+                           .add("00/b.PNG", testing::stored_photo("png_rgb")));
+  add("train-001.tar", MadeTar().add("c.webp", testing::stored_photo("webp_lossy")).add("c.txt", "last"));
   const auto dataset = open();
   ASSERT_EQ(dataset->size(), 3);
   EXPECT_THAT(dataset->sample(0).captions, ElementsAre("a red disc"));
@@ -61,7 +56,11 @@ TEST_F(WebDatasetTest, PutsMembersOfOneKeyTogether) {
 
 TEST_F(WebDatasetTest, ReadsLabelsWhereThereAreClasses) {
   folder.add("names.txt", "cat\ndog\n");
-  add("train.tar", MadeTar().add("a.jpg", photo()).add("a.cls", "1\n").add("b.jpg", photo()).add("b.cls", "2"));
+  add("train.tar", MadeTar()
+                       .add("a.jpg", testing::stored_photo())
+                       .add("a.cls", "1\n")
+                       .add("b.jpg", testing::stored_photo())
+                       .add("b.cls", "2"));
   const auto dataset = open({{"class_names", folder / "names.txt"}});
   EXPECT_EQ(dataset->sample(0).label, 1);
   EXPECT_THAT(dataset->captions(0), ElementsAre("a photo of a dog"));
@@ -71,7 +70,7 @@ TEST_F(WebDatasetTest, ReadsLabelsWhereThereAreClasses) {
 
 TEST_F(WebDatasetTest, FindsShardsByBracesGlobsAndOtherNamesOfASplit) {
   for (const std::string name : {"val-00.tar", "val-01.tar", "val-02.tar"})
-    add(name, MadeTar().add("a.jpg", photo()).add("a.txt", name));
+    add(name, MadeTar().add("a.jpg", testing::stored_photo()).add("a.txt", name));
   EXPECT_EQ(open({}, "validation")->size(), 3);
   EXPECT_EQ(open({{"shards", Texts{"val-{01..02}.tar"}}})->size(), 2);
   EXPECT_EQ(open({{"shards", Texts{"val-?1.tar", "val-00.tar"}}})->captions(0).front(), "val-01.tar");
@@ -86,9 +85,9 @@ TEST_F(WebDatasetTest, FindsShardsByBracesGlobsAndOtherNamesOfASplit) {
 TEST_F(WebDatasetTest, ReadsLongNamesOfBothKinds) {
   const std::string folder_name(120, 'd');
   add("train.tar", MadeTar()
-                       .add_gnu_long(folder_name + "/a.jpg", photo())
+                       .add_gnu_long(folder_name + "/a.jpg", testing::stored_photo())
                        .add_gnu_long(folder_name + "/a.txt", "gnu")
-                       .add_pax(folder_name + "/b.jpg", photo())
+                       .add_pax(folder_name + "/b.jpg", testing::stored_photo())
                        .add_pax(folder_name + "/b.txt", "pax"));
   const auto dataset = open();
   ASSERT_EQ(dataset->size(), 2);
@@ -97,19 +96,23 @@ TEST_F(WebDatasetTest, ReadsLongNamesOfBothKinds) {
 }
 
 TEST_F(WebDatasetTest, KeepsItsIndexAndMakesItAnewWhenTheShardChanges) {
-  add("train.tar", MadeTar().add("a.jpg", photo()).add("a.txt", "one"));
+  add("train.tar", MadeTar().add("a.jpg", testing::stored_photo()).add("a.txt", "one"));
   const std::string shard = folder / "train.tar";
   const std::string before = open()->fingerprint();
   EXPECT_TRUE(std::filesystem::exists(shard + ".silc-index"));
   EXPECT_FALSE(datasets::ShardIndex(shard).was_made());
   EXPECT_EQ(open()->fingerprint(), before);
-  add("train.tar", MadeTar().add("a.jpg", photo()).add("a.txt", "two").add("b.jpg", photo()).add("b.txt", "x"));
+  add("train.tar", MadeTar()
+                       .add("a.jpg", testing::stored_photo())
+                       .add("a.txt", "two")
+                       .add("b.jpg", testing::stored_photo())
+                       .add("b.txt", "x"));
   EXPECT_EQ(open()->size(), 2);
   EXPECT_NE(open()->fingerprint(), before);
 }
 
 TEST_F(WebDatasetTest, MakesADamagedIndexAnew) {
-  add("train.tar", MadeTar().add("a.jpg", photo()).add("a.txt", "one"));
+  add("train.tar", MadeTar().add("a.jpg", testing::stored_photo()).add("a.txt", "one"));
   open();
   const std::string index = folder / "train.tar.silc-index";
   const std::string whole = testing::read_all(index);
@@ -125,17 +128,17 @@ TEST_F(WebDatasetTest, MakesADamagedIndexAnew) {
 
 TEST_F(WebDatasetTest, NamesWhatIsMissingInASample) {
   add("train.tar", MadeTar()
-                       .add("a.jpg", photo())
+                       .add("a.jpg", testing::stored_photo())
                        .add("b.txt", "no picture")
-                       .add("c.jpg", photo())
+                       .add("c.jpg", testing::stored_photo())
                        .add("c.txt", "")
                        .add("d.jpg", "")
                        .add("d.txt", "x")
-                       .add("e.jpg", photo())
+                       .add("e.jpg", testing::stored_photo())
                        .add("e.txt", "\xC3(")
-                       .add("f.jpg", photo())
+                       .add("f.jpg", testing::stored_photo())
                        .add("f.json", R"({"text": "x"})")
-                       .add("g.seg.png", photo("png_rgb"))
+                       .add("g.seg.png", testing::stored_photo("png_rgb"))
                        .add("g.txt", "x"));
   const auto dataset = open();
   ASSERT_EQ(dataset->size(), 7);
@@ -150,8 +153,12 @@ TEST_F(WebDatasetTest, NamesWhatIsMissingInASample) {
 }
 
 TEST_F(WebDatasetTest, ReadsAShardThatIsCutShortUpToWhereItEnds) {
-  const std::string whole =
-      MadeTar().add("a.txt", "one").add("a.jpg", photo()).add("b.txt", "two").add("b.jpg", photo()).bytes();
+  const std::string whole = MadeTar()
+                                .add("a.txt", "one")
+                                .add("a.jpg", testing::stored_photo())
+                                .add("b.txt", "two")
+                                .add("b.jpg", testing::stored_photo())
+                                .bytes();
   folder.add("train.tar", whole.substr(0, whole.size() - 1024 - 600));
   const auto dataset = open();
   ASSERT_EQ(dataset->size(), 2);
@@ -167,16 +174,16 @@ TEST_F(WebDatasetTest, RefusesWhatIsNoArchive) {
 }
 
 TEST_F(WebDatasetTest, RefusesTwoMembersOfOneName) {
-  add("train.tar", MadeTar().add("a.jpg", photo()).add("a.JPG", photo()));
+  add("train.tar", MadeTar().add("a.jpg", testing::stored_photo()).add("a.JPG", testing::stored_photo()));
   EXPECT_THAT(refusal([&] { open(); }), HasSubstr("train.tar: the sample \"a\" has two members \".jpg\""));
 }
 
 TEST_F(WebDatasetTest, RefusesOrReadsWhateverIsInAnArchive) {
   const std::string whole = MadeTar()
-                                .add("a.jpg", photo("jpeg_grey"))
+                                .add("a.jpg", testing::stored_photo("jpeg_grey"))
                                 .add_pax("b.txt", "pax")
                                 .add_gnu_long("c.json", R"({"caption": "x"})")
-                                .add("c.jpg", photo("jpeg_grey"))
+                                .add("c.jpg", testing::stored_photo("jpeg_grey"))
                                 .bytes();
   uint32_t state = 5;
   const auto next = [&] { return (state = state * 1664525 + 1013904223) >> 8; };
