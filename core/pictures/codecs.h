@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "pictures/decode.h"
 
@@ -26,6 +27,9 @@ PicturePart decode_png(Bytes file, const Region& region);
 PicturePart decode_webp(Bytes file, const Region& region);
 
 LabelMap decode_png_labels(Bytes file);
+
+// [height, width, 4] with coverage; whatever colours and depth the file has. Its EXIF orientation is not followed.
+std::vector<uint8_t> decode_png_rgba(Bytes file, int64_t& width, int64_t& height);
 
 // Throws for sizes that no picture to train on has.
 void check_size(int64_t width, int64_t height);

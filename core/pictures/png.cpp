@@ -53,6 +53,14 @@ class Decoder {
     return part;
   }
 
+  std::vector<uint8_t> rgba(int64_t& width, int64_t& height) {
+    width = header_.width;
+    height = header_.height;
+    std::vector<uint8_t> pixels(static_cast<std::size_t>(width * height) * 4);
+    check(spng_decode_image(png_.get(), pixels.data(), pixels.size(), SPNG_FMT_RGBA8, SPNG_DECODE_TRNS));
+    return pixels;
+  }
+
   LabelMap labels() {
     if (header_.color_type != SPNG_COLOR_TYPE_GRAYSCALE && header_.color_type != SPNG_COLOR_TYPE_INDEXED)
       throw Error("is a picture in colour, not a label map: those are PNGs of one channel, whose values are classes");
@@ -97,5 +105,9 @@ Header read_png_header(Bytes file) { return Decoder(file).header(); }
 PicturePart decode_png(Bytes file, const Region& region) { return Decoder(file).decode(region); }
 
 LabelMap decode_png_labels(Bytes file) { return Decoder(file).labels(); }
+
+std::vector<uint8_t> decode_png_rgba(Bytes file, int64_t& width, int64_t& height) {
+  return Decoder(file).rgba(width, height);
+}
 
 }  // namespace silc

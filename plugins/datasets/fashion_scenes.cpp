@@ -6,13 +6,12 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 
+#include "plugins/datasets/files.h"
 #include "plugins/datasets/idx.h"
 #include "plugins/datasets/scene.h"
 #include "silc/error.h"
@@ -93,18 +92,6 @@ std::shared_ptr<const Garments> shared_garments(const std::filesystem::path& fol
   return garments;
 }
 
-std::optional<std::filesystem::path> find_in_data_folders() {
-  const char* set = std::getenv("XDG_DATA_DIRS");
-  std::string folders = set != nullptr && *set != '\0' ? set : "/usr/local/share:/usr/share";
-  for (std::size_t start = 0; start <= folders.size();) {
-    const std::size_t end = std::min(folders.find(':', start), folders.size());
-    const auto folder = std::filesystem::path(folders.substr(start, end - start)) / "datasets" / "fashion-mnist";
-    if (std::filesystem::is_directory(folder)) return folder;
-    start = end + 1;
-  }
-  return std::nullopt;
-}
-
 std::filesystem::path find_folder(const DatasetContext& context) {
   const std::filesystem::path base(context.directory);
   if (const std::string& named = context.options[kFolder]; !named.empty()) {
@@ -114,7 +101,7 @@ std::filesystem::path find_folder(const DatasetContext& context) {
     return folder;
   }
   if (!base.empty() && std::filesystem::is_directory(base / "fashion-mnist")) return base / "fashion-mnist";
-  if (auto folder = find_in_data_folders()) return *folder;
+  if (auto folder = find_in_data_folders("datasets/fashion-mnist")) return *folder;
   throw Error(fmt::format("Fashion-MNIST was not found. {}", kRemedy));
 }
 

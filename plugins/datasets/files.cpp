@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 
@@ -86,6 +87,18 @@ std::vector<std::string> list_files(const fs::path& folder, const std::function<
   collect_files(folder, "", wanted, 0, files);
   std::sort(files.begin(), files.end());
   return files;
+}
+
+std::optional<fs::path> find_in_data_folders(std::string_view name) {
+  const char* set = std::getenv("XDG_DATA_DIRS");
+  const std::string folders = set != nullptr && *set != '\0' ? set : "/usr/local/share:/usr/share";
+  for (std::size_t start = 0; start <= folders.size();) {
+    const std::size_t end = std::min(folders.find(':', start), folders.size());
+    const auto folder = fs::path(folders.substr(start, end - start)) / name;
+    if (fs::is_directory(folder)) return folder;
+    start = end + 1;
+  }
+  return std::nullopt;
 }
 
 std::vector<std::string> list_folders(const fs::path& folder) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,10 @@ bool is_picture(std::string_view name);
 // the same on every machine. Links are followed; names that begin with a dot are passed over.
 std::vector<std::string> list_files(const std::filesystem::path& folder,
                                     const std::function<bool(std::string_view name)>& wanted);
+
+// The folder of this name in $XDG_DATA_DIRS (/usr/local/share and /usr/share unless it is set), where Debian's packages
+// put what they share.
+std::optional<std::filesystem::path> find_in_data_folders(std::string_view name);
 
 // Names of the folders in `folder`, in the order of their bytes.
 std::vector<std::string> list_folders(const std::filesystem::path& folder);

@@ -8,6 +8,7 @@
 #include <numbers>
 #include <stdexcept>
 
+#include "plugins/datasets/wording.h"
 #include "silc/error.h"
 #include "silc/random.h"
 
@@ -94,15 +95,6 @@ void place(ScenePlan& plan, Random& random) {
 
 // ---- captions
 
-std::string_view article(std::string_view word) {
-  return std::string_view("aeiou").find(word.front()) != std::string_view::npos ? "an" : "a";
-}
-
-std::string_view number_word(int64_t count) {
-  constexpr std::array<std::string_view, 5> kWords = {"no", "one", "two", "three", "four"};
-  return kWords[static_cast<std::size_t>(count)];
-}
-
 void append_words(std::string& text, std::initializer_list<std::string_view> words) {
   for (const std::string_view word : words) {
     if (word.empty()) continue;
@@ -140,26 +132,7 @@ std::string list(const std::vector<Noun>& nouns, const ScenePlan& plan, std::siz
     phrases.push_back(phrase(nouns, plan.objects[i], colours, static_cast<int64_t>(end - i)));
     i = end;
   }
-  std::string text = phrases.front();
-  for (std::size_t i = 1; i < phrases.size(); ++i) text += (i + 1 < phrases.size() ? ", " : " and ") + phrases[i];
-  return text;
-}
-
-std::string_view position(const PlannedObject& object) {
-  constexpr double kMiddle = 0.06;
-  const double x = object.x - 0.5;
-  const double y = object.y - 0.5;
-  if (std::abs(x) < kMiddle && std::abs(y) < kMiddle) return "in the middle";
-  if (std::abs(x) > std::abs(y)) return x < 0 ? "on the left" : "on the right";
-  // Not "at the top", which is a garment too.
-  return y < 0 ? "in the upper half" : "in the lower half";
-}
-
-std::string_view describe(Background background) {
-  constexpr std::array<std::string_view, 6> kTexts = {"on a dark background",    "on a grey background",
-                                                      "on a white background",   "on a striped background",
-                                                      "on a checked background", "on a spotted background"};
-  return kTexts[static_cast<std::size_t>(background)];
+  return enumerated(phrases);
 }
 
 // The middle one of three by its neighbours: "a bag between a dress and a shoe", "a bag between two shoes".
@@ -182,7 +155,7 @@ std::string relation(const std::vector<Noun>& nouns, const ScenePlan& plan, bool
   const auto part = [&](std::size_t first, std::size_t last) { return list(nouns, plan, first, last, colours); };
   switch (plan.arrangement) {
     case Arrangement::single:
-      return fmt::format("{} {}", part(0, 1), position(plan.objects[0]));
+      return fmt::format("{} {}", part(0, 1), place_in_picture(plan.objects[0].x, plan.objects[0].y));
     case Arrangement::row:
       if (count == 2 && alike(plan.objects[0], plan.objects[1], colours)) return part(0, 2) + " side by side";
       if (count == 2)
@@ -207,18 +180,13 @@ std::string caption(const SceneSettings& settings, const std::vector<Noun>& noun
   std::string text = opening < 0.3 ? "a photo of " : opening < 0.45 ? "a picture of " : "";
   text += random.uniform() < 0.65 ? relation(nouns, plan, colours, random)
                                   : list(nouns, plan, 0, plan.objects.size(), colours);
-  if (random.uniform() < 0.25) append_words(text, {describe(plan.background)});
+  if (random.uniform() < 0.25) append_words(text, {background_phrase(plan.background)});
   return text;
 }
 
 // ---- pictures
 
-// The two tones of a background, each nearly grey.
-struct Tones {
-  std::array<int, 3> first{};
-  std::array<int, 3> second{};
-};
-
+// Nearly grey.
 Tones draw_tones(Background background, Random& random) {
   Tones tones;
   const bool busy = background >= Background::striped;
@@ -248,42 +216,6 @@ Tones draw_tones(Background background, Random& random) {
 }
 
 uint8_t to_byte(int value) { return static_cast<uint8_t>(std::clamp(value, 0, 255)); }
-
-void paint_background(Image& image, Background background, Random random) {
-  const Tones tones = draw_tones(background, random);
-  const double side = static_cast<double>(image.width);
-  const double period = side / random.uniform(3.0, 7.0);
-  const double angle = random.uniform(0, std::numbers::pi);
-  const double across_x = std::cos(angle) / period;
-  const double across_y = std::sin(angle) / period;
-  // A light that falls off to one side.
-  const double slope_x = random.uniform(-10, 10) / side;
-  const double slope_y = random.uniform(-10, 10) / side;
-  const bool busy = background >= Background::striped;
-
-  std::size_t at = 0;
-  for (int64_t y = 0; y < image.height; ++y) {
-    for (int64_t x = 0; x < image.width; ++x) {
-      const double u = across_x * static_cast<double>(x) + across_y * static_cast<double>(y) + 64;
-      const double v = across_x * static_cast<double>(y) - across_y * static_cast<double>(x) + 64;
-      bool second = false;
-      if (background == Background::striped) {
-        second = u - std::floor(u) < 0.5;
-      } else if (background == Background::checked) {
-        second = (static_cast<int64_t>(2 * u) + static_cast<int64_t>(2 * v)) % 2 == 0;
-      } else if (background == Background::spotted) {
-        const double du = u - std::floor(u) - 0.5;
-        const double dv = v - std::floor(v) - 0.5;
-        second = du * du + dv * dv < 0.09;
-      }
-      const auto light = static_cast<int>(slope_x * (static_cast<double>(x) - side / 2) +
-                                          slope_y * (static_cast<double>(y) - side / 2));
-      const int noise = busy ? static_cast<int>(random.below(17)) - 8 : 0;
-      const auto& tone = second ? tones.second : tones.first;
-      for (std::size_t c = 0; c < 3; ++c) image.rgb[at++] = to_byte(tone[c] + light + noise);
-    }
-  }
-}
 
 // Draws a stencil over the picture, marks its class in the mask, and adds its box: of the object itself, whether or not
 // a later one covers it.
@@ -322,6 +254,48 @@ void paint_object(Sample& sample, const PlannedObject& object, const Stencil& st
 }
 
 }  // namespace
+
+std::string_view background_phrase(Background background) {
+  constexpr std::array<std::string_view, 6> kTexts = {"on a dark background",    "on a grey background",
+                                                      "on a white background",   "on a striped background",
+                                                      "on a checked background", "on a spotted background"};
+  return kTexts[static_cast<std::size_t>(background)];
+}
+
+void paint_background(Image& image, Background background, const Tones& tones, Random& random) {
+  const double side = static_cast<double>(image.width);
+  const double period = side / random.uniform(3.0, 7.0);
+  const double angle = random.uniform(0, std::numbers::pi);
+  const double across_x = std::cos(angle) / period;
+  const double across_y = std::sin(angle) / period;
+  // A light that falls off to one side.
+  const double slope_x = random.uniform(-10, 10) / side;
+  const double slope_y = random.uniform(-10, 10) / side;
+  const bool busy = background >= Background::striped;
+
+  std::size_t at = 0;
+  for (int64_t y = 0; y < image.height; ++y) {
+    for (int64_t x = 0; x < image.width; ++x) {
+      const double u = across_x * static_cast<double>(x) + across_y * static_cast<double>(y) + 64;
+      const double v = across_x * static_cast<double>(y) - across_y * static_cast<double>(x) + 64;
+      bool second = false;
+      if (background == Background::striped) {
+        second = u - std::floor(u) < 0.5;
+      } else if (background == Background::checked) {
+        second = (static_cast<int64_t>(2 * u) + static_cast<int64_t>(2 * v)) % 2 == 0;
+      } else if (background == Background::spotted) {
+        const double du = u - std::floor(u) - 0.5;
+        const double dv = v - std::floor(v) - 0.5;
+        second = du * du + dv * dv < 0.09;
+      }
+      const auto light = static_cast<int>(slope_x * (static_cast<double>(x) - side / 2) +
+                                          slope_y * (static_cast<double>(y) - side / 2));
+      const int noise = busy ? static_cast<int>(random.below(17)) - 8 : 0;
+      const auto& tone = second ? tones.second : tones.first;
+      for (std::size_t c = 0; c < 3; ++c) image.rgb[at++] = to_byte(tone[c] + light + noise);
+    }
+  }
+}
 
 SceneSettings read_scene_settings(const DatasetContext& context, std::string_view dataset) {
   const Options& options = context.options;
@@ -387,7 +361,8 @@ Sample SceneDataset::sample(int64_t index) const {
   sample.image = {settings_.size, settings_.size, std::vector<uint8_t>(pixels * 3)};
   sample.mask.assign(pixels, settings_.background_class ? static_cast<uint8_t>(nouns_.size()) : kIgnoreLabel);
   sample.label = plan.objects[plan.main].label;
-  paint_background(sample.image, plan.background, random_for(settings_, Use::background, index));
+  Random random = random_for(settings_, Use::background, index);
+  paint_background(sample.image, plan.background, draw_tones(plan.background, random), random);
   Stencil stencil;
   for (const PlannedObject& object : plan.objects) {
     stencil.side = std::lround(object.side * static_cast<double>(settings_.size));

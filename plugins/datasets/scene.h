@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "silc/dataset.h"
+#include "silc/random.h"
 
 namespace silc::datasets {
 
@@ -92,6 +93,18 @@ struct Noun {
 enum class Arrangement : uint8_t { single, row, column, grid };
 
 enum class Background : uint8_t { dark, grey, white, striped, checked, spotted };
+
+// "on a striped background"
+std::string_view background_phrase(Background background);
+
+// The two tones of a background, of which plain ones have the first.
+struct Tones {
+  std::array<int, 3> first{};  // red, green, blue; need not lie within 0 to 255
+  std::array<int, 3> second{};
+};
+
+// Fills a square picture: a light that falls off to one side, and stripes, checks or spots with noise.
+void paint_background(Image& image, Background background, const Tones& tones, Random& random);
 
 // Lengths are fractions of the picture's side.
 struct PlannedObject {

@@ -96,6 +96,18 @@ palette.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
 tensors["labels_palette.file"] = np.frombuffer(encoded(palette, "PNG", bits=2), np.uint8)
 tensors["labels_palette.values"] = few
 
+# A drawing with a soft edge and a margin around it, cropped and resized with its colours multiplied by its coverage.
+drawing = Image.fromarray(scene(75, 51, 6)).convert("RGBA")
+y, x = np.mgrid[0:51, 0:75]
+coverage = np.clip((18 - np.hypot((x - 40) / 1.5, y - 24)) * 60, 0, 255).astype(np.uint8)
+drawing.putalpha(Image.fromarray(coverage))
+tensors["cutout.png"] = np.frombuffer(encoded(drawing, "PNG"), np.uint8)
+drawing = drawing.crop(drawing.getchannel("A").getbbox()).convert("RGBa")
+for width, height in ((20, 13), drawing.size, (70, 50), (1, 1)):
+    resized = np.asarray(drawing.resize((width, height), Image.Resampling.BILINEAR))
+    tensors[f"cutout.{width}x{height}.colours"] = resized[..., :3].copy()
+    tensors[f"cutout.{width}x{height}.coverage"] = resized[..., 3].copy()
+
 source = Image.fromarray(scene(61, 47, 4))
 noise = Image.fromarray(np.random.default_rng(5).integers(0, 2, (47, 61, 3), np.uint8) * 255)
 tensors["resize.scene"] = np.asarray(source)

@@ -23,17 +23,14 @@ namespace silc::testing {
 inline constexpr int64_t kPhotoWidth = 75;  // of the stored photograph
 inline constexpr int64_t kPhotoHeight = 51;
 
-// A PNG of one channel with a value for each pixel.
-inline std::string label_map(int64_t width, int64_t height, const std::function<uint8_t(int64_t x, int64_t y)>& value) {
+// A PNG of `values`, [height, width, channels], as libspng's `colours` have them.
+inline std::string png_of(int64_t width, int64_t height, spng_color_type colours, const std::vector<uint8_t>& values) {
   const std::unique_ptr<spng_ctx, void (*)(spng_ctx*)> png(spng_ctx_new(SPNG_CTX_ENCODER), spng_ctx_free);
   spng_ihdr header{};
   header.width = static_cast<uint32_t>(width);
   header.height = static_cast<uint32_t>(height);
   header.bit_depth = 8;
-  header.color_type = SPNG_COLOR_TYPE_GRAYSCALE;
-  std::vector<uint8_t> values;
-  for (int64_t y = 0; y < height; ++y)
-    for (int64_t x = 0; x < width; ++x) values.push_back(value(x, y));
+  header.color_type = colours;
   spng_set_option(png.get(), SPNG_ENCODE_TO_BUFFER, 1);
   spng_set_ihdr(png.get(), &header);
   spng_encode_image(png.get(), values.data(), values.size(), SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE);
@@ -43,6 +40,14 @@ inline std::string label_map(int64_t width, int64_t height, const std::function<
   std::string file(static_cast<const char*>(bytes), size);
   std::free(bytes);
   return file;
+}
+
+// A PNG of one channel with a value for each pixel.
+inline std::string label_map(int64_t width, int64_t height, const std::function<uint8_t(int64_t x, int64_t y)>& value) {
+  std::vector<uint8_t> values;
+  for (int64_t y = 0; y < height; ++y)
+    for (int64_t x = 0; x < width; ++x) values.push_back(value(x, y));
+  return png_of(width, height, SPNG_COLOR_TYPE_GRAYSCALE, values);
 }
 
 // A folder to which files are added by their path in it.
