@@ -31,7 +31,7 @@ constexpr auto kFolder = text_option(
     "folder of the PNGs (animals, buildings, …); empty: openclipart/png in $SILC_DATA, else in $XDG_DATA_DIRS");
 constexpr auto kDrawings =
     choice_option("drawings", "classes", "classes|all",
-                  "1725 drawings of 63 classes; all: every second drawing of the train split is one of 5091 others, "
+                  "1724 drawings of 63 classes; all: every second drawing of the train split is one of 5091 others, "
                   "which have no label, mask or box, and are named as they were found alone");
 constexpr auto kMinDrawings = integer_option("min_objects", 1, 1, kMostDrawings, "drawings in a picture at least");
 constexpr auto kMaxDrawings = integer_option("max_objects", 3, 1, kMostDrawings, "drawings in a picture at most");
@@ -554,7 +554,7 @@ SILC_DATASET(
     "scenes of one to five drawings by people (Debian's openclipart-png) with captions, labels, masks and boxes",
     split("train", "1 000 000 scenes of 1070 drawings of 63 classes, and 5091 others with drawings = \"all\""),
     split("validation", "1000 scenes of 237 other drawings, none nearly the same"),
-    split("test", "1000 scenes of 418 other drawings, none nearly the same"), kFolder, kDrawings, kSeed, kSize,
+    split("test", "1000 scenes of 417 other drawings, none nearly the same"), kFolder, kDrawings, kSeed, kSize,
     kExamples, kMinDrawings, kMaxDrawings, kBackground, kPhotos, kBackgroundLabel, kFound, kUnnamed, kMismatched,
     kCaptions);
 

@@ -7,6 +7,7 @@
 #include <regex>
 #include <set>
 
+#include "made_drawings.h"
 #include "made_files.h"
 #include "plugins/datasets/class_lists.h"
 #include "plugins/datasets/drawings.h"
@@ -44,23 +45,23 @@ std::string stand_in(int64_t label) {
   return testing::png_of(kSide, kSide, SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, rgba);
 }
 
+// One and several of each class.
+const std::vector<std::string>& nouns() {
+  static const std::vector<std::string> lines = datasets::built_in_list("classes/openclipart");
+  return lines;
+}
+
+int64_t label_of(const std::string& name) {
+  const auto found =
+      std::find_if(nouns().begin(), nouns().end(), [&](const auto& line) { return line.starts_with(name + '\t'); });
+  return found == nouns().end() ? kNoLabel : found - nouns().begin();
+}
+
 class OpenClipart : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder_ = std::make_unique<testing::MadeFolder>();
-    // Thousands of names for a file a class: links are made faster.
-    std::map<int64_t, std::filesystem::path> files;
-    for (const datasets::Drawing& drawing : datasets::drawings()) {
-      const std::string name = "openclipart/png/" + std::string(drawing.path) + ".png";
-      const std::filesystem::path path = folder_->path() / name;
-      if (std::filesystem::path& file = files[drawing.label]; file.empty()) {
-        folder_->add(name, stand_in(drawing.label));
-        file = path;
-      } else {
-        std::filesystem::create_directories(path.parent_path());
-        std::filesystem::create_hard_link(file, path);
-      }
-    }
+    testing::make_drawings(folder_->path(), [](const std::string& name) { return stand_in(label_of(name)); });
     for (int i = 0; i < 3; ++i) folder_->add_photo("photos/" + std::to_string(i) + ".jpg");
   }
   static void TearDownTestSuite() { folder_.reset(); }
@@ -86,12 +87,6 @@ class OpenClipart : public ::testing::Test {
 std::unique_ptr<testing::MadeFolder> OpenClipart::folder_;
 
 const Changes kOne = {{"min_objects", int64_t{1}}, {"max_objects", int64_t{1}}};
-
-// One and several of each class.
-const std::vector<std::string>& nouns() {
-  static const std::vector<std::string> lines = datasets::built_in_list("classes/openclipart");
-  return lines;
-}
 
 // How many of each class a caption names, as a person would read it: longer names first.
 std::map<int64_t, int> read_caption(std::string caption) {
@@ -270,6 +265,8 @@ TEST_F(OpenClipart, AreReportedMissingWithTheRemedy) {
               AllOf(HasSubstr("Bridge_by_Sander_Klootwijk.jpg was not found"),
                     HasSubstr("apt-get install lomiri-wallpapers-16.04")));
   EXPECT_EQ(fault("test", {{"photos", std::string()}, {"background", std::string("plain")}}), "");
+  testing::make_photographs(folder_->path(), testing::stored_photo());
+  EXPECT_EQ(fault("test", {{"photos", std::string()}}), "");
   ::unsetenv("XDG_DATA_DIRS");
 }
 
