@@ -27,6 +27,8 @@ struct DataArguments {
   int64_t count = 24;
   int64_t per_shard = 10000;
   std::string on_error = "stop";
+  int64_t vocabulary = 8192;
+  std::string clean = "lower";
 };
 
 bool has_file(const fs::path& folder, std::string_view ending) {
@@ -217,6 +219,29 @@ int pack(Session& session, const DataArguments& arguments) {
   return left_out == 0 ? 0 : 1;
 }
 
+int train_tokenizer(Session& session, DataArguments arguments) {
+  if (arguments.splits.empty()) arguments.splits = {"train"};
+  nlohmann::json question = question_of(session, arguments, "train_tokenizer");
+  question["output"] = arguments.output;
+  question["tokens"] = arguments.vocabulary;
+  question["clean"] = arguments.clean;
+  session.started = true;
+  ask(session, question, [&](const Json& line) {
+    if (line.contains("read")) note(session, fmt::format("{} read", line["read"].get<int64_t>()));
+    if (!line.contains("written")) return;
+    const int64_t tokens = line["tokens"];
+    if (session.json) {
+      print_json(
+          {{"file", line["written"]}, {"tokens", tokens}, {"captions", line["captions"]}, {"words", line["words"]}});
+      return;
+    }
+    print(fmt::format("{}: {} from {}, {}\n", line["written"].get<std::string>(), count(tokens, "token"),
+                      count(line["captions"], "caption"), count(line["words"], "different word")));
+    if (tokens < arguments.vocabulary) print("There are no more: no other pair of tokens occurs twice.\n");
+  });
+  return 0;
+}
+
 CLI::App* add_command(CLI::App& group, const std::string& name, const std::string& help, DataArguments& arguments) {
   CLI::App* command = group.add_subcommand(name, help);
   command
@@ -290,6 +315,32 @@ void add_data(CLI::App& app, Session& session) {
   pack_command->footer("silc data pack photos/captions.csv shards");
   pack_command->callback(
       [arguments, &session] { session.command = [=, &session] { return pack(session, *arguments); }; });
+
+  CLI::App* tokenizer = group->add_subcommand("tokenizer", "vocabularies from the captions of a dataset");
+  tokenizer->require_subcommand(1);
+  CLI::App* train_command = add_command(
+      *tokenizer, "train",
+      "learn a byte-pair encoding from captions\n\nThe file has CLIP's format: for the tokenizer clip_bpe's "
+      "option vocabulary, and, packed, for open_clip's SimpleTokenizer(bpe_path). The same captions give the "
+      "same bytes.",
+      *arguments);
+  train_command->get_option("--split")->description("a split; repeatable (default: train)");
+  train_command->add_option("--output", arguments->output, "the file to write; packed where it ends in .gz")
+      ->option_text("FILE")
+      ->required();
+  train_command
+      ->add_option("--vocabulary", arguments->vocabulary,
+                   "tokens, of which 514 are bytes, start and end, and the others learnt (default: 8192)")
+      ->option_text("N")
+      ->check(CLI::Range(int64_t{515}, int64_t{49408}));
+  train_command
+      ->add_option("--clean", arguments->clean,
+                   "as clip_bpe's option clean, which must then be the same (default: lower)")
+      ->option_text("lower|whitespace|canonicalize")
+      ->check(CLI::IsMember({"lower", "whitespace", "canonicalize"}));
+  train_command->footer("silc data tokenizer train photos/captions.csv --output captions.bpe.gz");
+  train_command->callback(
+      [arguments, &session] { session.command = [=, &session] { return train_tokenizer(session, *arguments); }; });
 }
 
 }  // namespace silc

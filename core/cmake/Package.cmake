@@ -11,7 +11,7 @@ install(DIRECTORY experiments DESTINATION share/silc FILES_MATCHING PATTERN "*.t
 
 # All that is installed: what ./dev install builds.
 get_property(_plugins GLOBAL PROPERTY SILC_PLUGINS)
-add_custom_target(installed DEPENDS silc silc-engine silc_nn silc_pictures completion ${_plugins})
+add_custom_target(installed DEPENDS silc silc-engine silc_nn silc_pictures silc_tokens completion ${_plugins})
 
 # Its parts find each other by their relative places, and LibTorch where silc was built with it.
 foreach(_target silc-engine silc_nn ${_plugins})

@@ -65,3 +65,27 @@ function(silc_plugin name)
                                            INSTALL_RPATH "$ORIGIN/../..")
   install(TARGETS ${name} LIBRARY DESTINATION lib/silc/plugins)
 endfunction()
+
+# silc_embed_texts(VARIABLE FOLDERS folder... HEADER file NAMESPACE name TYPE name FUNCTION name): a source in which the .txt
+# and .tsv files of folders here are (core/cmake/embed_texts.cmake); its path in VARIABLE.
+function(silc_embed_texts variable)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "HEADER;NAMESPACE;TYPE;FUNCTION" "FOLDERS")
+  set(texts)
+  set(patterns)
+  foreach(folder IN LISTS arg_FOLDERS)
+    silc_watch_folders(${CMAKE_CURRENT_SOURCE_DIR}/${folder})
+    file(GLOB found ${folder}/*.txt ${folder}/*.tsv)
+    list(APPEND texts ${found})
+    list(APPEND patterns ${folder}/*.txt ${folder}/*.tsv)
+  endforeach()
+  string(REPLACE ";" "," patterns "${patterns}")
+  set(script ${PROJECT_SOURCE_DIR}/core/cmake/embed_texts.cmake)
+  set(output ${CMAKE_CURRENT_BINARY_DIR}/${arg_FUNCTION}.cpp)
+  add_custom_command(OUTPUT ${output}
+                     COMMAND ${CMAKE_COMMAND} -D FOLDER=${CMAKE_CURRENT_SOURCE_DIR} -D "PATTERNS=${patterns}"
+                             -D HEADER=${arg_HEADER} -D NAMESPACE=${arg_NAMESPACE} -D TYPE=${arg_TYPE}
+                             -D FUNCTION=${arg_FUNCTION} -D OUTPUT=${output} -P ${script}
+                     DEPENDS ${texts} ${script}
+                     COMMENT "Embedding the texts of ${arg_FOLDERS}" VERBATIM)
+  set(${variable} ${output} PARENT_SCOPE)
+endfunction()

@@ -38,6 +38,16 @@ std::shared_ptr<Tower> spare_memory(std::shared_ptr<Tower> tower, const PluginCh
   return tower;
 }
 
+// Throws silc::Error for a tokenizer from whose rows no decoder can learn to write captions.
+void check_captions(const ResolvedCell& cell, const Tokenizer& tokenizer) {
+  const bool no_start = tokenizer.start_id() == Tokenizer::kNoStart;
+  if (!no_start && tokenizer.padding_id() != tokenizer.end_id()) return;
+  throw Error("objective \"" + cell.objective.name + "\" learns to write captions, but tokenizer \"" +
+              cell.text.tokenizer.name + "\" " +
+              (no_start ? "begins no row with a start token (sentencepiece: start = true)"
+                        : "pads with the end token (sentencepiece: padding = \"model\")"));
+}
+
 // On the device, in the layout that it likes best.
 void place(torch::nn::Module& module, const at::Device& device) {
   module.to(device);
@@ -134,7 +144,8 @@ std::shared_ptr<TextTower> build_text_tower(const ResolvedCell& cell, const Cata
   const TextBackboneContext context{.options = choice.options,
                                     .vocabulary_size = tokenizer.vocabulary_size(),
                                     .context_length = cell.text.context_length,
-                                    .padding_id = tokenizer.padding_id()};
+                                    .padding_id = tokenizer.padding_id(),
+                                    .end_id = tokenizer.end_id()};
   auto backbone =
       with_plugin(catalogue, choice, [&](const PluginInfo& plugin) { return make_text_backbone(plugin, context); });
   return spare_memory(std::make_shared<TextTower>(std::move(backbone), cell.embed_dim), choice, cell.engine);
@@ -166,6 +177,7 @@ std::shared_ptr<Objective> build_objective(const ResolvedCell& cell, const Catal
   auto objective =
       with_plugin(catalogue, cell.objective, [&](const PluginInfo& plugin) { return make_objective(plugin, context); });
   place(*objective, assembly.device);
+  if (objective->captioner()) check_captions(cell, *assembly.tokenizer);
   return objective;
 }
 

@@ -18,6 +18,9 @@
 #include "pictures/draw.h"
 #include "pictures/resample.h"
 #include "plugin/option_values.h"
+#include "tokens/bpe.h"
+#include "tokens/bpe_training.h"
+#include "tokens/clean.h"
 
 namespace silc {
 namespace {
@@ -469,6 +472,34 @@ void pack(const Subject& subject, const Json& question, const Emit& emit) {
   }
 }
 
+void train_tokenizer(const Subject& subject, const Json& question, const Emit& emit) {
+  const std::filesystem::path output = question.at("output").get<std::string>();
+  const Cleaning cleaning = parse_cleaning(question.at("clean").get<std::string>());
+  WordCounts counts;
+  int64_t captions = 0;
+  for (const auto& [split, dataset] : subject.splits) {
+    const auto cleaned = [&dataset = dataset, &subject, cleaning](int64_t index) {
+      return in_plugin(PluginKind::dataset, subject.name, [&] {
+        std::vector<std::u32string> texts;
+        for (const std::string& caption : dataset->captions(index)) texts.push_back(clean(caption, cleaning));
+        return texts;
+      });
+    };
+    Prefetcher<std::vector<std::u32string>> samples(0, dataset->size(), subject.threads, 64 * subject.threads, cleaned);
+    for (int64_t i = 0; i < dataset->size(); ++i) {
+      const std::vector<std::u32string> texts = *samples.next();
+      for (const std::u32string& text : texts) count_words(text, counts);
+      captions += static_cast<int64_t>(texts.size());
+      if (i % 1000 == 999) emit({{"read", i + 1}});
+    }
+  }
+  const BpeVocabulary vocabulary = train_bpe(counts, question.at("tokens").get<int64_t>());
+  if (vocabulary.tokens == kFewestTokens)
+    throw Error("the captions hold no two letters that follow each other twice; there is nothing to learn from them");
+  write_file_durably(output, output.extension() == ".gz" ? gzip(vocabulary.text) : vocabulary.text);
+  emit({{"written", output.string()}, {"tokens", vocabulary.tokens}, {"captions", captions}, {"words", counts.size()}});
+}
+
 }  // namespace
 
 void use_data(const Json& question, const Catalogue& catalogue, const Emit& emit) {
@@ -481,6 +512,8 @@ void use_data(const Json& question, const Catalogue& catalogue, const Emit& emit
       preview(subject, question, emit);
     else if (what == "pack")
       pack(subject, question, emit);
+    else if (what == "train_tokenizer")
+      train_tokenizer(subject, question, emit);
     else
       throw Error("silc-engine data cannot \"" + what + "\"");
   } catch (const Json::exception& error) {

@@ -24,6 +24,9 @@ namespace silc {
 // "preview" ("count", "output"): a contact sheet of samples spread over the first split, with captions, masks and
 // boxes, as a PNG: {"written": FILE, "samples"}.
 //
+// "train_tokenizer" ("output", "tokens", "clean"): a byte-pair encoding of the captions, as tokens/bpe.h reads it,
+// packed where OUTPUT ends in ".gz": {"read": N} as it goes, {"written": FILE, "tokens", "captions", "words"}.
+//
 // "pack" ("output", "per_shard", "skip"): the splits as WebDataset shards OUTPUT/SPLIT-000000.tar, with classes.txt
 // where there are classes: {"shard": FILE, "samples"}, {"unreadable"} as above for what is left out.
 //

@@ -33,8 +33,9 @@ std::vector<int64_t> row_of(const at::Tensor& ids) {
 }
 
 // Without start, end and padding.
-std::vector<int64_t> text_of(const std::vector<int64_t>& ids, int64_t end) {
-  return {ids.begin() + 1, std::find(ids.begin() + 1, ids.end(), end)};
+std::vector<int64_t> text_of(const std::vector<int64_t>& ids, const Tokenizer& tokenizer) {
+  const auto first = ids.begin() + (tokenizer.start_id() == Tokenizer::kNoStart ? 0 : 1);
+  return {first, std::find(first, ids.end(), tokenizer.end_id())};
 }
 
 at::Tensor together(const std::vector<at::Tensor>& parts, at::IntArrayRef empty_shape) {
@@ -87,13 +88,12 @@ at::Tensor TowerEncoder::similarities(std::span<const Sample> samples, const at:
 
 std::vector<std::vector<int64_t>> TowerEncoder::write_captions(std::span<const Sample> samples) {
   if (!writes_captions()) return Encoder::write_captions(samples);
-  const std::vector<int64_t> nothing = encode("");
-  const int64_t start = nothing[0], end = nothing[1];
+  const int64_t start = towers_.tokenizer->start_id(), end = towers_.tokenizer->end_id();
   std::vector<std::vector<int64_t>> captions;
   in_chunks(samples, [&](std::span<const Sample> chunk) {
     const ImageFeatures features = towers_.image->forward(pictures(chunk));
     const at::Tensor written = towers_.captioner->write(features.patches, start, end).to(at::kCPU);  // [b, T]
-    for (int64_t b = 0; b < written.size(0); ++b) captions.push_back(text_of(row_of(written[b]), end));
+    for (int64_t b = 0; b < written.size(0); ++b) captions.push_back(text_of(row_of(written[b]), *towers_.tokenizer));
     return written;
   });
   return captions;
@@ -101,10 +101,7 @@ std::vector<std::vector<int64_t>> TowerEncoder::write_captions(std::span<const S
 
 std::vector<std::vector<int64_t>> TowerEncoder::tokenize(std::span<const std::string> texts) {
   std::vector<std::vector<int64_t>> all;
-  for (const std::string& text : texts) {
-    const std::vector<int64_t> ids = encode(text);
-    all.push_back(text_of(ids, *std::max_element(ids.begin(), ids.end())));
-  }
+  for (const std::string& text : texts) all.push_back(text_of(encode(text), *towers_.tokenizer));
   return all;
 }
 

@@ -20,7 +20,7 @@ constexpr auto kMask = choice_option("mask", "causal", "causal|bidirectional",
                                      "causal: a token sees those before it (CLIP); bidirectional: all of them, padding "
                                      "too (SigLIP)");
 constexpr auto kPooling = choice_option("pooling", "eot", "eot|mean|last",
-                                        "eot: the end token, which has the greatest id (CLIP); mean: over all tokens "
+                                        "eot: the end token (CLIP); mean: over all tokens "
                                         "but padding; last: the last position (SigLIP)");
 constexpr auto kMlp = choice_option("mlp", "gelu", "gelu|gelu_tanh|quick_gelu|swiglu",
                                     "activation of the MLP: gelu_tanh as in SigLIP, quick_gelu as in OpenAI's CLIP; "
@@ -43,7 +43,9 @@ class TextTransformer : public TextBackbone {
       : shape_(shape_of(context.options)),
         causal_(context.options[kMask] == "causal"),
         pooling_(context.options[kPooling]),
-        padding_id_(context.padding_id) {
+        padding_id_(context.padding_id),
+        end_id_(context.end_id),
+        end_is_greatest_(context.end_id == context.vocabulary_size - 1) {
     check_shape(shape_, "text_transformer");
     token_embedding_ = register_module("token_embedding", torch::nn::Embedding(context.vocabulary_size, shape_.width));
     torch::nn::init::normal_(token_embedding_->weight, 0, 0.02);
@@ -70,7 +72,8 @@ class TextTransformer : public TextBackbone {
   at::Tensor pool(const at::Tensor& x, const at::Tensor& tokens) {
     if (pooling_ == "last") return ln_final_->forward(x.select(1, -1));
     if (pooling_ == "eot") {
-      const auto end = tokens.argmax(1) + at::arange(0, tokens.numel(), tokens.size(1), tokens.options());  // [B]
+      const auto marked = end_is_greatest_ ? tokens : tokens.eq(end_id_).to(at::kInt);
+      const auto end = marked.argmax(1) + at::arange(0, tokens.numel(), tokens.size(1), tokens.options());  // [B]
       return ln_final_->forward(x.flatten(0, 1).index_select(0, end));
     }
     const auto kept = tokens.ne(padding_id_).unsqueeze(2);   // [B, T, 1]
@@ -81,7 +84,8 @@ class TextTransformer : public TextBackbone {
   TransformerShape shape_;
   bool causal_;
   std::string pooling_;
-  int64_t padding_id_;
+  int64_t padding_id_, end_id_;
+  bool end_is_greatest_;  // as CLIP's is
   torch::nn::Embedding token_embedding_{nullptr};
   at::Tensor positional_embedding_;  // [T, D]
   std::shared_ptr<Transformer> transformer_;

@@ -1,4 +1,4 @@
-// The texts of plugins/datasets/classes and prompts, made into a source by embed.cmake.
+// The texts of plugins/datasets/classes and prompts, made into a source by core/cmake/embed_texts.cmake.
 #pragma once
 
 #include <span>

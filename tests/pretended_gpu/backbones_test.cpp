@@ -85,8 +85,11 @@ Outcome train_on_texts(const PluginInfo& plugin, const at::Device& device) {
   constexpr int64_t kWords = 40;
   torch::manual_seed(1);
   const Options options = conformance::small_options(plugin, nlohmann::json::object());
-  const auto backbone = make_text_backbone(
-      plugin, {.options = options, .vocabulary_size = kWords, .context_length = kLength, .padding_id = 0});
+  const auto backbone = make_text_backbone(plugin, {.options = options,
+                                                    .vocabulary_size = kWords,
+                                                    .context_length = kLength,
+                                                    .padding_id = 0,
+                                                    .end_id = kWords - 1});
   backbone->to(device);
   const at::Tensor texts = at::randint(1, kWords, {3, kLength}, at::kLong).to(device);
   return train(*backbone, [&] { return std::vector{backbone->forward(texts)}; });

@@ -375,9 +375,11 @@ at::Tensor tokens(int64_t length) {
 }
 
 std::shared_ptr<TextBackbone> make_text(const PluginInfo& plugin, const Options& options) {
-  return make_text_backbone(
-      plugin,
-      {.options = options, .vocabulary_size = kVocabulary, .context_length = kPracticeContext, .padding_id = 0});
+  return make_text_backbone(plugin, {.options = options,
+                                     .vocabulary_size = kVocabulary,
+                                     .context_length = kPracticeContext,
+                                     .padding_id = 0,
+                                     .end_id = kVocabulary - 1});
 }
 
 Outcome check_text_shapes(const Subject& subject) {

@@ -61,6 +61,8 @@ class TokenizerChecks {
     }
     const int64_t size = tokenizer_->vocabulary_size();
     if (size < 3) return failed("vocabulary_size() is " + std::to_string(size));
+    if (tokenizer_->end_id() < 0 || tokenizer_->end_id() >= size)
+      return failed("end_id() is " + std::to_string(tokenizer_->end_id()) + ", outside the vocabulary");
     if (tokenizer_->padding_id() < 0 || tokenizer_->padding_id() >= size)
       return failed("padding_id() is " + std::to_string(tokenizer_->padding_id()) + ", outside the vocabulary");
     return passed("", {{"vocabulary", size}});
@@ -76,7 +78,7 @@ class TokenizerChecks {
     for (int i = 0; i < 200; ++i) text += "boat cloud ";
     for (const int64_t length : kLengths) {
       const Ids cut = tokenizer_->encode(text, length), whole = tokenizer_->encode(text, 2 * length);
-      if (cut.back() != end_of(cut) || std::count(cut.begin(), cut.end(), end_of(cut)) != 1)
+      if (std::find(cut.begin(), cut.end(), tokenizer_->end_id()) != cut.end() - 1)
         return failed("a text that is too long for " + std::to_string(length) + " ids does not end with the end token");
       if (!std::equal(cut.begin(), cut.end() - 1, whole.begin()))
         return failed("a text that is too long is not the beginning of the longer row: length " +
@@ -130,11 +132,8 @@ class TokenizerChecks {
   }
 
  private:
-  // The end token is the greatest id of its row.
-  static int64_t end_of(const Ids& row) { return *std::max_element(row.begin(), row.end()); }
-
   Outcome check_rows(const std::vector<std::string>& texts) {
-    const int64_t end = end_of(tokenizer_->encode("a boat", kLengths.back()));
+    const int64_t start = tokenizer_->start_id(), end = tokenizer_->end_id();
     for (const std::string& text : texts)
       for (const int64_t length : kLengths) {
         const Ids row = tokenizer_->encode(text, length);
@@ -144,10 +143,11 @@ class TokenizerChecks {
           if (id < 0 || id >= tokenizer_->vocabulary_size())
             return failed(of + "the id " + std::to_string(id) + " lies outside [0, " +
                           std::to_string(tokenizer_->vocabulary_size()) + ")");
-        const auto at = std::max_element(row.begin(), row.end());
-        if (*at != end)
-          return failed(of + "the greatest id is " + std::to_string(*at) + ", not that of the end token, " +
-                        std::to_string(end));
+        if (start != Tokenizer::kNoStart && row.front() != start)
+          return failed(of + "it begins with " + std::to_string(row.front()) + ", not with the start token, " +
+                        std::to_string(start));
+        const auto at = std::find(row.begin(), row.end(), end);
+        if (at == row.end()) return failed(of + "there is no end token, " + std::to_string(end));
         for (auto rest = at + 1; rest != row.end(); ++rest)
           if (*rest != tokenizer_->padding_id())
             return failed(of + "after the end token comes " + std::to_string(*rest) + ", not padding");

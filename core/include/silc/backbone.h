@@ -47,6 +47,7 @@ struct TextBackboneContext {
   int64_t vocabulary_size;
   int64_t context_length;
   int64_t padding_id;
+  int64_t end_id;  // of the token that ends each text, for those that pool there
 };
 
 class SILC_EXPORT TextBackbone : public torch::nn::Module {

@@ -27,8 +27,15 @@ class SILC_EXPORT Tokenizer {
   [[nodiscard]] virtual int64_t vocabulary_size() const = 0;
   [[nodiscard]] virtual int64_t padding_id() const { return 0; }
 
-  // Exactly `length` ids: start token, text, end token, padding; a text that is too long is cut
-  // and still ends with the end token, which has the greatest id of every row, as CLIP's has.
+  // What ends the text of every row. The greatest id, as CLIP's, unless overridden.
+  [[nodiscard]] virtual int64_t end_id() const { return vocabulary_size() - 1; }
+  // What every row begins with; kNoStart: with the text itself, as SigLIP's. Captions can only be written, and a
+  // decoder of them trained, from a start token and with padding that is not the end token.
+  static constexpr int64_t kNoStart = -1;
+  [[nodiscard]] virtual int64_t start_id() const { return encode("", 2).front(); }
+
+  // Exactly `length` ids, length ≥ 2: start token, text, end token, padding; a text that is too long is cut and still
+  // ends with the end token. What no UTF-8 is must not throw.
   [[nodiscard]] virtual std::vector<int64_t> encode(std::string_view text, int64_t length) const = 0;
 };
 

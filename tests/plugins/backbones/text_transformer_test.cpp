@@ -9,12 +9,12 @@ namespace {
 using testing::kTowerTolerance;
 using testing::near;
 
-std::shared_ptr<TextBackbone> make_text(const std::map<std::string, OptionValue>& changes) {
+std::shared_ptr<TextBackbone> make_text(const std::map<std::string, OptionValue>& changes, int64_t end_id = 19) {
   std::map<std::string, OptionValue> all = {{"width", int64_t{8}}, {"layers", int64_t{2}}, {"heads", int64_t{2}}};
   for (const auto& [key, value] : changes) all[key] = value;
   const auto options = testing::options_of("text_transformer", all);
   return std::shared_ptr<TextBackbone>(silc_text_backbone_text_transformer(
-      {.options = options, .vocabulary_size = 20, .context_length = 8, .padding_id = 0}));
+      {.options = options, .vocabulary_size = 20, .context_length = 8, .padding_id = 0, .end_id = end_id}));
 }
 
 struct Variant {
@@ -45,6 +45,14 @@ TEST(TextTransformer, WhatFollowsTheEndTokenDoesNotMatter) {
   auto tokens = at::tensor({18, 3, 19, 0, 0, 0, 0, 0}, at::kLong).unsqueeze(0);
   const auto before = text->forward(tokens);
   tokens.slice(1, 3).fill_(5);
+  EXPECT_TRUE(near(text->forward(tokens), before.detach(), 1e-6));
+}
+
+TEST(TextTransformer, PoolsAtTheFirstEndTokenWhereOtherIdsAreGreater) {
+  const auto text = make_text({}, 1);
+  auto tokens = at::tensor({18, 3, 1, 1, 1, 1, 1, 1}, at::kLong).unsqueeze(0);
+  const auto before = text->forward(tokens);
+  tokens.slice(1, 3).fill_(19);
   EXPECT_TRUE(near(text->forward(tokens), before.detach(), 1e-6));
 }
 

@@ -46,7 +46,8 @@ inline std::shared_ptr<DualEncoder> make_model(const ModelShape& shape = {}) {
   std::shared_ptr<TextBackbone> text(silc_text_backbone_text_transformer({.options = options,
                                                                           .vocabulary_size = shape.vocabulary_size,
                                                                           .context_length = shape.context_length,
-                                                                          .padding_id = 0}));
+                                                                          .padding_id = 0,
+                                                                          .end_id = shape.vocabulary_size - 1}));
   return std::make_shared<DualEncoder>(make_image_tower(shape), std::make_shared<TextTower>(text, shape.embed_dim));
 }
 
