@@ -29,11 +29,12 @@ std::vector<fs::path> clip_places() {
   std::vector<fs::path> places;
   const auto add = [&](const char* variable, const fs::path& below) {
     const char* const folder = std::getenv(variable);
-    if (folder != nullptr && *folder != '\0') places.push_back(fs::path(folder) / below / kClipFile);
+    const bool named = folder != nullptr && *folder != '\0';
+    if (named) places.push_back(fs::path(folder) / below / kClipFile);
+    return named;
   };
   add("SILC_DATA", "");
-  add("XDG_CACHE_HOME", "silc");
-  add("HOME", ".cache/silc");
+  if (!add("XDG_CACHE_HOME", "silc")) add("HOME", ".cache/silc");
   return places;
 }
 

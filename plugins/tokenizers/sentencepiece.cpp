@@ -27,8 +27,7 @@ std::unique_ptr<::sentencepiece::SentencePieceProcessor> load(const std::string&
   auto model = std::make_unique<::sentencepiece::SentencePieceProcessor>();
   // Its own reading of files complains on stderr, and takes a folder for an empty file.
   if (const auto status = model->LoadFromSerializedProto(read_packed(file)); !status.ok())
-    throw Error("tokenizer \"sentencepiece\": " + file + " is no model of SentencePiece, or damaged (" +
-                status.ToString() + ")");
+    throw Error("tokenizer \"sentencepiece\": " + file + " is no model of SentencePiece, or damaged; get it anew");
   return model;
 }
 

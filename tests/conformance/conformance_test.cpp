@@ -101,7 +101,7 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(OfTokenizers, Faults,
                          ::testing::Values(Case{"broken_tokenizer", "none", {}},
                                            Case{"broken_tokenizer", "length", {"rows", "odd texts", "truncation"}},
-                                           Case{"broken_tokenizer", "range", {"rows", "odd texts"}},
+                                           Case{"broken_tokenizer", "range", {"rows", "odd texts", "truncation"}},
                                            Case{"broken_tokenizer", "end", {"rows", "odd texts", "truncation"}},
                                            Case{"broken_tokenizer", "padding", {"rows", "odd texts"}},
                                            Case{"broken_tokenizer", "utf8", {"odd texts", "repeatable"}},
