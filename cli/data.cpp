@@ -173,8 +173,10 @@ int check(Session& session, const DataArguments& arguments) {
                       duplicates.size() == 1 ? "1 picture is" : fmt::format("{} pictures are", duplicates.size())));
   for (size_t i = 0; i < std::min(kShown, duplicates.size()); ++i) {
     std::string places;
-    for (const Json& place : duplicates[i])
+    for (const Json& place : duplicates[i]) {
       places += (places.empty() ? "  " : " = ") + place[0].get<std::string>() + " " + place[1].dump();
+      if (const auto file = place[2].get<std::string>(); !file.empty()) places += " (" + file + ")";
+    }
     print(places + "\n");
   }
   if (duplicates.size() > kShown) print(fmt::format("… and {} more; --json lists all\n", duplicates.size() - kShown));
@@ -280,8 +282,9 @@ void add_data(CLI::App& app, Session& session) {
                                         "read everything, and say what is wrong\n\nNames every sample that cannot be "
                                         "read, counts captions, classes, masks "
                                         "and boxes, and finds pictures that are there more than once, within a split "
-                                        "or between two, at whatever size and "
-                                        "quality. Exit code 1: something is wrong.",
+                                        "or between two: at whatever size and "
+                                        "quality, in other colours, but not cut or turned. Exit code 1: something is "
+                                        "wrong.",
                                         *arguments);
   check_command->footer(
       "silc data check photos/captions.csv\nsilc data check coco --option folder=coco --option objects=instances");

@@ -15,8 +15,8 @@
 #include "engine/prefetcher.h"
 #include "engine/unreadable.h"
 #include "files/durable_file.h"
+#include "pictures/copies.h"
 #include "pictures/draw.h"
-#include "pictures/resample.h"
 #include "plugin/option_values.h"
 #include "tokens/bpe.h"
 #include "tokens/bpe_training.h"
@@ -81,41 +81,6 @@ Subject open_subject(const Json& question, const Catalogue& catalogue) {
          shows_the_same_files(subject, *subject.splits.front().second, *subject.splits.back().second))
     subject.splits.pop_back();
   return subject;
-}
-
-// Whether brightness rises to the right, and downwards, in the places of a grid: 64 bits each.
-using PictureHash = std::array<uint64_t, 2>;
-
-// What copies of a picture have in common, whatever their size and encoding.
-struct Likeness {
-  PictureHash hash{};
-  std::array<float, 3> colour{};  // the mean, in [-1, 1]
-};
-
-Likeness likeness_of(const Image& image) {
-  constexpr int64_t kGrid = 9;
-  std::array<float, kGrid * kGrid * 3> values{};
-  const auto axis = [](int64_t length) {
-    return Axis{.begin = 0, .length = length, .size = kGrid, .first = 0, .count = kGrid};
-  };
-  resample(image, axis(image.width), axis(image.height), Interpolation::bilinear, false, values.data());
-  constexpr std::size_t kPlane = kGrid * kGrid;
-  const auto brightness = [&](int64_t x, int64_t y) {
-    const auto at = static_cast<std::size_t>(y * kGrid + x);
-    return 0.299F * values[at] + 0.587F * values[kPlane + at] + 0.114F * values[2 * kPlane + at];
-  };
-  // Less than a grey level is noise: on plain ground it must not tell two copies apart.
-  const auto rises = [](float from, float to) { return to - from > 1 / 127.5F; };
-  Likeness likeness;
-  PictureHash& hash = likeness.hash;
-  for (int64_t y = 0; y + 1 < kGrid; ++y)
-    for (int64_t x = 0; x + 1 < kGrid; ++x) {
-      hash[0] = hash[0] << 1 | static_cast<uint64_t>(rises(brightness(x, y), brightness(x + 1, y)));
-      hash[1] = hash[1] << 1 | static_cast<uint64_t>(rises(brightness(x, y), brightness(x, y + 1)));
-    }
-  for (std::size_t channel = 0; channel < 3; ++channel)
-    for (std::size_t i = 0; i < kPlane; ++i) likeness.colour[channel] += values[channel * kPlane + i] / kPlane;
-  return likeness;
 }
 
 int64_t letters_in(const std::string& utf8) {
@@ -199,32 +164,9 @@ struct Figures {
   }
 };
 
-// A sample, and the colour of its picture.
-struct Place {
-  std::size_t split = 0;
-  int64_t index = 0;
-  std::array<float, 3> colour{};
-};
-
-// Of pictures that rise in the same places, as a red and a blue square do, those that are of one colour too.
-std::vector<std::vector<Place>> copies_among(const std::vector<Place>& places) {
-  constexpr float kTolerance = 4 / 127.5F;  // grey levels that another encoding may change in the mean
-  const auto alike = [&](const Place& one, const Place& other) {
-    return std::equal(one.colour.begin(), one.colour.end(), other.colour.begin(),
-                      [&](float a, float b) { return std::abs(a - b) <= kTolerance; });
-  };
-  std::vector<std::vector<Place>> groups;
-  for (const Place& place : places) {
-    const auto group =
-        std::find_if(groups.begin(), groups.end(), [&](const auto& members) { return alike(members.front(), place); });
-    group == groups.end() ? groups.push_back({place}) : group->push_back(place);
-  }
-  std::erase_if(groups, [](const auto& members) { return members.size() < 2; });
-  return groups;
-}
-
 void check(const Subject& subject, const Emit& emit) {
-  std::map<PictureHash, std::vector<Place>> places;
+  std::vector<Likeness> likenesses;
+  std::vector<std::pair<std::size_t, int64_t>> places;  // of these: split and index
   for (std::size_t s = 0; s < subject.splits.size(); ++s) {
     const auto& [split, dataset] = subject.splits[s];
     emit({{"begin", split}, {"samples", dataset->size()}});
@@ -242,18 +184,19 @@ void check(const Subject& subject, const Emit& emit) {
         continue;
       }
       figures.add(look);
-      places[look.likeness.hash].push_back({s, i, look.likeness.colour});
+      likenesses.push_back(look.likeness);
+      places.emplace_back(s, i);
     }
     emit({{"split", split}, {"figures", figures.json(*dataset)}});
   }
-  for (const auto& [hash, same] : places) {
-    // A picture without a rise is one colour, or a gradient: many are alike, and none is a copy.
-    if (hash[0] == 0 && hash[1] == 0) continue;
-    for (const std::vector<Place>& copies : copies_among(same)) {
-      Json list = Json::array();
-      for (const Place& copy : copies) list.push_back({subject.splits[copy.split].first, copy.index});
-      emit({{"duplicates", list}});
+  for (const std::vector<int64_t>& copies : find_copies(likenesses)) {
+    Json list = Json::array();
+    for (const int64_t copy : copies) {
+      const auto& [split, index] = places[static_cast<std::size_t>(copy)];
+      const auto& [name, dataset] = subject.splits[split];
+      list.push_back({name, index, source_of(subject, *dataset, index)});
     }
+    emit({{"duplicates", list}});
   }
 }
 

@@ -17,9 +17,8 @@ namespace silc {
 //     {"split", "figures": {"samples", "unreadable", "captions", "captions_each": [LEAST, MOST],
 //      "letters": [LEAST, MEAN, MOST], "width": [LEAST, MOST], "height": [LEAST, MOST], "masks", "boxes",
 //      "labels": {CLASS: COUNT}}}
-//     {"duplicates": [[SPLIT, INDEX], …]} for each picture that is there more than once: pictures whose brightness
-//     rises and falls in the same places of a grid of 9 × 9 and whose mean colour is the same, which are the same
-//     picture at any size and quality
+//     {"duplicates": [[SPLIT, INDEX, FILE], …]} for each picture that is there more than once (pictures/copies.h);
+//     FILE is "" where pictures are not in files
 //
 // "preview" ("count", "output"): a contact sheet of samples spread over the first split, with captions, masks and
 // boxes, as a PNG: {"written": FILE, "samples"}.
