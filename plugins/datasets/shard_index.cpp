@@ -162,7 +162,8 @@ bool ShardIndex::load(const fs::path& file, uint64_t size, uint64_t time) {
   const bool fits = fstat(descriptor, &state) == 0 && pread(descriptor, &header, sizeof header, 0) == sizeof header &&
                     std::equal(std::begin(kMagic), std::end(kMagic), header.magic) &&
                     header.check == check_of(header) && header.shard_size == size && header.shard_time == time &&
-                    static_cast<uint64_t>(state.st_size) == sizeof header + header.count * sizeof(ShardSample);
+                    state.st_size % sizeof(ShardSample) == sizeof header % sizeof(ShardSample) &&
+                    header.count == (static_cast<uint64_t>(state.st_size) - sizeof header) / sizeof(ShardSample);
   void* mapping = MAP_FAILED;
   if (fits) mapping = mmap(nullptr, static_cast<std::size_t>(state.st_size), PROT_READ, MAP_SHARED, descriptor, 0);
   close(descriptor);

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -39,7 +40,10 @@ constexpr auto kClassList =
 class Shard {
  public:
   explicit Shard(const std::string& path) : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (descriptor_ < 0) throw Error(fmt::format("{}: cannot be read ({})", path, std::strerror(errno)));
+    struct stat state {};
+    if (descriptor_ < 0 || fstat(descriptor_, &state) != 0)
+      throw Error(fmt::format("{}: cannot be read ({})", path, std::strerror(errno)));
+    size_ = static_cast<uint64_t>(state.st_size);
   }
   ~Shard() { close(descriptor_); }
   Shard(const Shard&) = delete;
@@ -50,14 +54,18 @@ class Shard {
   }
 
   [[nodiscard]] std::vector<uint8_t> read(const ShardSample& sample, Part part) const {
-    read_ahead(sample.offset(part));
-    std::vector<uint8_t> bytes(sample.place(part).size);
+    // Before any memory is asked for: a damaged header, or index, may promise four gigabytes.
+    const uint64_t begin = sample.offset(part);
+    const uint64_t length = sample.place(part).size;
+    if (begin > size_ || length > size_ - begin) throw cut_short(sample, part);
+    read_ahead(begin);
+    std::vector<uint8_t> bytes(length);
     for (std::size_t done = 0; done < bytes.size();) {
       const ssize_t count =
           pread(descriptor_, bytes.data() + done, bytes.size() - done, static_cast<off_t>(sample.offset(part) + done));
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) throw Error(fmt::format("{}: cannot be read ({})", name_of(sample, part), std::strerror(errno)));
-      if (count == 0) throw Error(fmt::format("{}: is cut short, since the shard ends", name_of(sample, part)));
+      if (count == 0) throw cut_short(sample, part);
       done += static_cast<std::size_t>(count);
     }
     return bytes;
@@ -71,6 +79,10 @@ class Shard {
   }
 
  private:
+  [[nodiscard]] Error cut_short(const ShardSample& sample, Part part) const {
+    return Error(fmt::format("{}: is cut short, since the shard ends", name_of(sample, part)));
+  }
+
   // Samples come in random order, but from a few shards at a time: the system reads large pieces of them in one go.
   void read_ahead(uint64_t offset) const {
     constexpr uint64_t kPiece = uint64_t{64} << 20;
@@ -86,6 +98,7 @@ class Shard {
 
   std::string path_;
   int descriptor_;
+  uint64_t size_ = 0;
   mutable std::mutex mutex_;  // guards what follows
   mutable std::vector<bool> asked_for_;
 };

@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <xxhash.h>
 
 #include <fstream>
 
@@ -123,6 +124,31 @@ TEST_F(WebDatasetTest, MakesADamagedIndexAnew) {
     EXPECT_EQ(open()->size(), 1) << "byte " << at;
   }
   testing::write_all(index, whole.substr(0, whole.size() - 1));
+  EXPECT_EQ(open()->size(), 1);
+}
+
+TEST_F(WebDatasetTest, AsksForNoMemoryThatTheShardCannotFill) {
+  add("train.tar", MadeTar().add("a.jpg", testing::stored_photo()).add("a.txt", "one"));
+  open();
+  const std::string index = folder / "train.tar.silc-index";
+  std::string damaged = testing::read_all(index);
+  constexpr std::size_t kSizeOfPicture = 48 + 8 + 4;  // after the header, in the first sample
+  damaged.replace(kSizeOfPicture, 4, "\xFE\xFF\xFF\xFF");
+  testing::write_all(index, damaged);
+  const auto dataset = open();
+  EXPECT_THAT(refusal([&] { dataset->sample(0); }), HasSubstr("train.tar: a.jpg: is cut short, since the shard ends"));
+}
+
+TEST_F(WebDatasetTest, DoesNotBelieveAnIndexThatCountsMoreSamplesThanItHolds) {
+  add("train.tar", MadeTar().add("a.jpg", testing::stored_photo()).add("a.txt", "one"));
+  open();
+  const std::string index = folder / "train.tar.silc-index";
+  std::string damaged = testing::read_all(index);
+  constexpr std::size_t kCount = 24, kCheck = 40;
+  damaged[kCount + 7] = '\x20';  // 2⁶¹ more, whose size overflows to the same
+  const uint64_t check = XXH3_64bits(damaged.data(), kCheck);
+  damaged.replace(kCheck, 8, reinterpret_cast<const char*>(&check), 8);
+  testing::write_all(index, damaged);
   EXPECT_EQ(open()->size(), 1);
 }
 
