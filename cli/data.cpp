@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "cli/option_arguments.h"
 #include "cli/session.h"
@@ -11,6 +12,7 @@
 #include "plugin/similar.h"
 #include "schedule/engine_process.h"
 #include "silc/error.h"
+#include "spec/experiment.h"
 
 namespace silc {
 namespace {
@@ -24,7 +26,8 @@ struct DataArguments {
   std::vector<std::string> splits;
   int64_t threads = 2;
   fs::path output;
-  int64_t count = 24;
+  std::optional<int64_t> count;
+  std::string row;
   int64_t per_shard = 10000;
   std::string on_error = "stop";
   int64_t vocabulary = 8192;
@@ -183,11 +186,27 @@ int check(Session& session, const DataArguments& arguments) {
   return sound ? 0 : 1;
 }
 
-int preview(Session& session, const DataArguments& arguments) {
-  nlohmann::json question = question_of(session, arguments, "preview");
+// What the model of an experiment's row sees, in each of its phases.
+nlohmann::json question_of_views(const Session& session, const DataArguments& arguments) {
+  if (!arguments.options.empty() || !arguments.splits.empty())
+    throw Error("--option and --split go with a dataset; an experiment says them itself");
+  ExperimentRequest request{.file = arguments.subject};
+  if (!arguments.row.empty()) request.rows = {arguments.row};
+  auto cells = nlohmann::json::array();
+  for (const ResolvedCell& phase : unchained(read_experiment(request, session.catalogue()).cells.front()))
+    cells.push_back(write_cell(phase));
+  return {{"do", "views"}, {"cells", cells}, {"count", arguments.count.value_or(8)}};
+}
+
+int preview(Session& given, const DataArguments& arguments) {
+  const bool of_row = fs::path(arguments.subject).extension() == ".toml";
+  if (!of_row && !arguments.row.empty())
+    throw Error("--row goes with an experiment file, as in silc data preview x.toml");
+  const Session session = of_row ? given.with_plugins_of(arguments.subject) : given;
+  nlohmann::json question = of_row ? question_of_views(session, arguments) : question_of(session, arguments, "preview");
   question["output"] = arguments.output;
-  question["count"] = arguments.count;
-  session.started = true;
+  if (!of_row) question["count"] = arguments.count.value_or(24);
+  given.started = true;
   ask(session, question, [&](const Json& line) {
     if (line.contains("unreadable")) warn(line["reason"].get<std::string>());
     if (!line.contains("written")) return;
@@ -292,12 +311,23 @@ void add_data(CLI::App& app, Session& session) {
       [arguments, &session] { session.command = [=, &session] { return check(session, *arguments); }; });
 
   CLI::App* preview_command = add_command(
-      *group, "preview", "a contact sheet of a dataset: pictures with captions, masks and boxes, as a PNG", *arguments);
+      *group, "preview",
+      "a contact sheet of a dataset, or of what a model sees, as a PNG\n\nOf a dataset: pictures with captions, masks "
+      "and "
+      "boxes. Of an experiment's row: the first pictures of its training, where crops are cut from them, and the crops "
+      "as "
+      "the objective gets them, with their changed colours and hidden patches; and what an evaluation sees.",
+      *arguments);
   preview_command->add_option("--output", arguments->output, "the PNG to write")->option_text("FILE")->required();
-  preview_command->add_option("--count", arguments->count, "samples, spread over the split (default: 24)")
+  preview_command->add_option("--row", arguments->row, "of an experiment file: the row (default: the first)")
+      ->option_text("NAME")
+      ->type_name("rows");
+  preview_command->add_option("--count", arguments->count, "samples, spread over the split (default: 24; of a row: 8)")
       ->option_text("N")
       ->check(CLI::Range(int64_t{1}, int64_t{600}));
-  preview_command->footer("silc data preview shapes --split test --output shapes.png");
+  preview_command->footer(
+      "silc data preview shapes --split test --output shapes.png\n"
+      "silc data preview experiments/ablation.toml --row SILC --output views.png");
   preview_command->callback(
       [arguments, &session] { session.command = [=, &session] { return preview(session, *arguments); }; });
 

@@ -10,10 +10,12 @@
 #include <set>
 
 #include "engine/assembly.h"
+#include "engine/contact_sheet.h"
 #include "engine/excerpt.h"
 #include "engine/failure.h"
 #include "engine/prefetcher.h"
 #include "engine/unreadable.h"
+#include "engine/view_sheet.h"
 #include "files/durable_file.h"
 #include "pictures/copies.h"
 #include "pictures/draw.h"
@@ -200,123 +202,35 @@ void check(const Subject& subject, const Emit& emit) {
   }
 }
 
-// A sample on the contact sheet.
-constexpr int64_t kSide = 232;
-constexpr int64_t kMargin = 6;
-constexpr int64_t kLines = 3;  // of captions
-constexpr Colour kPaper = {250, 250, 248};
-constexpr Colour kInk = {20, 20, 20};
-
-// The classes of the mask over a paler picture.
-void overlay_mask(const Sample& sample, Image& picture) {
-  for (int64_t y = 0; y < picture.height; ++y)
-    for (int64_t x = 0; x < picture.width; ++x) {
-      const int64_t row = (2 * y + 1) * sample.image.height / (2 * picture.height);
-      const int64_t column = (2 * x + 1) * sample.image.width / (2 * picture.width);
-      const uint8_t label = sample.mask[static_cast<std::size_t>(row * sample.image.width + column)];
-      uint8_t* pixel = picture.rgb.data() + (y * picture.width + x) * 3;
-      if (label == kIgnoreLabel) continue;
-      const Colour colour = colour_of_class(label);
-      for (std::size_t c = 0; c < 3; ++c) pixel[c] = static_cast<uint8_t>((pixel[c] + colour[c]) / 2);
-    }
-}
-
-void draw_boxes(const Sample& sample, const std::vector<std::string>& classes, Image& picture) {
-  const double scale = static_cast<double>(picture.width) / static_cast<double>(sample.image.width);
-  const auto at = [&](float value) { return static_cast<int64_t>(std::lround(static_cast<double>(value) * scale)); };
-  for (const Box& box : sample.boxes) {
-    const Colour colour = colour_of_class(box.label);
-    draw_frame(at(box.x0), at(box.y0), at(box.x1), at(box.y1), colour, picture);
-    if (box.label < 0 || box.label >= static_cast<int64_t>(classes.size())) continue;
-    const std::string& name = classes[static_cast<std::size_t>(box.label)];
-    paste(blank_picture(static_cast<int64_t>(name.size()) * kTextWidth, kTextHeight, kPaper), at(box.x0), at(box.y0),
-          picture);
-    draw_text(name, at(box.x0), at(box.y0), kInk, picture);
-  }
-}
-
-// Lines of at most `width` letters, broken between words where that is possible; the last ends in "..." if more
-// follows.
-std::vector<std::string> wrapped(const std::string& text, std::size_t width, std::size_t lines) {
-  std::vector<std::string> result;
-  std::string rest = text;
-  std::replace(rest.begin(), rest.end(), '\n', ' ');
-  while (!rest.empty() && result.size() < lines) {
-    std::size_t end = std::min(width, rest.size());
-    if (end < rest.size())
-      if (const std::size_t space = rest.rfind(' ', end); space != std::string::npos && space > width / 2) end = space;
-    while (end < rest.size() && end > 0 && (static_cast<uint8_t>(rest[end]) & 0xC0) == 0x80) --end;
-    result.push_back(rest.substr(0, end));
-    rest.erase(0,
-               rest.find_first_not_of(' ', end) == std::string::npos ? rest.size() : rest.find_first_not_of(' ', end));
-  }
-  if (!rest.empty() && !result.empty()) {
-    std::string& last = result.back();
-    if (last.size() + 3 > width) last.resize(width - 3);
-    last += "...";
-  }
-  return result;
-}
-
-void draw_sample(const Sample& sample, const std::vector<std::string>& classes, int64_t x, int64_t y, bool with_mask,
-                 Image& sheet) {
-  const double scale =
-      static_cast<double>(kSide) / static_cast<double>(std::max(sample.image.width, sample.image.height));
-  const auto side = [&](int64_t length) {
-    return std::max<int64_t>(1, std::llround(static_cast<double>(length) * scale));
-  };
-  Image picture = resized(sample.image, side(sample.image.width), side(sample.image.height));
-  if (with_mask && !sample.mask.empty()) overlay_mask(sample, picture);
-  if (with_mask) draw_boxes(sample, classes, picture);
-  paste(picture, x + (kSide - picture.width) / 2, y + (kSide - picture.height) / 2, sheet);
-}
-
-void draw_words(const Sample& sample, int64_t index, const std::vector<std::string>& classes, int64_t x, int64_t y,
-                int64_t width, Image& sheet) {
-  std::string head = std::to_string(index);
-  if (sample.label >= 0 && sample.label < static_cast<int64_t>(classes.size()))
-    head += ": " + classes[static_cast<std::size_t>(sample.label)];
-  if (sample.captions.size() > 1) head += fmt::format(" ({} captions)", sample.captions.size());
-  draw_text(head, x, y, {120, 60, 0}, sheet);
-  for (const std::string& line : wrapped(sample.captions.front(), static_cast<std::size_t>(width / kTextWidth), kLines))
-    draw_text(line, x, y += kTextHeight, kInk, sheet);
+void write_sheet(const Image& sheet, const std::string& file, std::size_t samples, const Emit& emit) {
+  const std::vector<uint8_t> png = encode_png(sheet);
+  write_file_durably(file, std::string_view(reinterpret_cast<const char*>(png.data()), png.size()));
+  emit({{"written", file}, {"samples", samples}});
 }
 
 void preview(const Subject& subject, const Json& question, const Emit& emit) {
   const Dataset& dataset = *subject.splits.front().second;
-  const std::filesystem::path output = question.at("output").get<std::string>();
   const int64_t count = std::min(question.value("count", int64_t{24}), dataset.size());
-  const std::vector<std::string> classes = dataset.classes();
-  std::vector<std::pair<int64_t, Sample>> samples;
-  bool marked = false;  // masks or boxes, for which each picture is there twice
+  std::vector<ShownSample> samples;
   for (int64_t k = 0; k < count; ++k) {
     const int64_t index = spread(k, count, dataset.size());
     try {
-      samples.emplace_back(index,
-                           in_plugin(PluginKind::dataset, subject.name, [&] { return read_decoded(dataset, index); }));
-      marked = marked || !samples.back().second.mask.empty() || !samples.back().second.boxes.empty();
+      samples.push_back(
+          {index, in_plugin(PluginKind::dataset, subject.name, [&] { return read_decoded(dataset, index); })});
     } catch (const Error& error) {
       emit({{"unreadable", index}, {"split", subject.splits.front().first}, {"reason", error.what()}});
     }
   }
   if (samples.empty()) throw Error("none of the samples that were to be shown can be read");
-  const int64_t columns = std::min<int64_t>(marked ? 3 : 6, static_cast<int64_t>(samples.size()));
-  const int64_t width = marked ? 2 * kSide + kMargin : kSide;
-  const int64_t height = kSide + (kLines + 1) * kTextHeight + kMargin;
-  const int64_t rows = (static_cast<int64_t>(samples.size()) + columns - 1) / columns;
-  Image sheet =
-      blank_picture(columns * (width + 2 * kMargin) + kMargin, rows * (height + 2 * kMargin) + kMargin, kPaper);
-  for (std::size_t k = 0; k < samples.size(); ++k) {
-    const auto& [index, sample] = samples[k];
-    const int64_t x = kMargin + static_cast<int64_t>(k) % columns * (width + 2 * kMargin);
-    const int64_t y = kMargin + static_cast<int64_t>(k) / columns * (height + 2 * kMargin);
-    draw_sample(sample, classes, x, y, false, sheet);
-    if (marked) draw_sample(sample, classes, x + kSide + kMargin, y, true, sheet);
-    draw_words(sample, index, classes, x, y + kSide + kMargin, width, sheet);
-  }
-  const std::vector<uint8_t> png = encode_png(sheet);
-  write_file_durably(output, std::string_view(reinterpret_cast<const char*>(png.data()), png.size()));
-  emit({{"written", output.string()}, {"samples", samples.size()}});
+  write_sheet(draw_contact_sheet(samples, dataset.classes()), question.at("output"), samples.size(), emit);
+}
+
+void preview_views(const Json& question, const Catalogue& catalogue, const Emit& emit) {
+  const int64_t count = question.value("count", int64_t{8});
+  std::vector<Image> sheets;
+  for (const std::string text : question.at("cells"))
+    sheets.push_back(view_sheet(parse_cell(text, "the row's settings", catalogue), catalogue, count));
+  write_sheet(one_below_the_other(sheets), question.at("output"), static_cast<std::size_t>(count), emit);
 }
 
 // The members of a sample, as text of an archive.
@@ -447,8 +361,12 @@ void train_tokenizer(const Subject& subject, const Json& question, const Emit& e
 
 void use_data(const Json& question, const Catalogue& catalogue, const Emit& emit) {
   try {
-    const Subject subject = open_subject(question, catalogue);
     const std::string what = question.at("do");
+    if (what == "views") {
+      preview_views(question, catalogue, emit);
+      return emit({{"done", true}});
+    }
+    const Subject subject = open_subject(question, catalogue);
     if (what == "check")
       check(subject, emit);
     else if (what == "preview")

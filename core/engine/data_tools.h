@@ -26,6 +26,9 @@ namespace silc {
 // "train_tokenizer" ("output", "tokens", "clean"): a byte-pair encoding of the captions, as tokens/bpe.h reads it,
 // packed where OUTPUT ends in ".gz": {"read": N} as it goes, {"written": FILE, "tokens", "captions", "words"}.
 //
+// "views" ("cells": texts of cell.toml, "count", "output"; no dataset): what training sees (engine/view_sheet.h), as a
+// PNG: {"written": FILE, "samples"}.
+//
 // "pack" ("output", "per_shard", "skip"): the splits as WebDataset shards OUTPUT/SPLIT-000000.tar, with classes.txt
 // where there are classes: {"shard": FILE, "samples"}, {"unreadable"} as above for what is left out.
 //

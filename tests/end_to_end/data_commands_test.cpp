@@ -130,6 +130,47 @@ TEST_F(DataCommands, PreviewDrawsAContactSheet) {
   EXPECT_GT(sheet.height, 2 * 232);
 }
 
+TEST_F(DataCommands, PreviewDrawsWhatTheModelOfARowSees) {
+  add("masked.toml", R"(
+[experiment]
+name = "masked"
+[budget]
+examples = 64
+[data]
+train = { dataset = "shapes", examples = 20 }
+[model]
+image = { backbone = "vit", image_size = 32, patch = 8, width = 32, layers = 1, heads = 2 }
+text = { backbone = "text_transformer", width = 32, layers = 1, heads = 2, context_length = 16 }
+embed_dim = 16
+[optimizer]
+batch = 8
+[[row]]
+name = "CLIP"
+objective = "clip"
+[[row]]
+name = "MaskCLIP"
+objective = { name = "maskclip", prototypes = 32, hidden = 16, bottleneck = 8, mask_ratio = 1 }
+)");
+  const auto sheet_of = [&](const std::string& row) {
+    run("preview ROOT/masked.toml --count 3 --output ROOT/sheet.png" + row);
+    const std::string png = read_file(root_ / "sheet.png");
+    return decoded(encoded_image({png.begin(), png.end()}, "sheet.png"));
+  };
+  const auto hidden = [](const Image& sheet) {
+    int64_t count = 0;
+    for (std::size_t i = 0; i < sheet.rgb.size(); i += 3)
+      count += sheet.rgb[i] == 128 && sheet.rgb[i + 1] == 128 && sheet.rgb[i + 2] == 128 ? 1 : 0;
+    return count;
+  };
+  const Image plain = sheet_of("");
+  EXPECT_GT(plain.width, 3 * 232);
+  EXPECT_GT(plain.height, 3 * 232);
+  EXPECT_LT(hidden(plain), 1000);
+  EXPECT_GT(hidden(sheet_of(" --row MaskCLIP")), 3 * 200 * 200) << "all patches of each view";
+  EXPECT_THAT(run("preview ROOT/masked.toml --row Mask --output ROOT/x.png", 2), HasSubstr("there is no row \"Mask\""));
+  EXPECT_THAT(run("preview shapes --row CLIP --output ROOT/x.png", 2), HasSubstr("--row goes with an experiment file"));
+}
+
 TEST_F(DataCommands, NamesWhatItDoesNotKnow) {
   add("folder/notes.txt", "nothing");
   EXPECT_THAT(run("check ROOT/folder", 2), HasSubstr("looks like no data that silc knows"));
