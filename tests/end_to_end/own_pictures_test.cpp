@@ -3,6 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
 #include "silc_runs.h"
 #include "tests/pictures/fixture.h"
 #include "tests/plugins/datasets/made_tar.h"
@@ -46,6 +53,45 @@ std::map<std::string, std::string> example_pictures() {
   for (const auto& entry : std::filesystem::directory_iterator(SILC_SOURCE_DIR "/docs/examples/pictures"))
     if (entry.path().extension() == ".png") pictures[entry.path().stem()] = read_file(entry.path());
   return pictures;
+}
+
+// A picture in a file of its own.
+struct Captioned {
+  std::string name;  // of the file
+  std::string content;
+  std::vector<std::string> captions;
+  std::string maker = {};
+};
+
+// Photographs of Debian's package lomiri-wallpapers-16.04 (Creative Commons licences), as their makers' cameras and
+// programs wrote them: "sunset_by_Aitzol_Berasategi.jpg". None where the package is not installed.
+std::vector<Captioned> foreign_photographs() {
+  std::vector<Captioned> photographs;
+  const std::filesystem::path folder = "/usr/share/backgrounds";
+  for (const std::string name : {"Bridge_by_Sander_Klootwijk", "Picture_0B_by_freespace", "Wine_by_Jakkub_Mede",
+                                 "free_by_Peter_Nerlich", "friends_by_Aitzol_Berasategi", "greentock_by_Peter_Nerlich",
+                                 "sunset_by_Aitzol_Berasategi", "umang_by_Abhishek_Mudgal"}) {
+    if (!std::filesystem::exists(folder / (name + ".jpg"))) return {};
+    std::string words = name;
+    std::replace(words.begin(), words.end(), '_', ' ');
+    const std::size_t by = words.find(" by ");
+    photographs.push_back({.name = name + ".jpg",
+                           .content = read_file(folder / (name + ".jpg")),
+                           .captions = {words.substr(0, by), "a photograph, " + words},
+                           .maker = words.substr(by + 4)});
+  }
+  return photographs;
+}
+
+// Captions in COCO's format.
+nlohmann::json coco_captions(const std::vector<Captioned>& pictures) {
+  nlohmann::json file = {{"images", nlohmann::json::array()}, {"annotations", nlohmann::json::array()}};
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    file["images"].push_back({{"id", i + 1}, {"file_name", pictures[i].name}});
+    for (const std::string& caption : pictures[i].captions)
+      file["annotations"].push_back({{"image_id", i + 1}, {"caption", caption}});
+  }
+  return file;
 }
 
 class OwnPictures : public testing::SilcRuns {
@@ -101,17 +147,17 @@ TEST_F(OwnPictures, ThatCannotBeReadStopTheRunUnlessTheyAreSkipped) {
 }
 
 TEST_F(OwnPictures, InCocosLayoutAreTrainedOnAndEvaluated) {
-  nlohmann::json captions = {{"images", nlohmann::json::array()}, {"annotations", nlohmann::json::array()}};
-  nlohmann::json instances = captions;
+  std::vector<Captioned> pictures;
+  nlohmann::json instances = {{"images", nlohmann::json::array()}, {"annotations", nlohmann::json::array()}};
   instances["categories"] = {
       {{"id", 3}, {"name", "disc"}}, {{"id", 7}, {"name", "square"}}, {{"id", 90}, {"name", "triangle"}}};
-  int id = 0;
   for (const auto& [name, content] : example_pictures()) {
+    pictures.push_back(
+        {.name = name + ".png", .content = content, .captions = {"a " + name, "a picture of a " + name}});
     for (const std::string split : {"train2017", "val2017"}) add("coco/" + split + "/" + name + ".png", content);
-    captions["images"].push_back({{"id", ++id}, {"file_name", name + ".png"}, {"width", 24}, {"height", 24}});
-    for (const std::string text : {"a ", "a picture of a "})
-      captions["annotations"].push_back({{"image_id", id}, {"caption", text + name}});
+    const std::size_t id = pictures.size();
     const int category = name.ends_with("disc") ? 3 : name.ends_with("square") ? 7 : 90;
+    instances["images"].push_back({{"id", id}, {"file_name", name + ".png"}, {"width", 24}, {"height", 24}});
     instances["annotations"].push_back({{"id", id},
                                         {"image_id", id},
                                         {"category_id", category},
@@ -120,9 +166,8 @@ TEST_F(OwnPictures, InCocosLayoutAreTrainedOnAndEvaluated) {
                                         {"bbox", {6, 6, 12, 12}},
                                         {"segmentation", {{6, 6, 18, 6, 18, 18, 6, 18}}}});
   }
-  instances["images"] = captions["images"];
   for (const std::string split : {"train2017", "val2017"}) {
-    add("coco/annotations/captions_" + split + ".json", captions.dump());
+    add("coco/annotations/captions_" + split + ".json", coco_captions(pictures).dump());
     add("coco/annotations/instances_" + split + ".json", instances.dump());
   }
   use(R"(dataset = "coco", folder = "coco")", R"(
@@ -162,6 +207,51 @@ TEST_F(OwnPictures, OfTwoSourcesAreMixedAndResumedToTheSameBytes) {
 [data]
 train = [{ dataset = "webdataset", folder = "data", weight = 1 }, { dataset = "image_folder", folder = "folder", weight = 3 }]
 )";
+  expect_the_same_bytes_when_killed();
+}
+
+class ForeignPhotographs : public OwnPictures {
+ protected:
+  void SetUp() override {
+    if (photographs_.empty())
+      GTEST_SKIP() << "needs the photographs of Debian's package lomiri-wallpapers-16.04, which ./dev test installs";
+  }
+
+  // Evaluated on what is trained on, since it is reading that is tried.
+  void use_both(const std::string& dataset, const std::string& evaluator) {
+    use(dataset,
+        "[[evaluate]]\nevaluator = \"" + evaluator + "\"\nsplit = \"validation\"\ndataset = { " + dataset + " }\n");
+  }
+
+  std::vector<Captioned> photographs_ = foreign_photographs();
+};
+
+TEST_F(ForeignPhotographs, InShardsAreTrainedOnResumedToTheSameBytesAndEvaluated) {
+  MadeTar tar;
+  for (const Captioned& photograph : photographs_)
+    tar.add(photograph.name, photograph.content)
+        .add(photograph.name.substr(0, photograph.name.find('.')) + ".txt", photograph.captions.back());
+  add("data/train-0.tar", tar.bytes());
+  add("data/val-0.tar", tar.bytes());
+  use_both(R"(dataset = "webdataset", folder = "data")", "retrieval");
+  expect_the_same_bytes_when_killed();
+}
+
+TEST_F(ForeignPhotographs, InCocosLayoutAreTrainedOnResumedToTheSameBytesAndEvaluated) {
+  for (const std::string split : {"train2017", "val2017"}) {
+    for (const Captioned& photograph : photographs_) add("coco/" + split + "/" + photograph.name, photograph.content);
+    add("coco/annotations/captions_" + split + ".json", coco_captions(photographs_).dump());
+  }
+  use_both(R"(dataset = "coco", folder = "coco")", "retrieval");
+  expect_the_same_bytes_when_killed();
+}
+
+TEST_F(ForeignPhotographs, InAFolderForEachMakerAreTrainedOnResumedToTheSameBytesAndEvaluated) {
+  for (const std::string split : {"train", "val"})
+    for (const Captioned& photograph : photographs_)
+      add("folder/" + split + "/" + photograph.maker + "/" + photograph.name, photograph.content);
+  use_both(R"(dataset = "image_folder", folder = "folder", captions = ["a photograph by {}"])",
+           "zero_shot_classification");
   expect_the_same_bytes_when_killed();
 }
 
