@@ -124,6 +124,7 @@ int run_program(int argc, char** argv) {
   add_show(app, session);
   add_plugin(app, session);
   add_data(app, session);
+  add_checkpoint(app, session);
   add_registry(app, session);
   add_doctor(app, session);
   add_completion(app, session);

@@ -61,6 +61,7 @@ void add_status(CLI::App& app, Session& session);
 void add_show(CLI::App& app, Session& session);
 void add_plugin(CLI::App& app, Session& session);
 void add_data(CLI::App& app, Session& session);
+void add_checkpoint(CLI::App& app, Session& session);
 void add_registry(CLI::App& app, Session& session);
 void add_doctor(CLI::App& app, Session& session);
 void add_completion(CLI::App& app, Session& session);

@@ -1,0 +1,87 @@
+#include "weights/element_types.h"
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+namespace silc {
+namespace {
+
+constexpr std::array<std::pair<std::string_view, std::size_t>, 15> kSizes{{{"BOOL", 1},
+                                                                           {"U8", 1},
+                                                                           {"I8", 1},
+                                                                           {"F8_E5M2", 1},
+                                                                           {"F8_E4M3", 1},
+                                                                           {"I16", 2},
+                                                                           {"U16", 2},
+                                                                           {"F16", 2},
+                                                                           {"BF16", 2},
+                                                                           {"I32", 4},
+                                                                           {"U32", 4},
+                                                                           {"F32", 4},
+                                                                           {"F64", 8},
+                                                                           {"I64", 8},
+                                                                           {"U64", 8}}};
+
+double bfloat16(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+
+double float16(uint16_t bits) {
+  const int exponent = bits >> 10 & 0x1F;
+  const double fraction = bits & 0x3FF;
+  const double sign = (bits & 0x8000) != 0 ? -1 : 1;
+  if (exponent == 0x1F) return fraction == 0 ? sign * std::numeric_limits<double>::infinity() : std::nan("");
+  return exponent == 0 ? sign * std::ldexp(fraction, -24) : sign * std::ldexp(fraction + 1024, exponent - 25);
+}
+
+template <class Element, class Convert>
+void read_as(std::span<const std::byte> bytes, std::vector<double>& values, Convert convert) {
+  values.resize(bytes.size() / sizeof(Element));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    Element element;
+    std::memcpy(&element, bytes.data() + i * sizeof(Element), sizeof(Element));
+    values[i] = convert(element);
+  }
+}
+
+template <class Element>
+void read_numbers(std::span<const std::byte> bytes, std::vector<double>& values) {
+  read_as<Element>(bytes, values, [](Element element) { return static_cast<double>(element); });
+}
+
+}  // namespace
+
+std::size_t element_size(std::string_view dtype) {
+  for (const auto& [name, size] : kSizes)
+    if (name == dtype) return size;
+  return 0;
+}
+
+bool is_floating(std::string_view dtype) { return dtype.starts_with('F') || dtype == "BF16"; }
+
+std::optional<uint64_t> byte_size(std::string_view dtype, std::span<const int64_t> shape) {
+  uint64_t size = element_size(dtype);
+  for (const int64_t extent : shape)
+    if (extent < 0 || __builtin_mul_overflow(size, static_cast<uint64_t>(extent), &size)) return std::nullopt;
+  return size;
+}
+
+void read_elements(std::string_view dtype, std::span<const std::byte> bytes, std::vector<double>& values) {
+  if (dtype == "F32") return read_numbers<float>(bytes, values);
+  if (dtype == "F64") return read_numbers<double>(bytes, values);
+  if (dtype == "F16") return read_as<uint16_t>(bytes, values, float16);
+  if (dtype == "BF16") return read_as<uint16_t>(bytes, values, bfloat16);
+  if (dtype == "I64") return read_numbers<int64_t>(bytes, values);
+  if (dtype == "U64") return read_numbers<uint64_t>(bytes, values);
+  if (dtype == "I32") return read_numbers<int32_t>(bytes, values);
+  if (dtype == "U32") return read_numbers<uint32_t>(bytes, values);
+  if (dtype == "I16") return read_numbers<int16_t>(bytes, values);
+  if (dtype == "U16") return read_numbers<uint16_t>(bytes, values);
+  if (dtype == "I8") return read_numbers<int8_t>(bytes, values);
+  if (dtype == "U8" || dtype == "BOOL") return read_numbers<uint8_t>(bytes, values);
+  values.assign(bytes.size(), std::nan(""));
+}
+
+}  // namespace silc
