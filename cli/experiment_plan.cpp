@@ -32,19 +32,28 @@ Experiment read_whole(const ExperimentRequest& request, const Catalogue& catalog
   return read_experiment(whole, catalogue);
 }
 
-// Ids of the tasks that are these cells, told by row and seed, and of the phases that they start from.
-std::set<std::string> with_earlier_phases(const std::vector<CellTask>& tasks, const std::vector<ResolvedCell>& cells) {
+// Those of `tasks` that are these cells, told by row and seed as two rows may be alike, and the phases that they start
+// from.
+std::vector<CellTask> tasks_of(const std::vector<CellTask>& tasks, const std::vector<ResolvedCell>& cells) {
   std::set<std::pair<std::string, int64_t>> names;
   for (const ResolvedCell& cell : cells) names.emplace(cell.row, cell.seed);
+  const auto is_asked_for = [&](const CellTask& task) {
+    return !task.cell.elsewhere && names.contains({task.cell.row, task.cell.seed});
+  };
   std::map<std::string, std::string> before;  // id → id of the phase before
   std::set<std::string> ids;
   for (const CellTask& task : tasks) {
     before[task.id] = task.cell.start.cell;
-    if (!task.cell.elsewhere && names.contains({task.cell.row, task.cell.seed})) ids.insert(task.id);
+    if (is_asked_for(task)) ids.insert(task.id);
   }
-  for (const std::string& last : std::set(ids))
-    for (std::string id = before[last]; !id.empty(); id = before[id]) ids.insert(id);
-  return ids;
+  std::set<std::string> earlier;
+  for (const std::string& last : ids)
+    for (std::string id = before[last]; !id.empty(); id = before[id])
+      if (!ids.contains(id)) earlier.insert(id);
+  std::vector<CellTask> chosen;
+  for (const CellTask& task : tasks)
+    if (is_asked_for(task) || earlier.erase(task.id) > 0) chosen.push_back(task);
+  return chosen;
 }
 
 // Faults of cells as faults of the file: each once, with the rows that have it unless all have.
@@ -244,9 +253,7 @@ ExperimentPlan plan_experiment(const Session& given, const ExperimentRequest& re
   plan.tasks = place_cells(plan.experiment.cells, session.runs);
 
   plan.rows = chosen.rows;
-  const std::set<std::string> ids = with_earlier_phases(plan.tasks, chosen.cells);
-  for (const CellTask& task : plan.tasks)
-    if (ids.contains(task.id)) plan.chosen.push_back(task);
+  plan.chosen = tasks_of(plan.tasks, chosen.cells);
   try_before_training(session, plan, unreadable, fresh);
   return plan;
 }

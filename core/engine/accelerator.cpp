@@ -49,14 +49,6 @@ std::string address_of(const std::string& name) {
 // Whether other cells run on the GPU at the same time: silc says so to the engines that it starts.
 bool is_shared() { return std::getenv("SILC_DEVICE_SHARED") != nullptr; }
 
-template <class Visit>
-void for_each_tensor(Batch& batch, Visit visit) {
-  for (auto& [name, view] : batch.views) visit(view);
-  for (auto& [name, mask] : batch.masks) visit(mask);
-  visit(batch.tokens);
-  visit(batch.labels);
-}
-
 }  // namespace
 
 void number_devices_by_address() { setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0); }
@@ -129,9 +121,7 @@ void DeviceCopier::begin(Batch batch) {
   // LibTorch keeps pinned memory that is being read from, so that the source may go at once.
   Copy copy{std::move(batch), c10::Event(device_.type())};
   const c10::StreamGuard beside(*stream_);
-  for_each_tensor(copy.batch, [&](at::Tensor& tensor) {
-    if (tensor.defined()) tensor = tensor.to(device_, /*non_blocking=*/true);
-  });
+  for_each_tensor(copy.batch, [&](at::Tensor& tensor) { tensor = tensor.to(device_, /*non_blocking=*/true); });
   copy.done->record(*stream_);
   copies_.push_back(std::move(copy));
 }
@@ -143,9 +133,7 @@ Batch DeviceCopier::finish() {
   const c10::Stream current = c10::impl::VirtualGuardImpl(device_.type()).getStream(device_);
   copy.done->block(current);
   // The allocator must not give the memory to later copies before what is queued now has read it.
-  for_each_tensor(copy.batch, [&](at::Tensor& tensor) {
-    if (tensor.defined()) tensor.record_stream(current);
-  });
+  for_each_tensor(copy.batch, [&](const at::Tensor& tensor) { tensor.record_stream(current); });
   return std::move(copy.batch);
 }
 

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <unordered_map>
 
-#include "nn/bring.h"
 #include "silc/error.h"
 
 namespace silc {
@@ -93,8 +92,10 @@ void AdamW::step(double lr) {
   for (const NamedTensor& parameter : parameters_) present.push_back(parameter.value.grad().defined());
   if (present != present_) {
     present_ = present;
-    std::vector<float> ones(present.begin(), present.end());
-    increment_ = bring(at::tensor(ones), steps_.device());
+    increment_ = at::zeros_like(steps_);
+    const std::vector<at::Tensor> each = increment_.unbind();
+    for (size_t i = 0; i < present.size(); ++i)
+      if (present[i]) each[i].fill_(1);
   }
   steps_.add_(increment_);
 

@@ -72,8 +72,7 @@ at::Device parse_device(const std::string& name) {
 void prepare_torch(int64_t threads, const at::Device& device) {
   if (threads > 0) at::set_num_threads(static_cast<int>(threads));
   at::set_num_interop_threads(1);
-  // On CUDA some operators have no deterministic kernel (resizing's backward pass): a warning there, no failure.
-  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/device.is_cuda());
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   at::globalContext().setDeterministicFillUninitializedMemory(false);
   if (device.is_cuda()) {
     setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
@@ -182,6 +181,8 @@ std::shared_ptr<Objective> build_objective(const ResolvedCell& cell, const Catal
 }
 
 Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue, const SafetensorsFile* start) {
+  // Where warnings were enough, attention would take kernels on a GPU that are faster and not deterministic.
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/!cell.engine.deterministic);
   Assembly assembly;
   assembly.device = parse_device(cell.engine.device);
   assembly.dataset = load_dataset(cell.train, catalogue);

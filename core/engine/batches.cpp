@@ -199,7 +199,6 @@ ReadBatch BatchSource::read(int64_t step) const {
   batch.size = B;
   batch.tokens = empty({C * B, T}, at::kLong);
   batch.labels = empty({B}, at::kLong);
-  batch.host_tokens = batch.tokens;
   const std::vector<Target> targets = make_views(step, batch);
 
   for (int64_t b = 0; b < B; ++b) {
@@ -212,7 +211,20 @@ ReadBatch BatchSource::read(int64_t step) const {
       std::copy(ids.begin(), ids.end(), batch.tokens.mutable_data_ptr<int64_t>() + (c * B + b) * T);
     }
   }
+  if (settings_.prepare) prepare(step, batch);
   return read;
+}
+
+void BatchSource::prepare(int64_t step, Batch& batch) const {
+  const int64_t updates = settings_.total_steps / settings_.accumulate;
+  const int64_t update = step / settings_.accumulate;
+  settings_.prepare(batch, {.step = update,
+                            .fraction = updates > 0 ? static_cast<double>(update) / static_cast<double>(updates) : 0,
+                            .total_steps = updates,
+                            .seed = settings_.seed,
+                            .micro_batch = step % settings_.accumulate});
+  if (settings_.pinned)
+    for (auto& [name, tensor] : batch.prepared) tensor = tensor.pin_memory();
 }
 
 int64_t data_threads(const EngineSettings& engine, const at::Device& device) {
@@ -234,17 +246,18 @@ BatchSource make_batch_source(const ResolvedCell& cell, const Assembly& assembly
            .total_steps = total_steps * cell.optimizer.accumulate,
            .pinned = assembly.device.is_cuda(),
            .transform = image_transform(cell.image),
+           .prepare =
+               [objective = assembly.objective, name = cell.objective.name](Batch& batch, const Progress& progress) {
+                 in_plugin(PluginKind::objective, name, [&] { objective->prepare(batch, progress); });
+               },
+           .accumulate = cell.optimizer.accumulate,
            .skip = may_skip(cell.train),
            .dataset_name = cell.train.dataset.name,
            .tokenizer_name = cell.text.tokenizer.name}};
 }
 
 Batch to_device(Batch batch, const at::Device& device) {
-  if (device.is_cpu()) return batch;
-  for (auto& [name, view] : batch.views) view = view.to(device);
-  for (auto& [name, mask] : batch.masks) mask = mask.to(device);
-  batch.tokens = batch.tokens.to(device);
-  batch.labels = batch.labels.to(device);
+  for_each_tensor(batch, [&](at::Tensor& tensor) { tensor = tensor.to(device); });
   return batch;
 }
 

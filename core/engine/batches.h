@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -26,6 +27,9 @@ struct BatchSettings {
   int64_t total_steps = 0;  // of training, one for each batch; 0: not known beforehand
   bool pinned = false;      // in memory that a GPU can read by itself
   ImageTransform transform = {};
+  // Objective::prepare(); none: nothing is to be prepared
+  std::function<void(Batch&, const Progress&)> prepare = {};
+  int64_t accumulate = 1;    // batches of an update
   bool skip = false;         // samples that cannot be read give their place to the next in the dataset
   std::string dataset_name;  // for messages
   std::string tokenizer_name;
@@ -58,6 +62,8 @@ class BatchSource {
   };
 
   [[nodiscard]] at::Tensor empty(at::IntArrayRef shape, at::ScalarType type) const;
+  // What Objective::prepare() makes for the batch number `step`.
+  void prepare(int64_t step, Batch& batch) const;
   [[nodiscard]] bool needed(const ViewSpec& view, int64_t step) const;
   // Room in `batch` for the views of update `step`.
   std::vector<Target> make_views(int64_t step, Batch& batch) const;
@@ -91,6 +97,15 @@ int64_t data_threads(const EngineSettings& engine, const at::Device& device);
 // What the objective of `assembly` trains on. `total_steps` of 0: not known, so that all views are there from the
 // start.
 BatchSource make_batch_source(const ResolvedCell& cell, const Assembly& assembly, int64_t total_steps);
+
+template <class Visit>
+void for_each_tensor(Batch& batch, const Visit& visit) {
+  for (auto& [name, view] : batch.views) visit(view);
+  for (auto& [name, mask] : batch.masks) visit(mask);
+  for (auto& [name, tensor] : batch.prepared) visit(tensor);
+  if (batch.tokens.defined()) visit(batch.tokens);
+  if (batch.labels.defined()) visit(batch.labels);
+}
 
 // The batch on another device.
 Batch to_device(Batch batch, const at::Device& device);

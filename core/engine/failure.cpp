@@ -9,6 +9,9 @@ namespace silc {
 
 namespace {
 
+// As at::Context::alertNotDeterministic says it.
+constexpr std::string_view kNotDeterministic = "does not have a deterministic implementation";
+
 // LibTorch tells at length how a GPU's memory is taken up and how its allocator can be set; of use here is how much was
 // asked for, and how much there is.
 std::string without_statistics(std::string text) {
@@ -35,6 +38,10 @@ std::string one_line(const std::exception& error) {
   text = text.substr(0, text.find("\nException raised from"));
   while (!text.empty() && text.back() == '\n') text.pop_back();
   std::replace(text.begin(), text.end(), '\n', ' ');
+  if (const auto end = text.find(kNotDeterministic); end != std::string::npos)
+    return text.substr(0, end + kNotDeterministic.size()) +
+           " on this device, so a cell would not give the same bits twice; use another operator, or allow it by "
+           "engine.deterministic = false";
   if (dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr)
     return without_statistics(text) +
            "; use a smaller optimizer.batch or model, engine.chunk or engine.recompute, or fewer --jobs on a GPU";

@@ -7,7 +7,6 @@
 
 #include "engine/failure.h"
 #include "engine/random_streams.h"
-#include "nn/bring.h"
 #include "silc/random.h"
 
 namespace silc {
@@ -61,13 +60,17 @@ void DeviceFigures::add(const std::string& name, const at::Tensor& scalar) {
 }
 
 StepFigures DeviceFigures::read() const {
+  // What an objective counts on the CPU stays there.
+  const auto on_host = [](const Sum& sum) { return sum.value.is_cpu(); };
   std::vector<at::Tensor> scalars = {gradient_norm_.to(at::kDouble).reshape({})};
-  for (const Sum& sum : sums_) scalars.push_back(bring(sum.value, gradient_norm_.device()));
+  for (const Sum& sum : sums_)
+    if (!on_host(sum)) scalars.push_back(sum.value);
   const at::Tensor host = at::stack(scalars).cpu();
   const double* next = host.const_data_ptr<double>();
   StepFigures figures;
   figures.gradient_norm = *next++;
-  for (const Sum& sum : sums_) figures.values.emplace_back(sum.name, *next++ / sum.count);
+  for (const Sum& sum : sums_)
+    figures.values.emplace_back(sum.name, (on_host(sum) ? sum.value.item<double>() : *next++) / sum.count);
   figures.loss = figures.values.front().second;
   figures.values.erase(figures.values.begin());
   return figures;

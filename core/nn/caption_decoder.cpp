@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "nn/bring.h"
 #include "nn/precision.h"
 #include "silc/error.h"
 
@@ -98,6 +97,22 @@ class DecoderBlock : public torch::nn::Module {
   torch::nn::Linear fc_1_{nullptr}, fc_2_{nullptr};
 };
 
+// In Batch::prepared.
+constexpr const char* kParallelKey = "caption_parallel";
+constexpr const char* kTokenPlacesKey = "caption_places";
+
+// Those in tokens[:, 1:] that are no padding, [M]. tokens: [B, T] on the CPU.
+at::Tensor places_to_predict(const at::Tensor& tokens, int64_t padding_id) {
+  const auto ids = tokens.contiguous();
+  const auto length = ids.size(1);
+  const auto* id = ids.const_data_ptr<int64_t>();
+  std::vector<int64_t> places;
+  for (int64_t b = 0; b < ids.size(0); ++b)
+    for (int64_t t = 1; t < length; ++t)
+      if (id[b * length + t] != padding_id) places.push_back(b * (length - 1) + t - 1);
+  return at::tensor(places, at::kLong);
+}
+
 // −log softmax(logits)_target, [M].
 at::Tensor token_losses(const at::Tensor& logits, const at::Tensor& targets) {
   const NoAutocast guard;
@@ -125,22 +140,30 @@ CaptionDecoder::CaptionDecoder(const CaptionDecoderShape& shape) : shape_(shape)
   torch::nn::init::zeros_(head_->bias);
 }
 
-at::Tensor CaptionDecoder::forward(const at::Tensor& patches, const at::Tensor& tokens, Random random,
-                                   const at::Tensor& host_tokens) {
-  const auto parallel = at::empty({tokens.size(0)}, at::kBool);
+void CaptionDecoder::prepare(Batch& batch, Random random) const {
+  const auto captions = batch.tokens.size(0);
+  const auto parallel = at::empty({captions}, at::kBool);
   auto* choice = parallel.mutable_data_ptr<bool>();
-  for (int64_t b = 0; b < tokens.size(0); ++b) choice[b] = random.uniform() < shape_.parallel;
-  return loss(patches, tokens, bring(parallel, tokens.device()), host_tokens);
+  for (int64_t b = 0; b < captions; ++b) choice[b] = random.uniform() < shape_.parallel;
+  batch.prepared[kParallelKey] = parallel;
+  batch.prepared[kTokenPlacesKey] = places_to_predict(batch.tokens, shape_.padding_id);
+}
+
+at::Tensor CaptionDecoder::forward(const at::Tensor& patches, const Batch& batch) {
+  return loss_at(batch.prepared.at(kTokenPlacesKey), patches, batch.tokens, batch.prepared.at(kParallelKey));
+}
+
+at::Tensor CaptionDecoder::loss(const at::Tensor& patches, const at::Tensor& tokens, const at::Tensor& parallel) {
+  const auto places = places_to_predict(tokens.cpu(), shape_.padding_id).to(tokens.device());
+  return loss_at(places, patches, tokens, parallel);
 }
 
 // Only what is not padding meets the vocabulary, by far the widest of the decoder's layers.
-at::Tensor CaptionDecoder::loss(const at::Tensor& patches, const at::Tensor& tokens, const at::Tensor& parallel,
-                                const at::Tensor& host_tokens) {
+at::Tensor CaptionDecoder::loss_at(const at::Tensor& places, const at::Tensor& patches, const at::Tensor& tokens,
+                                   const at::Tensor& parallel) {
   const auto targets = tokens.slice(1, 1);                                 // [B, T − 1]
   const auto real = targets.ne(shape_.padding_id);                         // [B, T − 1]
   const auto weights = real / real.sum(1, /*keepdim=*/true).clamp_min(1);  // [B, T − 1], a caption's add up to 1
-  const auto known = host_tokens.defined() ? host_tokens.slice(1, 1).ne(shape_.padding_id) : real;
-  const auto places = bring(known.flatten().nonzero().squeeze(1), tokens.device());  // [M]
   const auto pick = [&](const at::Tensor& x) { return x.flatten(0, 1).index_select(0, places); };
   const auto x = pick(decode(patches, tokens.slice(1, 0, -1), parallel));  // [M, width]
   const auto losses = token_losses(head_->forward(norm_->forward(x)), pick(targets));

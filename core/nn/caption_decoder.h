@@ -39,15 +39,16 @@ class SILC_EXPORT CaptionDecoder : public torch::nn::Module, public Captioner {
   // Throws silc::Error where `heads` does not divide `width`.
   explicit CaptionDecoder(const CaptionDecoderShape& shape);
 
-  // The mean over captions of the mean over a caption's tokens of −log p(token). patches: [B, N, D], tokens: [B, T].
-  // `random` decides which captions are predicted in parallel: give the step's, Progress::random(). `host_tokens`: the
-  // tokens on the CPU, Batch::host_tokens; without them a GPU is waited for.
-  at::Tensor forward(const at::Tensor& patches, const at::Tensor& tokens, Random random,
-                     const at::Tensor& host_tokens = {});
+  // In Objective::prepare(): finds the tokens that are no padding, and decides by `random` (Progress::random()) which
+  // captions are predicted in parallel.
+  void prepare(Batch& batch, Random random) const;
 
-  // The same for a choice of one's own: parallel, [B] bool.
-  at::Tensor loss(const at::Tensor& patches, const at::Tensor& tokens, const at::Tensor& parallel,
-                  const at::Tensor& host_tokens = {});
+  // In step(), of a batch that prepare() has seen: the mean over captions of the mean over a caption's tokens of
+  // −log p(token). patches: [B, N, D].
+  at::Tensor forward(const at::Tensor& patches, const Batch& batch);
+
+  // The same for a choice of one's own: tokens [B, T], parallel [B] bool. A GPU is waited for.
+  at::Tensor loss(const at::Tensor& patches, const at::Tensor& tokens, const at::Tensor& parallel);
 
   // Scores of the vocabulary for tokens[:, 1:] → [B, T − 1, V].
   at::Tensor logits(const at::Tensor& patches, const at::Tensor& tokens, const at::Tensor& parallel);
@@ -56,6 +57,10 @@ class SILC_EXPORT CaptionDecoder : public torch::nn::Module, public Captioner {
   at::Tensor log_likelihoods(const at::Tensor& patches, const at::Tensor& tokens) override;
 
  private:
+  // places: [M], those of the tokens to predict in tokens[:, 1:].
+  at::Tensor loss_at(const at::Tensor& places, const at::Tensor& patches, const at::Tensor& tokens,
+                     const at::Tensor& parallel);
+
   // The decoder's last tokens, before the norm: [B, T − 1, width].
   at::Tensor decode(const at::Tensor& patches, const at::Tensor& inputs, const at::Tensor& parallel);
 

@@ -18,12 +18,21 @@ std::vector<std::pair<int64_t, int64_t>> grids(int64_t max_split) {
   return shapes;
 }
 
-// Weights of `length` tokens in the pooled value of the interval [low, high] of the line that they stand on: one
-// dimension of RoIAlign. Token i has its centre at i + ½.
-std::vector<float> interval_weights(double low, double high, int64_t length) {
+// Where a part's weights stand among those of all parts of 1, 2, … equal ones.
+int64_t number_of(const LinePart& part) { return part.parts * (part.parts - 1) / 2 + part.index; }
+
+LinePart numbered(int64_t number) {
+  int64_t parts = 1;
+  while (number_of({.index = 0, .parts = parts + 1}) <= number) ++parts;
+  return {.index = number - number_of({.index = 0, .parts = parts}), .parts = parts};
+}
+
+// Weights of `length` tokens in the pooled value of a part of the line that they stand on: one dimension of RoIAlign.
+// Token i has its centre at i + ½.
+std::vector<float> part_weights(const LinePart& part, int64_t length) {
   constexpr double kRounding = 1e-6;  // of borders such as ⅔ · 6: no reason for a sample more
-  const double start = low * static_cast<double>(length) - 0.5;
-  const double extent = (high - low) * static_cast<double>(length);
+  const double start = part.begin() * static_cast<double>(length) - 0.5;
+  const double extent = (part.end() - part.begin()) * static_cast<double>(length);
   const auto samples = std::max<int64_t>(1, static_cast<int64_t>(std::ceil(extent - kRounding)));
   std::vector<double> weights(static_cast<std::size_t>(length), 0.0);
   for (int64_t i = 0; i < samples; ++i) {
@@ -43,37 +52,58 @@ int64_t to_pixel(double fraction, int64_t length) { return std::lrint(fraction *
 
 }  // namespace
 
-std::vector<Region> draw_cells(Random random, int64_t max_split, int64_t max_cells) {
+std::vector<GridCell> draw_cells(Random random, int64_t max_split, int64_t max_cells) {
   const auto shapes = grids(max_split);
   const auto [rows, columns] = shapes[random.below(static_cast<uint32_t>(shapes.size()))];
-  std::vector<Region> cells;
+  std::vector<GridCell> cells;
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t column = 0; column < columns; ++column)
-      cells.push_back({.top = static_cast<double>(row) / static_cast<double>(rows),
-                       .bottom = static_cast<double>(row + 1) / static_cast<double>(rows),
-                       .left = static_cast<double>(column) / static_cast<double>(columns),
-                       .right = static_cast<double>(column + 1) / static_cast<double>(columns)});
+      cells.push_back({.down = {.index = row, .parts = rows}, .across = {.index = column, .parts = columns}});
   for (std::size_t i = cells.size(); i > 1; --i) std::swap(cells[i - 1], cells[random.below(static_cast<uint32_t>(i))]);
   cells.resize(std::min(cells.size(), static_cast<std::size_t>(max_cells)));
   return cells;
 }
 
-at::Tensor roi_align_matrix(const std::vector<Region>& regions, int64_t height, int64_t width) {
-  std::vector<at::Tensor> rows;
-  for (const Region& region : regions) {
-    const auto down = at::tensor(interval_weights(region.top, region.bottom, height));   // [H]
-    const auto across = at::tensor(interval_weights(region.left, region.right, width));  // [W]
-    rows.push_back(at::outer(down, across).flatten());                                   // [H · W]
-  }
-  return at::stack(rows);
+at::Tensor cell_numbers(const std::vector<GridCell>& cells) {
+  auto numbers = at::empty({2, static_cast<int64_t>(cells.size())}, at::kLong);
+  auto* number = numbers.mutable_data_ptr<int64_t>();
+  for (const GridCell& cell : cells) *number++ = number_of(cell.down);
+  for (const GridCell& cell : cells) *number++ = number_of(cell.across);
+  return numbers;
 }
 
-at::Tensor cut_regions(const at::Tensor& image, const std::vector<Region>& regions, int64_t size) {
+std::vector<GridCell> numbered_cells(const at::Tensor& numbers) {
+  const auto rows = numbers.accessor<int64_t, 2>();
+  std::vector<GridCell> cells;
+  for (int64_t k = 0; k < numbers.size(1); ++k)
+    cells.push_back({.down = numbered(rows[0][k]), .across = numbered(rows[1][k])});
+  return cells;
+}
+
+at::Tensor CellPooling::matrix(const at::Tensor& numbers, int64_t height, int64_t width) {
+  const auto down = along(height, numbers.device()).index_select(0, numbers[0]);   // [K, H]
+  const auto across = along(width, numbers.device()).index_select(0, numbers[1]);  // [K, W]
+  return (down.unsqueeze(2) * across.unsqueeze(1)).flatten(1);
+}
+
+const at::Tensor& CellPooling::along(int64_t length, const at::Device& device) {
+  auto& weights = weights_[length];
+  if (weights.defined() && weights.device() == device) return weights;
+  std::vector<float> of_all;
+  for (int64_t parts = 1; parts <= max_split_; ++parts)
+    for (int64_t index = 0; index < parts; ++index) {
+      const auto of_part = part_weights({.index = index, .parts = parts}, length);
+      of_all.insert(of_all.end(), of_part.begin(), of_part.end());
+    }
+  return weights = at::tensor(of_all).view({-1, length}).to(device);
+}
+
+at::Tensor cut_cells(const at::Tensor& image, const std::vector<GridCell>& cells, int64_t size) {
   const auto height = image.size(1), width = image.size(2);
   std::vector<at::Tensor> cuts;
-  for (const Region& region : regions) {
-    const auto cut = image.slice(1, to_pixel(region.top, height), to_pixel(region.bottom, height))
-                         .slice(2, to_pixel(region.left, width), to_pixel(region.right, width));
+  for (const GridCell& cell : cells) {
+    const auto cut = image.slice(1, to_pixel(cell.down.begin(), height), to_pixel(cell.down.end(), height))
+                         .slice(2, to_pixel(cell.across.begin(), width), to_pixel(cell.across.end(), width));
     cuts.push_back(at::_upsample_bilinear2d_aa(cut.unsqueeze(0), {size, size}, /*align_corners=*/false));
   }
   return at::cat(cuts);  // [K, 3, S, S]

@@ -4,7 +4,6 @@
 
 #include <cmath>
 
-#include "nn/bring.h"
 #include "nn/precision.h"
 #include "nn/recompute.h"
 
@@ -54,13 +53,16 @@ at::Tensor ImageTower::pool(const at::Tensor& images) {
 
 ImageFeatures ImageTower::forward_masked(const at::Tensor& images, const at::Tensor& mask,
                                          const at::Tensor& mask_token) {
-  const at::Tensor hidden = bring(mask, images.device());
-  if (!in_chunks(images)) return backbone_->forward_masked(images, hidden, mask_token);
+  if (!in_chunks(images)) return backbone_->forward_masked(images, mask, mask_token);
   auto parameters = backbone_->parameters();
   parameters.push_back(mask_token);
   return features_in_chunks([backbone = backbone_, mask_token](
                                 const Tensors& rows) { return backbone->forward_masked(rows[0], rows[1], mask_token); },
-                            {images, hidden}, parameters, chunk_);
+                            {images, mask}, parameters, chunk_);
+}
+
+PatchGrid ImageTower::patch_grid(const at::Tensor& images) const {
+  return backbone_->patch_grid(images.size(2), images.size(3));
 }
 
 at::Tensor ImageTower::embed(const at::Tensor& features) const {

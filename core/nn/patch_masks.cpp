@@ -6,11 +6,16 @@
 #include <cmath>
 #include <numeric>
 
-#include "nn/bring.h"
+#include "nn/views.h"
 
 namespace silc {
 
 namespace {
+
+// In Batch::prepared.
+constexpr const char* kPatchMaskKey = "patch_mask";
+constexpr const char* kPatchPlacesKey = "patch_mask_places";
+constexpr const char* kPatchWeightsKey = "patch_mask_weights";
 
 // What the random numbers of one step are for; the sample is the low half of their index.
 enum class Draw : uint64_t { count = 0, order = 1, blocks = 2, scatter = 3 };
@@ -115,26 +120,63 @@ std::vector<int64_t> stratified_mask_counts(int64_t samples, int64_t patches, do
   return counts;
 }
 
-at::Tensor masked_patches(const at::Tensor& patches, const at::Tensor& mask) {
-  const auto places = bring(mask.flatten().nonzero().squeeze(1), patches.device());  // [M]
-  return patches.flatten(0, 1).index_select(0, places);
+PatchMasks PatchMasks::of(const at::Tensor& mask) {
+  const auto samples = mask.size(0), patches = mask.size(1);
+  const auto* hidden = mask.const_data_ptr<bool>();
+  const auto count = std::count(hidden, hidden + mask.numel(), true);
+  PatchMasks masks{.hidden = mask, .places = at::empty({count}, at::kLong), .weights = at::empty({count}, at::kDouble)};
+  auto* place = masks.places.mutable_data_ptr<int64_t>();
+  auto* weight = masks.weights.mutable_data_ptr<double>();
+  for (int64_t s = 0; s < samples; ++s) {
+    const auto* own = hidden + s * patches;
+    const auto of_sample = std::count(own, own + patches, true);
+    for (int64_t n = 0; n < patches; ++n)
+      if (own[n]) *place++ = s * patches + n;
+    weight = std::fill_n(weight, of_sample, 1 / (static_cast<double>(of_sample) * static_cast<double>(samples)));
+  }
+  return masks;
 }
 
-at::Tensor BlockMaskOptions::independent(const Options& options, const ImageFeatures& features,
-                                         const Progress& progress) const {
-  const PatchGrid grid = {features.grid_height, features.grid_width};
+void PatchMasks::put_into(Batch& batch) const {
+  batch.prepared[kPatchMaskKey] = hidden;
+  batch.prepared[kPatchPlacesKey] = places;
+  batch.prepared[kPatchWeightsKey] = weights;
+}
+
+PatchMasks PatchMasks::in(const Batch& batch) {
+  return {.hidden = batch.prepared.at(kPatchMaskKey),
+          .places = batch.prepared.at(kPatchPlacesKey),
+          .weights = batch.prepared.at(kPatchWeightsKey)};
+}
+
+at::Tensor masked_patches(const at::Tensor& patches, const PatchMasks& masks) {
+  return patches.flatten(0, 1).index_select(0, masks.places);
+}
+
+void hide_at_random(Batch& batch, const std::string& view, const ImageTower& tower, double ratio,
+                    const Progress& progress) {
+  const auto images = find_view(batch, view);
+  if (!images.defined()) return;
+  const auto grid = tower.patch_grid(images);
+  PatchMasks::of(random_masks(images.size(0), grid.height * grid.width, ratio, progress)).put_into(batch);
+}
+
+void BlockMaskOptions::hide_independently(Batch& batch, const ImageTower& tower, const Options& options,
+                                          const Progress& progress) const {
+  const auto grid = tower.patch_grid(batch.views.at("global_1"));
   const auto third = std::min(grid.height, grid.width) / 3;
-  const auto counts = independent_mask_counts(features.patches.size(0), features.patches.size(1), options[probability],
-                                              options[ratio], progress);
-  return block_masks(grid, counts, third * third, progress);
+  const auto counts =
+      independent_mask_counts(2 * batch.size, grid.height * grid.width, options[probability], options[ratio], progress);
+  PatchMasks::of(block_masks(grid, counts, third * third, progress)).put_into(batch);
 }
 
-at::Tensor BlockMaskOptions::stratified(const Options& options, const ImageFeatures& features,
-                                        const Progress& progress) const {
+void BlockMaskOptions::hide_evenly(Batch& batch, const ImageTower& tower, const Options& options,
+                                   const Progress& progress) const {
   constexpr int64_t kMinArea = 4;
-  const auto counts = stratified_mask_counts(features.patches.size(0), features.patches.size(1), options[probability],
-                                             options[ratio], progress);
-  return block_masks({features.grid_height, features.grid_width}, counts, kMinArea, progress);
+  const auto grid = tower.patch_grid(batch.views.at("global_1"));
+  const auto counts =
+      stratified_mask_counts(2 * batch.size, grid.height * grid.width, options[probability], options[ratio], progress);
+  PatchMasks::of(block_masks(grid, counts, kMinArea, progress)).put_into(batch);
 }
 
 }  // namespace silc

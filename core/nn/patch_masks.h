@@ -12,13 +12,9 @@
 
 namespace silc {
 
-struct PatchGrid {
-  int64_t height = 0;
-  int64_t width = 0;
-};
-
 // Masks are [S, N] bool on the CPU, true where a patch is hidden, N = height × width row by row. They are a function of
-// Progress alone, sample by sample, so that a step taken again hides the same patches.
+// Progress alone, sample by sample, so that a step taken again hides the same patches. They are drawn in
+// Objective::prepare().
 
 // Rectangles until `counts[s]` patches of sample s are hidden, or ten tries in a row found no room (BEiT, Bao 2022,
 // algorithm 1): area uniform from `min_area` to what is missing, aspect ratio log-uniform in [0.3, 1/0.3]. iBOT's code
@@ -39,9 +35,26 @@ SILC_EXPORT std::vector<int64_t> independent_mask_counts(int64_t samples, int64_
 SILC_EXPORT std::vector<int64_t> stratified_mask_counts(int64_t samples, int64_t patches, double probability,
                                                         const Pair& ratio, const Progress& progress);
 
-// The hidden patches' tokens: patches [S, N, D] → [M, D], sample by sample. The mask is on the CPU, where counting
-// its patches makes nobody wait.
-SILC_EXPORT at::Tensor masked_patches(const at::Tensor& patches, const at::Tensor& mask);
+// A mask, and what a step needs to know of it without looking at it: how many patches it hides, and where.
+struct SILC_EXPORT PatchMasks {
+  at::Tensor hidden;   // [S, N] bool
+  at::Tensor places;   // [M] int64, s · N + n of the hidden patches, ascending
+  at::Tensor weights;  // [M] fp64, 1 / (S · hidden patches of the sample)
+
+  // Of a mask on the CPU.
+  static PatchMasks of(const at::Tensor& mask);
+
+  // Into a batch, in Objective::prepare(), and out of it, in step(): one a batch.
+  void put_into(Batch& batch) const;
+  static PatchMasks in(const Batch& batch);
+};
+
+// In Objective::prepare(): random_masks() for the view, if the batch has it.
+SILC_EXPORT void hide_at_random(Batch& batch, const std::string& view, const ImageTower& tower, double ratio,
+                                const Progress& progress);
+
+// The hidden patches' tokens: patches [S, N, D] → [M, D], sample by sample.
+SILC_EXPORT at::Tensor masked_patches(const at::Tensor& patches, const PatchMasks& masks);
 
 // The options of blocks that are hidden in a part of a batch's samples, and only there.
 struct SILC_EXPORT BlockMaskOptions {
@@ -51,14 +64,13 @@ struct SILC_EXPORT BlockMaskOptions {
 
   [[nodiscard]] constexpr auto members() const { return std::tie(probability, ratio); }
 
-  // Masks [S, N] for these features. As iBOT's (loader.py): each sample for itself, in blocks of at least
-  // (min(height, width) / 3)² patches.
-  [[nodiscard]] at::Tensor independent(const Options& options, const ImageFeatures& features,
-                                       const Progress& progress) const;
+  // In Objective::prepare(), masks of both global crops, global_crops(). As iBOT's (loader.py): each sample for itself,
+  // in blocks of at least (min(height, width) / 3)² patches.
+  void hide_independently(Batch& batch, const ImageTower& tower, const Options& options,
+                          const Progress& progress) const;
 
   // As DINOv2's (collate.py, masking.py): spread evenly over the batch, in blocks of at least 4 patches.
-  [[nodiscard]] at::Tensor stratified(const Options& options, const ImageFeatures& features,
-                                      const Progress& progress) const;
+  void hide_evenly(Batch& batch, const ImageTower& tower, const Options& options, const Progress& progress) const;
 };
 
 }  // namespace silc

@@ -2,22 +2,10 @@
 
 #include <ATen/ATen.h>
 
-#include "nn/bring.h"
-#include "nn/patch_masks.h"
 #include "nn/precision.h"
 #include "nn/soft_cross_entropy.h"
 
 namespace silc {
-
-namespace {
-
-// [S, N] → [M], 1 / (S · masked patches of the sample), for each masked patch.
-at::Tensor patch_weights(const at::Tensor& mask) {
-  const auto masked = mask.sum(1, /*keepdim=*/true).clamp_min(1);  // [S, 1]
-  return (1 / (masked.to(at::kDouble) * mask.size(0))).expand_as(mask).masked_select(mask);
-}
-
-}  // namespace
 
 PatchTokenLoss::PatchTokenLoss(int64_t prototypes, double student_temperature, double center_momentum,
                                Centering centering)
@@ -27,7 +15,7 @@ PatchTokenLoss::PatchTokenLoss(int64_t prototypes, double student_temperature, d
       center_(register_buffer("center", at::zeros({prototypes}))) {}
 
 SelfDistillationResult PatchTokenLoss::forward(const at::Tensor& student, const at::Tensor& teacher,
-                                               const at::Tensor& mask, double teacher_temperature,
+                                               const PatchMasks& masks, double teacher_temperature,
                                                const at::Tensor& mean) {
   const NoAutocast guard;
   const bool moves = centering_ == Centering::moving_average;
@@ -39,11 +27,11 @@ SelfDistillationResult PatchTokenLoss::forward(const at::Tensor& student, const 
     return {full_precision(student).sum(), {}};
   }
 
-  const auto scores = full_precision(teacher.detach());                                          // [M, K]
-  const auto log_q = log_teacher_targets(centering_, scores, center_, teacher_temperature);      // [M, K]
-  const auto q = log_q.exp();                                                                    // [M, K]
-  const auto weights = bring(patch_weights(mask).to(q.scalar_type()), q.device()).unsqueeze(1);  // [M, 1]
-  const auto targets = q * weights;                                                              // [M, K]
+  const auto scores = full_precision(teacher.detach());                                      // [M, K]
+  const auto log_q = log_teacher_targets(centering_, scores, center_, teacher_temperature);  // [M, K]
+  const auto q = log_q.exp();                                                                // [M, K]
+  const auto weights = masks.weights.to(q.scalar_type()).unsqueeze(1);                       // [M, 1]
+  const auto targets = q * weights;                                                          // [M, K]
   const auto loss = soft_cross_entropy(full_precision(student), targets, weights, student_temperature_);
   move_center(mean.defined() ? mean : scores.mean(0));
 
@@ -57,10 +45,10 @@ SelfDistillationResult PatchTokenLoss::forward(const at::Tensor& student, const 
 
 SelfDistillationResult PatchTokenLoss::of_heads(DistillationHead& student_head, const at::Tensor& student,
                                                 DistillationHead& teacher_head, const at::Tensor& teacher,
-                                                const at::Tensor& mask, double teacher_temperature) {
-  const auto predicted = student_head.forward(masked_patches(student, mask));  // [M, K]
-  const auto targets = teacher_head.forward(masked_patches(teacher, mask));    // [M, K]
-  return forward(predicted, targets, mask, teacher_temperature);
+                                                const PatchMasks& masks, double teacher_temperature) {
+  const auto predicted = student_head.forward(masked_patches(student, masks));  // [M, K]
+  const auto targets = teacher_head.forward(masked_patches(teacher, masks));    // [M, K]
+  return forward(predicted, targets, masks, teacher_temperature);
 }
 
 }  // namespace silc

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "nn/distillation_head.h"
+#include "nn/patch_masks.h"
 #include "nn/self_distillation_loss.h"
 
 namespace silc {
@@ -18,16 +19,16 @@ class SILC_EXPORT PatchTokenLoss : public torch::nn::Module {
   PatchTokenLoss(int64_t prototypes, double student_temperature, double center_momentum,
                  Centering centering = Centering::moving_average);
 
-  // student, teacher: [M, K] scores of the masked patches, as masked_patches() orders them. mask: [S, N] bool, on the
-  // CPU. mean: [K], what the centre moves to; undefined: the teacher's mean over the masked patches, as in DINOv2.
+  // student, teacher: [M, K] scores of the masked patches, as masked_patches() orders them. mean: [K], what the centre
+  // moves to; undefined: the teacher's mean over the masked patches, as in DINOv2.
   // Metrics as in SelfDistillationResult, their names beginning with patch_, over masked patches; none in a batch
   // without any.
-  SelfDistillationResult forward(const at::Tensor& student, const at::Tensor& teacher, const at::Tensor& mask,
+  SelfDistillationResult forward(const at::Tensor& student, const at::Tensor& teacher, const PatchMasks& masks,
                                  double teacher_temperature, const at::Tensor& mean = {});
 
   // The same from the tokens of all patches, [S, N, D] each, and the heads that score them.
   SelfDistillationResult of_heads(DistillationHead& student_head, const at::Tensor& student,
-                                  DistillationHead& teacher_head, const at::Tensor& teacher, const at::Tensor& mask,
+                                  DistillationHead& teacher_head, const at::Tensor& teacher, const PatchMasks& masks,
                                   double teacher_temperature);
 
   [[nodiscard]] const at::Tensor& center() const { return center_; }

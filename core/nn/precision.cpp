@@ -6,7 +6,8 @@ namespace silc {
 
 at::ScalarType compute_type(const at::Tensor& tensor) {
   const auto device = tensor.device().type();
-  return at::autocast::is_autocast_enabled(device) ? at::autocast::get_autocast_dtype(device) : tensor.scalar_type();
+  const bool casts = at::autocast::is_autocast_available(device) && at::autocast::is_autocast_enabled(device);
+  return casts ? at::autocast::get_autocast_dtype(device) : tensor.scalar_type();
 }
 
 at::Tensor full_precision(const at::Tensor& tensor) {

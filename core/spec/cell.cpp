@@ -113,6 +113,7 @@ Setting engine_table(const EngineSettings& engine) {
                 {"recompute", value(engine.recompute)},
                 {"threads", value(engine.threads)},
                 {"data_threads", value(engine.data_threads)},
+                {"deterministic", value(engine.deterministic)},
                 {"checkpoint_seconds", value(engine.checkpoint_seconds)},
                 {"log_every", value(engine.log_every)},
                 {"hang_seconds", value(engine.hang_seconds)},

@@ -102,6 +102,7 @@ struct EngineSettings {
   std::string recompute = "none";  // "blocks": of transformers, in the backward pass
   int64_t threads = 0;             // of LibTorch; 0: divided by silc among the cells that run side by side
   int64_t data_threads = 0;        // that prepare batches; they count in the cost; 0: 1, for a GPU more
+  bool deterministic = true;       // refuses operators that have no deterministic kernel
   double checkpoint_seconds = 60;  // between checkpoints
   int64_t log_every = 10;          // steps between step metrics
   double hang_seconds = 1800;      // without a sign of life, after which silc stops the engine; 0: never

@@ -210,6 +210,7 @@ class Resolver {
     reader.read("recompute", engine.recompute, recomputed);
     reader.read("threads", engine.threads, {0, 4096});
     reader.read("data_threads", engine.data_threads, {0, 4096});
+    reader.read("deterministic", engine.deterministic);
     reader.read("checkpoint_seconds", engine.checkpoint_seconds, at_least(0));
     reader.read("log_every", engine.log_every, {1, kLargestSize});
     reader.read("hang_seconds", engine.hang_seconds, at_least(0));

@@ -233,12 +233,15 @@ class GroupVit : public ImageBackbone {
     return encode(images, mask_patches(embed(images), mask, mask_token));
   }
 
+  [[nodiscard]] PatchGrid patch_grid(int64_t height, int64_t width) const override {
+    return {patches_along(height, patch_, "groupvit"), patches_along(width, patch_, "groupvit")};
+  }
+
   [[nodiscard]] int64_t width() const override { return width_; }
 
  private:
   at::Tensor embed(const at::Tensor& images) {
-    patches_along(images.size(2), patch_, "groupvit");
-    patches_along(images.size(3), patch_, "groupvit");
+    static_cast<void>(patch_grid(images.size(2), images.size(3)));  // refuses other sizes
     return patch_norm_->forward(project_patches(images, conv1_->weight, conv1_->bias));
   }
 

@@ -150,6 +150,10 @@ class Vit : public ImageBackbone {
     return attn_pool_ ? attn_pool_->each(features.patches) : features.patches;
   }
 
+  [[nodiscard]] PatchGrid patch_grid(int64_t height, int64_t width) const override {
+    return {patches_along(height, patch_, "vit"), patches_along(width, patch_, "vit")};
+  }
+
   [[nodiscard]] int64_t width() const override { return shape_.width; }
 
  private:
@@ -169,11 +173,10 @@ class Vit : public ImageBackbone {
   }
 
   Patches embed(const at::Tensor& images) {
-    const auto height = patches_along(images.size(2), patch_, "vit");
-    const auto width = patches_along(images.size(3), patch_, "vit");
+    const auto grid = patch_grid(images.size(2), images.size(3));
     return {.tokens = stem_ ? convolved(images) : project_patches(images, conv1_->weight),
-            .height = height,
-            .width = width};
+            .height = grid.height,
+            .width = grid.width};
   }
 
   ImageFeatures encode(const Patches& patches) {

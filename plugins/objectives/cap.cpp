@@ -42,10 +42,12 @@ class Cap : public Objective {
     return health_of(batch, contrastive_);
   }
 
+  void prepare(Batch& batch, const Progress& progress) const override { decoder_->prepare(batch, progress.random(0)); }
+
   // L = weight · L_caption(patches, text) + contrastive_weight · L_contrastive(pooled, text).
-  StepResult step(const Batch& batch, const Progress& progress) override {
+  StepResult step(const Batch& batch, const Progress& /*progress*/) override {
     const auto features = model_->image->forward(batch.views.at("image"));
-    const auto caption = decoder_->forward(features.patches, batch.tokens, progress.random(0), batch.host_tokens);
+    const auto caption = decoder_->forward(features.patches, batch);
     StepResult result;
     result.terms.push_back({"caption", caption, options_[kWeight]});
     if (contrastive_) {

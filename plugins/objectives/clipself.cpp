@@ -6,7 +6,6 @@
 // evaluation reads, where they skip attention in the last block; and regions are cut from the student's view, which is
 // square, so that a teacher with fine detail needs a large `view_size` (theirs: 1024 for the student, 224 for the
 // teacher).
-#include "nn/bring.h"
 #include "nn/freeze.h"
 #include "nn/grid_cells.h"
 #include "nn/precision.h"
@@ -28,7 +27,10 @@ constexpr ViewOptions kView({1.0, 1.0});
 class ClipSelf : public Objective {
  public:
   explicit ClipSelf(const ObjectiveContext& context)
-      : options_(context.options), image_size_(context.image_size), model_(context.model) {
+      : options_(context.options),
+        image_size_(context.image_size),
+        model_(context.model),
+        pooling_(options_[kMaxSplit]) {
     if (view_size() < options_[kMaxSplit])
       throw Error("objective \"clipself\": a view of " + std::to_string(view_size()) +
                   " pixels cannot be split into max_split = " + std::to_string(options_[kMaxSplit]) +
@@ -47,21 +49,38 @@ class ClipSelf : public Objective {
   // The model as it was at the start.
   [[nodiscard]] std::shared_ptr<ImageTower> teacher() const override { return teacher_->tower(); }
 
-  // L = mean over regions of 1 − cos(student's pooled patches, teacher's embedding of the region).
-  StepResult step(const Batch& batch, const Progress& progress) override {
-    const auto& images = batch.views.at("image");  // [B, 3, S, S]
-    const auto features = model_->image->forward(images);
-    const auto patches = model_->image->embed_patches(features);  // [B, N, E], as evaluation reads them
-    std::vector<at::Tensor> cuts, pooled;
+  // Which regions of each picture.
+  void prepare(Batch& batch, const Progress& progress) const override {
+    std::vector<GridCell> all;
+    std::vector<int64_t> counts;
     for (int64_t b = 0; b < batch.size; ++b) {
       const auto cells =
           draw_cells(progress.random(static_cast<uint64_t>(b)), options_[kMaxSplit], options_[kMaxCells]);
-      cuts.push_back(cut_regions(images[b], cells, image_size_));  // [K, 3, s, s]
-      const auto pooling =
-          bring(roi_align_matrix(cells, features.grid_height, features.grid_width).to(patches.scalar_type()),
-                patches.device());
+      counts.push_back(static_cast<int64_t>(cells.size()));
+      all.insert(all.end(), cells.begin(), cells.end());
+    }
+    batch.prepared["cells"] = batch.host["cells"] = cell_numbers(all);  // [2, ΣK]
+    batch.host["counts"] = at::tensor(counts, at::kLong);               // [B]
+  }
+
+  // L = mean over regions of 1 − cos(student's pooled patches, teacher's embedding of the region).
+  StepResult step(const Batch& batch, const Progress& /*progress*/) override {
+    const auto& images = batch.views.at("image");  // [B, 3, S, S]
+    const auto features = model_->image->forward(images);
+    const auto patches = model_->image->embed_patches(features);  // [B, N, E], as evaluation reads them
+    const auto pooling = pooling_.matrix(batch.prepared.at("cells"), features.grid_height, features.grid_width)
+                             .to(patches.scalar_type());  // [ΣK, N]
+    const auto* count = batch.host.at("counts").const_data_ptr<int64_t>();
+    std::vector<at::Tensor> cuts, pooled;
+    int64_t first = 0;  // region of the picture
+    for (int64_t b = 0; b < batch.size; ++b) {
+      const auto end = first + count[b];
+      const auto cells = numbered_cells(batch.host.at("cells").slice(1, first, end));
+      cuts.push_back(cut_cells(images[b], cells, image_size_));  // [K, 3, s, s]
       const NoAutocast guard;
-      pooled.push_back(at::matmul(pooling, patches[b]));  // [K, E]
+      // A matrix of its own: where it begins in memory may decide how BLAS rounds.
+      pooled.push_back(at::matmul(pooling.slice(0, first, end).clone(), patches[b]));  // [K, E]
+      first = end;
     }
     const auto students = l2_normalize(at::cat(pooled));      // [ΣK, E]
     const auto teachers = teacher_embeddings(at::cat(cuts));  // [ΣK, E]
@@ -80,6 +99,7 @@ class ClipSelf : public Objective {
   int64_t image_size_;
   std::shared_ptr<DualEncoder> model_;
   std::shared_ptr<Teacher> teacher_;
+  CellPooling pooling_;
 };
 
 }  // namespace

@@ -1,15 +1,12 @@
 // DINOv2 (Oquab 2024, arXiv:2304.07193; code: github.com/facebookresearch/dinov2, train/ssl_meta_arch.py with the
-// losses of loss/, configs/ssl_default_config.yaml): DINO on class tokens, iBOT on masked patches, and the KoLeo
-// regularizer on the student's class tokens of each global crop; targets balanced by a moving average or by
-// Sinkhorn-Knopp.
-// L = L_DINO + L_iBOT + 0.1 · (KoLeo of the first global crops + KoLeo of the second).
+// losses of loss/): DINO on class tokens, iBOT on masked patches, and the KoLeo regularizer on class tokens.
+// L = L_DINO + L_iBOT + 0.1 · (KoLeo of the student's first global crops + KoLeo of the second).
 //
 // As DINO (dino.cpp) it uses no text, so its zero-shot figures are those of chance. The defaults are those of
-// ssl_default_config.yaml (the published large models: sinkhorn_knopp, separate_head, 131072 prototypes), fractions of
-// training standing for its 100 epochs. Layer-wise learning rate decay and the patch embedding's slower rate are parts
-// of the objective (parameter groups); weight decay (0.04 to 0.4 along a cosine), clipping (3.0), stochastic depth
-// (0.3) and layer scale (1e-5) are set at optimizer and backbone. The prototypes' gains are learned, as in the
-// published head.
+// configs/ssl_default_config.yaml (the published large models: sinkhorn_knopp, separate_head, 131072 prototypes),
+// fractions of training standing for its 100 epochs. Layer-wise learning rates and the patch embedding's are parts of
+// the objective; weight decay (0.04 to 0.4 along a cosine), clipping (3.0), stochastic depth (0.3) and layer scale
+// (1e-5) are set at optimizer and backbone. The prototypes' gains are learned, as in the published head.
 #include "nn/freeze.h"
 #include "nn/health.h"
 #include "nn/koleo.h"
@@ -60,13 +57,17 @@ class Dinov2 : public Objective {
     return kRates.groups(options_, *model_->image, {mask_token_});
   }
 
+  void prepare(Batch& batch, const Progress& progress) const override {
+    kMasks.hide_evenly(batch, *model_->image, options_, progress);
+  }
+
   StepResult step(const Batch& batch, const Progress& progress) override {
-    const auto global = global_crops(batch);                                       // [2·B, 3, S, S]
-    const auto seen = teacher_->features(global);                                  // of the whole crops
-    const auto mask = kMasks.stratified(options_, seen, progress);                 // [2·B, N]
-    const auto masked = model_->image->forward_masked(global, mask, mask_token_);  // of what the masks leave
-    const auto targets = teacher_->head()->forward(seen.pooled);                   // [2·B, K]
-    const auto student = head_->forward(masked.pooled);                            // [2·B, K]
+    const auto mask = PatchMasks::in(batch);                                              // of 2·B crops
+    const auto global = global_crops(batch);                                              // [2·B, 3, S, S]
+    const auto seen = teacher_->features(global);                                         // of the whole crops
+    const auto masked = model_->image->forward_masked(global, mask.hidden, mask_token_);  // of what the masks leave
+    const auto targets = teacher_->head()->forward(seen.pooled);                          // [2·B, K]
+    const auto student = head_->forward(masked.pooled);                                   // [2·B, K]
     const auto local = options_[kCrops.local.views] > 0 ? head_->forward(model_->image->pool(batch.views.at("local")))
                                                         : at::Tensor();  // [V·B, K]
     const auto temperature = kTargets.temperature(options_, progress.fraction);

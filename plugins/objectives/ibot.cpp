@@ -1,13 +1,11 @@
 // iBOT (Zhou 2022, arXiv:2111.07832; code: github.com/bytedance/ibot, main_ibot.py, loader.py and models/head.py):
-// DINO, and masked prediction with the teacher as an online tokenizer. In a part of the student's global crops, blocks
-// of patches are replaced by a mask token, and the student predicts the teacher's prototypes of the patches it does not
-// see. The class token that is distilled is that of the masked crop.
+// DINO, and masked prediction: in a part of the student's global crops, blocks of patches are replaced by a mask token,
+// and the student predicts the teacher's prototypes of those. The class token that is distilled is the masked crop's.
 //
 // As DINO (dino.cpp) it uses no text, so its zero-shot figures are those of chance, and leaves weight decay (0.04 to
 // 0.4), clipping (3.0) and stochastic depth (0.1) to optimizer and backbone. The defaults are those of the published
-// models (README of the code: shared head of 8192 prototypes, teacher temperature to 0.07, 10 local crops, areas 0.25
-// to 1 and 0.05 to 0.25, mask ratio 0 or 0.3 ± 0.2); fractions of training stand for the epochs of a run of 100.
-// Without shared_head, patch tokens have prototypes of their own after the same MLP, in student and teacher.
+// models (README of the code), fractions of training standing for the epochs of a run of 100. Without shared_head,
+// patch tokens have prototypes of their own after the same MLP, in student and teacher.
 #include "nn/freeze.h"
 #include "nn/health.h"
 #include "nn/multi_crop.h"
@@ -46,12 +44,16 @@ class Ibot : public Objective {
 
   [[nodiscard]] std::vector<ViewSpec> views() const override { return kCrops.specs(options_, image_size_); }
 
+  void prepare(Batch& batch, const Progress& progress) const override {
+    kMasks.hide_independently(batch, *model_->image, options_, progress);
+  }
+
   StepResult step(const Batch& batch, const Progress& progress) override {
-    const auto global = global_crops(batch);                                       // [2·B, 3, S, S]
-    const auto seen = teacher_->features(global);                                  // of the whole crops
-    const auto mask = kMasks.independent(options_, seen, progress);                // [2·B, N]
-    const auto masked = model_->image->forward_masked(global, mask, mask_token_);  // of what the masks leave
-    const auto hidden = masked_patches(masked.patches, mask);                      // [M, D]
+    const auto mask = PatchMasks::in(batch);                                              // of 2·B crops
+    const auto global = global_crops(batch);                                              // [2·B, 3, S, S]
+    const auto seen = teacher_->features(global);                                         // of the whole crops
+    const auto masked = model_->image->forward_masked(global, mask.hidden, mask_token_);  // of what the masks leave
+    const auto hidden = masked_patches(masked.patches, mask);                             // [M, D]
     const auto local = options_[kCrops.local.views] > 0 ? model_->image->pool(batch.views.at("local")) : at::Tensor();
 
     const auto student = head_->each_bottleneck(std::array{masked.pooled, hidden, local});

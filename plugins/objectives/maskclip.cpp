@@ -49,16 +49,20 @@ class MaskClip : public Objective {
 
   [[nodiscard]] std::vector<ViewSpec> views() const override { return {kView.view(options_)}; }
 
-  StepResult step(const Batch& batch, const Progress& progress) override {
+  void prepare(Batch& batch, const Progress& progress) const override {
+    hide_at_random(batch, "image", *model_->image, options_[kMaskRatio], progress);
+  }
+
+  StepResult step(const Batch& batch, const Progress& /*progress*/) override {
     const auto& images = batch.views.at("image");                          // [B, 3, S, S]
     const auto image = model_->image->embed(model_->image->pool(images));  // [B, E]
     const auto text = model_->text->embed(batch.tokens);                   // [B, E]
     const auto contrastive = contrastive_->forward(image, text);
 
     const auto seen = teacher_->features(images).patches;  // [B, N, D]
-    const auto mask = random_masks(seen.size(0), seen.size(1), options_[kMaskRatio], progress);
-    const auto predicted = tokenizer_->forward(masked_patches(decode(images, mask), mask));  // [M, K]
-    const auto tokens = teacher_->head()->forward(masked_patches(seen, mask));               // [M, K]
+    const auto mask = PatchMasks::in(batch);
+    const auto predicted = tokenizer_->forward(masked_patches(decode(images, mask.hidden), mask));  // [M, K]
+    const auto tokens = teacher_->head()->forward(masked_patches(seen, mask));                      // [M, K]
     auto distilled = distillation_->forward(predicted, tokens, mask, options_[kTargets.teacher_temperature]);
 
     distilled.metrics["logit_scale"] = contrastive_->scale();

@@ -4,9 +4,8 @@
 // view's patches. Both act on views of their own, so that cropping does not harm the alignment of picture and text.
 //
 // L = L_sigmoid + w_c · L_caption + scale · (1 · L_distillation + 0.25 · L_masked). Heads, mask token and teacher are
-// fresh when the last part begins. Its losses and settings are SILC's (silc.cpp), also those of the masked patches,
-// which have a head of their own and are chosen at random. LocCa's tasks with boxes are left out, as no dataset has
-// what they need: the decoder captions, half of the time in parallel. The tower pools by attention (pooling = "map").
+// fresh when the last part begins. Its losses are SILC's (silc.cpp), also that of the masked patches, with a head of
+// its own. LocCa's tasks with boxes are left out: no dataset has what they need. The tower pools by attention ("map").
 #include "nn/caption_decoder.h"
 #include "nn/health.h"
 #include "nn/multi_crop.h"
@@ -60,26 +59,27 @@ class Siglip2 : public Objective {
     return teacher_ ? std::vector{image, global, local} : std::vector{image};
   }
 
+  void prepare(Batch& batch, const Progress& progress) const override {
+    if (captioner_) captioner_->prepare(batch, progress.random(~uint64_t{0}));  // from which no mask is drawn
+    if (teacher_) hide_at_random(batch, "global", *model_->image, options_[kMaskRatio], progress);
+  }
+
   StepResult step(const Batch& batch, const Progress& progress) override {
     const auto features = model_->image->forward(batch.views.at("image"));
     const auto text = model_->text->embed(batch.tokens);  // [B, E]
     const auto contrastive = contrastive_->forward(model_->image->embed(features.pooled), text);
     StepResult result = {{{"contrastive", contrastive}}, {{"logit_scale", contrastive_->scale()}}};
-    if (captioner_) {
-      const auto random = progress.random(~uint64_t{0});  // from which no mask of this step is drawn
-      const auto caption = captioner_->forward(features.patches, batch.tokens, random, batch.host_tokens);
-      result.terms.push_back({"caption", caption, options_[kCaptionWeight]});
-    }
+    if (captioner_)
+      result.terms.push_back({"caption", captioner_->forward(features.patches, batch), options_[kCaptionWeight]});
     if (progress.fraction < options_[kStart]) return result;
-
     const auto temperature = options_[kTargets.teacher_temperature], scale = options_[kScale];
     const auto& global = batch.views.at("global");  // [B, 3, S, S]
     const auto seen = teacher_->features(global);
     const auto local = head_->forward(model_->image->pool(batch.views.at("local")));  // [V·B, K]
     auto distilled = distillation_->forward(teacher_->head()->forward(seen.pooled), local, {}, batch.size, temperature);
     add_term(result, "distillation", std::move(distilled), scale * options_[kDistillationWeight]);
-    const auto mask = random_masks(seen.patches.size(0), seen.patches.size(1), options_[kMaskRatio], progress);
-    const auto masked = model_->image->forward_masked(global, mask, mask_token_).patches;  // [B, N, D]
+    const auto mask = PatchMasks::in(batch);
+    const auto masked = model_->image->forward_masked(global, mask.hidden, mask_token_).patches;  // [B, N, D]
     auto predicted = patch_loss_->of_heads(*patch_head_, masked, *teacher_patch_head_, seen.patches, mask, temperature);
     add_term(result, "masked", std::move(predicted), scale * options_[kMaskedWeight]);
     return result;

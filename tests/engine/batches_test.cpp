@@ -81,6 +81,29 @@ TEST(BatchSource, LeavesOutViewsThatAreNotNeededYet) {
   EXPECT_TRUE(batches.batch(5).views.contains("late"));
 }
 
+TEST(BatchSource, LetsTheObjectivePrepareEachBatchForItsPlaceInTraining) {
+  const auto prepare = [](Batch& batch, const Progress& progress) {
+    EXPECT_EQ(batch.views.at("global").sizes(), (at::IntArrayRef{6, 3, 8, 8}));
+    EXPECT_EQ(batch.tokens.sizes(), (at::IntArrayRef{3, 4}));
+    batch.prepared["place"] =
+        at::tensor({progress.step, progress.micro_batch, progress.total_steps, static_cast<int64_t>(progress.seed)});
+    batch.host["fraction"] = at::scalar_tensor(progress.fraction, at::kDouble);
+  };
+  const BatchSource batches(std::make_shared<FakeDataset>(7), std::make_shared<FakeTokenizer>(), {kGlobal},
+                            {.batch = 3,
+                             .image_size = 8,
+                             .context_length = 4,
+                             .seed = 5,
+                             .total_steps = 8,
+                             .prepare = prepare,
+                             .accumulate = 2,
+                             .dataset_name = "fake_data",
+                             .tokenizer_name = "fake_words"});
+  const Batch batch = batches.batch(5);
+  EXPECT_TRUE(torch::equal(batch.prepared.at("place"), at::tensor({2, 1, 4, 5}, at::kLong)));
+  EXPECT_EQ(batch.host.at("fraction").item<double>(), 0.5);
+}
+
 TEST(BatchSource, DrawsSeveralCaptionsCaptionByCaption) {
   const auto dataset = std::make_shared<FakeDataset>(7);
   const at::Tensor one = source(dataset).batch(1).tokens;  // [B, T]

@@ -1,5 +1,6 @@
 #include "engine/failure.h"
 
+#include <ATen/Context.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/types.h>
@@ -45,6 +46,15 @@ TEST(InPlugin, SaysWhatToDoWhereAGpusMemoryRunsOut) {
             "objective \"silc\": CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.15 "
             "GiB of which 8.25 MiB is free; use a smaller optimizer.batch or model, engine.chunk or engine.recompute, "
             "or fewer --jobs on a GPU");
+}
+
+TEST(InPlugin, SaysWhatToDoWhereAnOperatorIsNotDeterministic) {
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  EXPECT_EQ(failure_of([] { at::globalContext().alertNotDeterministic("cumsum_cuda_kernel"); }),
+            "objective \"silc\": cumsum_cuda_kernel does not have a deterministic implementation on this device, so a "
+            "cell would not give the same bits twice; use another operator, or allow it by engine.deterministic = "
+            "false");
+  at::globalContext().setDeterministicAlgorithms(false, /*warn_only=*/false);
 }
 
 TEST(InPlugin, SaysWhatToDoWhereTheCpusMemoryRunsOut) {

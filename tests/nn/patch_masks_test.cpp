@@ -72,10 +72,21 @@ TEST(MaskCounts, StratifiedOnesMaskExactlyTheirPartOfTheBatchEvenly) {
   for (int i = 0; i < 4; ++i) EXPECT_TRUE(counts[4 + i] >= 10 + 10 * i && counts[4 + i] <= 20 + 10 * i) << i;
 }
 
+TEST(PatchMasks, KnowWhereTheyHideAndHowMuchEachSampleCounts) {
+  const auto mask = at::tensor({0, 1, 0, 0, 0, 0, 1, 0, 1}, at::kInt).to(at::kBool).view({3, 3});
+  Batch batch;
+  PatchMasks::of(mask).put_into(batch);
+  const auto masks = PatchMasks::in(batch);
+  EXPECT_TRUE(at::equal(masks.hidden, mask));
+  EXPECT_TRUE(at::equal(masks.places, at::tensor({1, 6, 8}, at::kLong)));
+  EXPECT_TRUE(at::allclose(masks.weights, at::tensor({1. / 3, 1. / 6, 1. / 6}, at::kDouble), 1e-15));
+}
+
 TEST(MaskedPatches, AreTheHiddenOnesInOrder) {
   const auto patches = at::arange(12, at::kFloat).view({2, 3, 2});
   const auto mask = at::tensor({0, 1, 0, 1, 0, 1}, at::kInt).to(at::kBool).view({2, 3});
-  EXPECT_TRUE(at::equal(masked_patches(patches, mask), at::tensor({2.f, 3.f, 6.f, 7.f, 10.f, 11.f}).view({3, 2})));
+  EXPECT_TRUE(at::equal(masked_patches(patches, PatchMasks::of(mask)),
+                        at::tensor({2.f, 3.f, 6.f, 7.f, 10.f, 11.f}).view({3, 2})));
 }
 
 }  // namespace

@@ -8,7 +8,9 @@ namespace {
 using testing::near;
 
 // Three samples of four patches: one, none and three of them masked.
-at::Tensor some_mask() { return at::tensor({0, 1, 0, 0, 0, 0, 0, 0, 1, 1, 0, 1}, at::kInt).to(at::kBool).view({3, 4}); }
+PatchMasks some_mask() {
+  return PatchMasks::of(at::tensor({0, 1, 0, 0, 0, 0, 0, 0, 1, 1, 0, 1}, at::kInt).to(at::kBool).view({3, 4}));
+}
 
 TEST(PatchTokenLoss, IsTheMeanOverSamplesOfTheMeanOverTheirMaskedPatches) {
   at::manual_seed(0);
@@ -26,8 +28,8 @@ TEST(PatchTokenLoss, ScoresTheMaskedPatchesByBothHeads) {
   DistillationHead student_head(shape), teacher_head(shape);
   const auto student = at::randn({3, 4, 6}), teacher = at::randn({3, 4, 6}), mask = some_mask();
   PatchTokenLoss loss(5, 0.2, 0.9), of_scores(5, 0.2, 0.9);
-  const auto expected = of_scores.forward(student_head.forward(student.index({mask})),
-                                          teacher_head.forward(teacher.index({mask})), mask, 0.5);
+  const auto expected = of_scores.forward(student_head.forward(student.index({mask.hidden})),
+                                          teacher_head.forward(teacher.index({mask.hidden})), mask, 0.5);
   EXPECT_TRUE(near(loss.of_heads(student_head, student, teacher_head, teacher, mask, 0.5).loss, expected.loss, 1e-6));
 }
 
@@ -62,7 +64,7 @@ TEST(PatchTokenLoss, KeepsItsCenterAtZeroWithSinkhornKnopp) {
 TEST(PatchTokenLoss, IsZeroAndDifferentiableWhereNothingIsMasked) {
   const auto student = at::zeros({0, 5}).requires_grad_();
   PatchTokenLoss loss(5, 0.2, 0.9);
-  const auto result = loss.forward(student, at::zeros({0, 5}), at::zeros({3, 4}, at::kBool), 0.5);
+  const auto result = loss.forward(student, at::zeros({0, 5}), PatchMasks::of(at::zeros({3, 4}, at::kBool)), 0.5);
   result.loss.backward();
   EXPECT_EQ(result.loss.item<double>(), 0);
   EXPECT_TRUE(student.grad().defined());

@@ -1,5 +1,5 @@
 // Every backbone runs on a device that is not the CPU, forward and backward, without making the host wait, to the same
-// values.
+// values, and without values.
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,6 +9,7 @@
 #include "device.h"
 #include "engine/channels_last.h"
 #include "engine/conformance/small_options.h"
+#include "meta.h"
 #include "plugin/loader.h"
 
 namespace silc::testing {
@@ -41,8 +42,10 @@ Outcome train(const torch::nn::Module& backbone, const Forward& forward) {
   }
   std::vector<at::Tensor> gradients;
   for (const at::Tensor& parameter : backbone.parameters())
-    if (parameter.grad().defined()) gradients.push_back(parameter.grad().cpu().flatten());
+    if (parameter.grad().defined()) gradients.push_back(parameter.grad().flatten());
   outcome.gradient = at::cat(gradients);
+  if (outcome.value.is_meta()) return outcome;
+  outcome.gradient = outcome.gradient.cpu();
   outcome.value = outcome.value.cpu();
   return outcome;
 }
@@ -51,6 +54,14 @@ void expect_alike(const Outcome& there, const Outcome& here) {
   EXPECT_THAT(there.waits, IsEmpty());
   EXPECT_TRUE(at::allclose(there.value, here.value, 1e-4, 1e-5)) << there.value << " for " << here.value;
   EXPECT_TRUE(at::allclose(there.gradient, here.gradient, 1e-2, 1e-5));
+}
+
+void move(torch::nn::Module& backbone, const at::Device& device) {
+  if (device.is_meta()) {
+    forget_values(backbone);
+  } else {
+    backbone.to(device);
+  }
 }
 
 class ImageBackbones : public ::testing::TestWithParam<PluginInfo> {};
@@ -62,7 +73,7 @@ Outcome train_on_pictures(const PluginInfo& plugin, const at::Device& device) {
   if (plugin.name == "resnet") chosen = {{"depths", "1,1"}};
   const Options options = conformance::small_options(plugin, chosen);
   const auto backbone = make_image_backbone(plugin, {.options = options, .image_size = kImageSize});
-  backbone->to(device);
+  move(*backbone, device);
   if (!device.is_cpu()) lay_out_channels_last(*backbone);  // as the engine does on a GPU
   const at::Tensor pictures = at::rand({3, 3, kImageSize, kImageSize}).to(device);
   return train(*backbone, [&] {
@@ -73,6 +84,11 @@ Outcome train_on_pictures(const PluginInfo& plugin, const at::Device& device) {
 
 TEST_P(ImageBackbones, WaitForNothingAndGiveTheCpusValues) {
   expect_alike(train_on_pictures(GetParam(), pretended_gpu()), train_on_pictures(GetParam(), at::kCPU));
+}
+
+TEST_P(ImageBackbones, DependOnNoValue) {
+  EXPECT_EQ(train_on_pictures(GetParam(), at::kMeta).gradient.sizes(),
+            train_on_pictures(GetParam(), at::kCPU).gradient.sizes());
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, ImageBackbones, ::testing::ValuesIn(built_in(PluginKind::image_backbone)),
@@ -90,13 +106,18 @@ Outcome train_on_texts(const PluginInfo& plugin, const at::Device& device) {
                                                     .context_length = kLength,
                                                     .padding_id = 0,
                                                     .end_id = kWords - 1});
-  backbone->to(device);
+  move(*backbone, device);
   const at::Tensor texts = at::randint(1, kWords, {3, kLength}, at::kLong).to(device);
   return train(*backbone, [&] { return std::vector{backbone->forward(texts)}; });
 }
 
 TEST_P(TextBackbones, WaitForNothingAndGiveTheCpusValues) {
   expect_alike(train_on_texts(GetParam(), pretended_gpu()), train_on_texts(GetParam(), at::kCPU));
+}
+
+TEST_P(TextBackbones, DependOnNoValue) {
+  EXPECT_EQ(train_on_texts(GetParam(), at::kMeta).gradient.sizes(),
+            train_on_texts(GetParam(), at::kCPU).gradient.sizes());
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, TextBackbones, ::testing::ValuesIn(built_in(PluginKind::text_backbone)),

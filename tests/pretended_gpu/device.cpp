@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/EmptyTensor.h>
 #include <ATen/NativeFunctions.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/detail/HPUHooksInterface.h>
 #include <ATen/native/CPUFallback.h>
 #include <c10/core/Allocator.h>
@@ -65,10 +66,22 @@ Memory& memory() {
 
 std::mutex found_mutex;
 std::vector<std::string>* found_waits = nullptr;  // guarded by it; null: nobody listens
-thread_local bool within_fallback = false;
+thread_local bool within_kernel = false;
+
+// What a kernel of this device does itself goes by unnoticed.
+class WithinKernel {
+ public:
+  WithinKernel() : outer_(std::exchange(within_kernel, true)) {}
+  ~WithinKernel() { within_kernel = outer_; }
+  WithinKernel(const WithinKernel&) = delete;
+  WithinKernel& operator=(const WithinKernel&) = delete;
+
+ private:
+  bool outer_;
+};
 
 void note(const std::string& what) {
-  if (within_fallback) return;
+  if (within_kernel) return;
   const std::lock_guard lock(found_mutex);
   if (found_waits != nullptr) found_waits->push_back(what);
 }
@@ -86,6 +99,28 @@ const std::set<std::string>& waiting_operators() {
                                               "aten::nonzero_numpy",
                                               "aten::unique_consecutive",
                                               "aten::unique_dim"};
+  return names;
+}
+
+// Of those that networks use, the ones whose kernels for CUDA add in an order that is another each time, and which
+// LibTorch refuses in its deterministic mode (torch.use_deterministic_algorithms).
+const std::set<std::string>& varying_operators() {
+  static const std::set<std::string> names = {"aten::_adaptive_avg_pool2d_backward",
+                                              "aten::_upsample_bicubic2d_aa_backward",
+                                              "aten::_upsample_bilinear2d_aa_backward",
+                                              "aten::adaptive_max_pool2d_backward",
+                                              "aten::avg_pool3d_backward",
+                                              "aten::cumsum",
+                                              "aten::grid_sampler_2d_backward",
+                                              "aten::histc",
+                                              "aten::kthvalue",
+                                              "aten::max_pool3d_with_indices_backward",
+                                              "aten::nll_loss2d_forward",
+                                              "aten::put_",
+                                              "aten::reflection_pad2d_backward",
+                                              "aten::replication_pad2d_backward",
+                                              "aten::upsample_bicubic2d_backward",
+                                              "aten::upsample_bilinear2d_backward"};
   return names;
 }
 
@@ -109,6 +144,9 @@ void look_at(const c10::OperatorHandle& op, const torch::jit::Stack& stack) {
   if (name == "aten::repeat_interleave" && op.schema().overload_name() == "Tensor" && stack.back().isNone())
     note(name + " without output_size");
   const std::size_t arguments = op.schema().arguments().size();
+  const c10::IValue& first = (stack.end() - static_cast<std::ptrdiff_t>(arguments))[0];
+  if (varying_operators().contains(name) && first.isTensor() && at::isFloatingType(first.toTensor().scalar_type()))
+    note(name + " which has no deterministic kernel");
   for (std::size_t i = stack.size() - arguments; i < stack.size(); ++i) {
     for (const at::Tensor& tensor : tensors_of(stack[i])) {
       if (!tensor.defined()) continue;
@@ -120,14 +158,8 @@ void look_at(const c10::OperatorHandle& op, const torch::jit::Stack& stack) {
 
 void compute_on_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   look_at(op, *stack);
-  const bool outer = std::exchange(within_fallback, true);
-  try {
-    at::native::cpu_fallback(op, stack);
-  } catch (...) {
-    within_fallback = outer;
-    throw;
-  }
-  within_fallback = outer;
+  const WithinKernel quiet;
+  at::native::cpu_fallback(op, stack);
 }
 
 at::Tensor empty(c10::IntArrayRef size, std::optional<at::ScalarType> type, std::optional<at::Layout> /*layout*/,
@@ -153,7 +185,7 @@ at::Tensor host_view(const at::Tensor& tensor) {
 
 at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool non_blocking) {
   if (to.is_cpu()) note("a copy to the CPU");
-  if (from.is_cpu() && !non_blocking) note("a copy from the CPU that is not asynchronous");
+  if (from.is_cpu()) note(non_blocking ? "a copy from the CPU" : "a copy from the CPU that is not asynchronous");
   host_view(to).copy_(host_view(from));
   return to;
 }
@@ -177,6 +209,7 @@ const at::Tensor& resize(const at::Tensor& self, c10::IntArrayRef size, std::opt
 }
 
 at::Tensor on_device(const at::Tensor& tensor) {
+  const WithinKernel quiet;
   return tensor.defined() ? at::empty_like(tensor, tensor.options().device(kDevice)).copy_(tensor, true) : tensor;
 }
 
@@ -245,5 +278,24 @@ std::vector<std::string> Waits::found() const {
 }  // namespace silc::testing
 
 namespace at {
+
 C10_REGISTER_CLASS(HPUHooksRegistry, HPUHooks, silc::testing::Hooks)
+
+// Autocast as LibTorch's autocast_mode.cpp has it for CUDA.
+TORCH_LIBRARY_IMPL(_, AutocastHPU, m) { m.fallback(torch::CppFunction::makeFallthrough()); }
+
+#define SILC_LOWER_PRECISION(...) KERNEL(kHPU, __VA_ARGS__, lower_precision_fp)
+#define SILC_FULL_PRECISION(...) KERNEL(kHPU, __VA_ARGS__, fp32)
+#define SILC_FULL_PRECISION_RESULT(...) KERNEL(kHPU, __VA_ARGS__, fp32_set_opt_dtype)
+#define SILC_FULL_PRECISION_SUM(...) KERNEL_DIFFERENT_REDISPATCH_SIGNATURE(kHPU, __VA_ARGS__)
+#define SILC_WIDEST(...) KERNEL(kHPU, __VA_ARGS__, promote)
+
+TORCH_LIBRARY_IMPL(aten, AutocastHPU, m) {
+  AT_FORALL_LOWER_PRECISION_FP(SILC_LOWER_PRECISION);
+  AT_FORALL_FP32(SILC_FULL_PRECISION);
+  AT_FORALL_FP32_SET_OPT_DTYPE(SILC_FULL_PRECISION_RESULT);
+  AT_FORALL_DIFFERENT_REDISPATCH_SIGNATURE(SILC_FULL_PRECISION_SUM);
+  AT_FORALL_PROMOTE(SILC_WIDEST);
+}
+
 }  // namespace at

@@ -13,9 +13,9 @@ namespace silc::testing {
 at::Device pretended_gpu();
 
 // What was asked of the pretended GPU, since this was made, that makes the host of a real one wait: reading a value
-// (item), shapes that depend on values (nonzero, boolean indices, masked_select, unique), copies from it, and to it
-// unless they are asynchronous. And what a real one refuses: operators on tensors of both devices, but for scalars of
-// the CPU. One at a time.
+// (item), shapes that depend on values (nonzero, boolean indices, masked_select, unique), copies from it and to it.
+// Copies to it that are asynchronous are told from others, but noticed too. And what a real one refuses: operators on
+// tensors of both devices, but for scalars of the CPU, and operators that have no deterministic kernel. One at a time.
 class Waits {
  public:
   Waits();

@@ -2,6 +2,7 @@
 #include "device.h"
 
 #include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -46,10 +47,10 @@ TEST(PretendedGpu, NoticesShapesThatDependOnValues) {
   EXPECT_THAT(waits_of([&] { x.index({mask}); }), ElementsAre("aten::nonzero", "aten::index with a boolean index"));
 }
 
-TEST(PretendedGpu, NoticesCopiesThatWait) {
+TEST(PretendedGpu, NoticesCopies) {
   const at::Tensor here = at::ones({3});
   EXPECT_THAT(waits_of([&] { here.to(pretended_gpu()); }), ElementsAre("a copy from the CPU that is not asynchronous"));
-  EXPECT_THAT(waits_of([&] { here.to(pretended_gpu(), /*non_blocking=*/true); }), IsEmpty());
+  EXPECT_THAT(waits_of([&] { here.to(pretended_gpu(), /*non_blocking=*/true); }), ElementsAre("a copy from the CPU"));
 }
 
 TEST(PretendedGpu, NoticesTensorsLeftOnTheCpu) {
@@ -57,6 +58,22 @@ TEST(PretendedGpu, NoticesTensorsLeftOnTheCpu) {
   const at::Tensor places = at::tensor({2, 0}, at::kLong);
   EXPECT_THROW(x + at::ones({3}), c10::Error);
   EXPECT_THAT(waits_of([&] { x.index_select(0, places); }), ElementsAre("aten::index_select with a tensor on the CPU"));
+}
+
+TEST(PretendedGpu, NoticesWhatGivesOtherBitsEachTime) {
+  const at::Tensor x = numbers();
+  EXPECT_THAT(waits_of([&] { x.cumsum(0); }), ElementsAre("aten::cumsum which has no deterministic kernel"));
+}
+
+TEST(PretendedGpu, CastsAsAutocastDoesOnCuda) {
+  const at::Tensor x = at::ones({2, 2}).to(pretended_gpu());
+  at::autocast::set_autocast_dtype(at::kHPU, at::kBFloat16);
+  at::autocast::set_autocast_enabled(at::kHPU, true);
+  const at::Tensor product = at::matmul(x, x), sum = product.sum();
+  at::autocast::set_autocast_enabled(at::kHPU, false);
+  at::autocast::clear_cache();
+  EXPECT_EQ(product.scalar_type(), at::kBFloat16);
+  EXPECT_EQ(sum.scalar_type(), at::kFloat);
 }
 
 }  // namespace

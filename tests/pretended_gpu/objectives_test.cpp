@@ -1,10 +1,12 @@
 // No part of any objective makes the host wait for a GPU between the beginning of an update and the one read of its
-// figures, and all of it runs on a device that is not the CPU, to the same figures.
+// figures, copies to it in between or depends on values, and all of it runs on a device that is not the CPU, to the
+// same figures.
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <optional>
+#include <cmath>
+#include <memory>
 #include <sstream>
 #include <vector>
 
@@ -14,6 +16,7 @@
 #include "engine/conformance/practice.h"
 #include "engine/conformance/small_options.h"
 #include "engine/training_step.h"
+#include "meta.h"
 
 namespace silc::testing {
 namespace {
@@ -42,7 +45,6 @@ std::vector<nlohmann::json> other_values(const OptionRecord& option) {
   return values;
 }
 
-// The defaults, and one option at a time otherwise.
 std::vector<nlohmann::json> variants(const PluginInfo& plugin) {
   std::vector<nlohmann::json> all = {nlohmann::json::object()};
   for (const OptionRecord& option : plugin.options)
@@ -54,14 +56,14 @@ std::vector<nlohmann::json> variants(const PluginInfo& plugin) {
 class Trainer {
  public:
   Trainer(const ResolvedCell& cell, const PluginInfo& plugin, const at::Device& device)
-      : assembly_(conformance::practice_assembly(cell, plugin, 0, device)),
+      : assembly_(assembly(cell, plugin, device)),
         source_(make_batch_source(cell, assembly_, 0)),
         step_(assembly_, cell) {}
 
   [[nodiscard]] std::vector<double> milestones() const { return assembly_.objective->milestones(); }
 
-  // The update after `fraction` of the training.
-  StepFigures run(int64_t number, double fraction, std::vector<std::string>& waits) {
+  // The update number `number`, after `fraction` of the training.
+  DeviceFigures update(int64_t number, double fraction, std::vector<std::string>& waits) {
     constexpr double kUpdates = 1000;
     const Progress progress{.step = static_cast<int64_t>(fraction * kUpdates) + number,
                             .fraction = fraction,
@@ -70,25 +72,37 @@ class Trainer {
     std::vector<Batch> batches;
     for (int64_t i = 0; i < 2; ++i) batches.push_back(to_device(source_.batch(2 * number + i), assembly_.device));
     std::size_t next = 0;
-    std::optional<DeviceFigures> figures;
-    {
-      const Waits listening;
-      figures = step_.update([&] { return batches.at(next++); }, progress, 1e-3);
-      waits = listening.found();
-    }
-    return figures->read();
+    const Waits listening;
+    const DeviceFigures figures = step_.update([&] { return batches.at(next++); }, progress, 1e-3);
+    waits = listening.found();
+    return figures;
+  }
+
+  StepFigures run(int64_t number, double fraction, std::vector<std::string>& waits) {
+    return update(number, fraction, waits).read();
   }
 
  private:
+  static Assembly assembly(const ResolvedCell& cell, const PluginInfo& plugin, const at::Device& device) {
+    const bool values = !device.is_meta();
+    Assembly assembly = conformance::practice_assembly(cell, plugin, 0, values ? device : at::kCPU);
+    assembly.device = device;
+    if (values) return assembly;
+    forget_values(*assembly.model);
+    forget_values(*assembly.objective);
+    return assembly;
+  }
+
   Assembly assembly_;
   BatchSource source_;
   TrainingStep step_;
 };
 
-ResolvedCell cell_of(const PluginInfo& plugin, const nlohmann::json& options) {
+ResolvedCell cell_of(const PluginInfo& plugin, const nlohmann::json& options, const std::string& precision = "fp32") {
   ResolvedCell cell = conformance::practice_cell(plugin, conformance::small_options(plugin, options), 4);
   cell.optimizer.accumulate = 2;
   cell.optimizer.clip_grad_norm = 1;
+  cell.engine.precision = precision;
   return cell;
 }
 
@@ -105,26 +119,39 @@ std::vector<double> places(std::vector<double> milestones) {
   return places;
 }
 
-class Steps : public ::testing::TestWithParam<PluginInfo> {};
+// Training with the objective's defaults, and with one option at a time otherwise.
+class Steps : public ::testing::TestWithParam<PluginInfo> {
+ protected:
+  // Visits the options with trainers on `devices`, which have taken an update each: some constants are made in the
+  // first (tables for positions, say).
+  template <class Visit>
+  static void for_each_variant(const std::vector<at::Device>& devices, const std::string& precision,
+                               const Visit& visit) {
+    for (const nlohmann::json& options : variants(GetParam())) {
+      SCOPED_TRACE(options.dump());
+      std::vector<std::unique_ptr<Trainer>> trainers;
+      try {
+        for (const at::Device& device : devices)
+          trainers.push_back(std::make_unique<Trainer>(cell_of(GetParam(), options, precision), GetParam(), device));
+      } catch (const Error& error) {
+        // Some values do not go together with the others' defaults.
+        EXPECT_FALSE(options.empty()) << error.what();
+        continue;
+      }
+      std::vector<std::string> ignored;
+      for (const auto& trainer : trainers) trainer->update(0, 0, ignored);
+      visit(trainers);
+    }
+  }
+};
 
 TEST_P(Steps, WaitForNothingAndGiveTheCpusFigures) {
-  for (const nlohmann::json& options : variants(GetParam())) {
-    SCOPED_TRACE(options.dump());
-    std::optional<Trainer> here;
-    std::optional<Trainer> there;
-    try {
-      here.emplace(cell_of(GetParam(), options), GetParam(), at::kCPU);
-      there.emplace(cell_of(GetParam(), options), GetParam(), pretended_gpu());
-    } catch (const Error& error) {
-      // Some values do not go together with the others' defaults.
-      EXPECT_FALSE(options.empty()) << error.what();
-      continue;
-    }
-    int64_t number = 0;
-    for (const double fraction : places(here->milestones())) {
+  for_each_variant({at::kCPU, pretended_gpu()}, "fp32", [](const auto& trainers) {
+    int64_t number = 1;
+    for (const double fraction : places(trainers[0]->milestones())) {
       std::vector<std::string> waits;
-      const StepFigures expected = here->run(number, fraction, waits);
-      const StepFigures figures = there->run(number++, fraction, waits);
+      const StepFigures expected = trainers[0]->run(number, fraction, waits);
+      const StepFigures figures = trainers[1]->run(number++, fraction, waits);
       EXPECT_THAT(waits, IsEmpty()) << "after " << fraction << " of the training";
       EXPECT_NEAR(figures.loss, expected.loss, 1e-4 * (1 + std::abs(expected.loss)));
       EXPECT_NEAR(figures.gradient_norm, expected.gradient_norm, 1e-3 * (1 + expected.gradient_norm));
@@ -134,7 +161,44 @@ TEST_P(Steps, WaitForNothingAndGiveTheCpusFigures) {
                     1e-3 * (1 + std::abs(expected.values[i].second)))
             << figures.values[i].first;
     }
-  }
+  });
+}
+
+TEST_P(Steps, WaitForNothingInBfloat16) {
+  for_each_variant({pretended_gpu()}, "bf16", [](const auto& trainers) {
+    int64_t number = 1;
+    for (const double fraction : places(trainers[0]->milestones())) {
+      std::vector<std::string> waits;
+      const StepFigures figures = trainers[0]->run(number++, fraction, waits);
+      EXPECT_THAT(waits, IsEmpty()) << "after " << fraction << " of the training";
+      EXPECT_TRUE(std::isfinite(figures.loss) && std::isfinite(figures.gradient_norm));
+      for (const auto& [name, value] : figures.values) EXPECT_TRUE(std::isfinite(value)) << name;
+    }
+  });
+}
+
+// Autocast of a GPU casts other operators than that of the CPU, so the loss is compared with that of full precision.
+TEST_P(Steps, GiveNearlyTheSameLossInBfloat16) {
+  std::vector<std::string> ignored;
+  Trainer exact(cell_of(GetParam(), nlohmann::json::object()), GetParam(), pretended_gpu());
+  Trainer mixed(cell_of(GetParam(), nlohmann::json::object(), "bf16"), GetParam(), pretended_gpu());
+  // The second one: a head that starts from zero hides what comes before.
+  exact.run(0, 0, ignored);
+  mixed.run(0, 0, ignored);
+  const double loss = exact.run(1, 0, ignored).loss;
+  const double found = mixed.run(1, 0, ignored).loss;
+  EXPECT_NE(found, loss) << "nothing was computed in bf16";
+  EXPECT_NEAR(found, loss, 2e-2 * (1 + std::abs(loss)));
+}
+
+TEST_P(Steps, DependOnNoValue) {
+  for_each_variant({at::kMeta}, "fp32", [](const auto& trainers) {
+    int64_t number = 1;
+    for (const double fraction : places(trainers[0]->milestones())) {
+      std::vector<std::string> ignored;
+      EXPECT_NO_THROW(trainers[0]->update(number++, fraction, ignored)) << "after " << fraction << " of the training";
+    }
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(OfEveryObjective, Steps, ::testing::ValuesIn(built_in(PluginKind::objective)),

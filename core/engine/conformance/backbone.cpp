@@ -346,6 +346,10 @@ Outcome check_masking(const Subject& subject) {
   }
   if (relative_difference(plain.patches, unmasked.patches) > kRoundoff)
     return failed("with no patch masked, forward_masked() gives other patches than forward()");
+  const PatchGrid grid = backbone->patch_grid(kImageSize, kImageSize);
+  if (grid.height != plain.grid_height || grid.width != plain.grid_width)
+    return failed(c10::str("patch_grid() says ", grid.height, " x ", grid.width, " where forward() gives ",
+                           plain.grid_height, " x ", plain.grid_width));
   const ImageFeatures masked = backbone->forward_masked(images, at::ones_like(none), token);
   if (const std::string fault = fault_of(masked, backbone->width()); !fault.empty()) return failed(fault);
   const ImageFeatures other = backbone->forward_masked(-images, at::ones_like(none), token);
@@ -401,7 +405,7 @@ void check_image_backbone(const Subject& subject, Report& report) {
   report.check("shapes", "backbone.h: pooled [B, D], patches [B, N, D]; views of 64 and 32 pixels",
                [&] { return check_shapes(subject); });
   report.check("patch order", "backbone.h: patch tokens \"row by row\"", [&] { return check_order(subject); });
-  report.check("masking", "backbone.h: forward_masked()", [&] { return check_masking(subject); });
+  report.check("masking", "backbone.h: forward_masked(), patch_grid()", [&] { return check_masking(subject); });
   BackboneChecks<ImageBackbone> checks([&] { return make_image(subject.plugin, subject.options, kImageSize); },
                                        image_outputs);
   check_common(checks, "backbone.h", report);

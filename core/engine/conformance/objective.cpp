@@ -66,6 +66,12 @@ class Trainer {
             .seed = static_cast<uint64_t>(cell_.seed)};
   }
   [[nodiscard]] Batch batch(int64_t step) const { return source_.batch(step); }
+  // Once more, of a batch that was changed.
+  void prepare(Batch& batch, int64_t step) const {
+    batch.prepared.clear();
+    batch.host.clear();
+    assembly_.objective->prepare(batch, progress(step));
+  }
   StepFigures run(int64_t step) { return run(step, batch(step)); }
   StepFigures run(int64_t step, const Batch& batch) {
     return step_.run([&] { return batch; }, progress(step), kLearningRate);
@@ -176,6 +182,7 @@ class ObjectiveChecks {
           if (each.large_weights) enlarge(trainer.assembly());
           Batch batch = trainer.batch(step);
           each.change_batch(batch);
+          trainer.prepare(batch, step);
           for (int64_t i = 0; i < 2; ++i) trainer.run(step + i, batch);
           if (const std::string name = first_not_finite(trainer.state()); !name.empty())
             return failed("with " + each.name + at(step, ", ") + " \"" + name + "\" becomes NaN or infinite");

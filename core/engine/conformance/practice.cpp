@@ -61,6 +61,11 @@ class PracticeImageBackbone : public ImageBackbone {
     return encode(images, mask, mask_token);
   }
 
+  [[nodiscard]] PatchGrid patch_grid(int64_t height, int64_t width) const override {
+    if (contains(lacking_, Need::masked_input)) return ImageBackbone::patch_grid(height, width);
+    return {height / kPatch, width / kPatch};
+  }
+
   [[nodiscard]] int64_t width() const override { return kChannels; }
 
  private:

@@ -17,6 +17,11 @@ struct ImageFeatures {
   int64_t grid_width = 0;
 };
 
+struct PatchGrid {
+  int64_t height = 0;
+  int64_t width = 0;
+};
+
 struct ImageBackboneContext {
   const Options& options;
   int64_t image_size;  // side of a global view in pixels
@@ -34,12 +39,21 @@ class SILC_EXPORT ImageBackbone : public torch::nn::Module {
   // has no patch tokens at its input.
   virtual ImageFeatures forward_masked(const at::Tensor& /*images*/, const at::Tensor& /*mask*/,
                                        const at::Tensor& /*mask_token*/) {
-    throw Error("this image backbone cannot mask patches; objectives with masked prediction need one that can, as vit");
+    refuse_masks();
   }
+
+  // The grid of the mask for pictures of these sides in pixels: that of forward()'s patches. From several threads at
+  // once. Goes with forward_masked().
+  [[nodiscard]] virtual PatchGrid patch_grid(int64_t /*height*/, int64_t /*width*/) const { refuse_masks(); }
 
   // The patch tokens [B, N, D] as the contrastive projection can read them, for zero-shot segmentation. Override where
   // pooling itself transforms what it pools (attention pooling).
   virtual at::Tensor localize(const ImageFeatures& features) { return features.patches; }
+
+ private:
+  [[noreturn]] static void refuse_masks() {
+    throw Error("this image backbone cannot mask patches; objectives with masked prediction need one that can, as vit");
+  }
 };
 
 struct TextBackboneContext {

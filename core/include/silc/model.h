@@ -35,8 +35,11 @@ class SILC_EXPORT ImageTower : public torch::nn::Module {
   // The pooled features of forward() alone: [B, D]. In chunks, patches are then in memory for one chunk only.
   at::Tensor pool(const at::Tensor& images);
 
-  // ImageBackbone::forward_masked. `mask` may be on the CPU.
+  // ImageBackbone::forward_masked.
   ImageFeatures forward_masked(const at::Tensor& images, const at::Tensor& mask, const at::Tensor& mask_token);
+
+  // The grid of the mask for these images, [B, 3, H, W]: for Objective::prepare().
+  [[nodiscard]] PatchGrid patch_grid(const at::Tensor& images) const;
 
   // features: [..., D] → [..., E], L2-normalised, by the linear projection.
   [[nodiscard]] at::Tensor embed(const at::Tensor& features) const;

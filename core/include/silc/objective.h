@@ -5,8 +5,9 @@
 // parameters, buffers or submodules is in the checkpoint, so that a resumed run continues to the same bits. It keeps no
 // other state between steps.
 //
-// The engine calls, for each step, in this order and from one thread:
+// The engine calls, for each step, in this order and, but for prepare(), from one thread:
 //
+//     prepare()         with the batch, in background threads: what is drawn at random or depends on values
 //     step()            with gradients recorded, under autocast where the precision is bf16
 //     (backward)
 //     after_backward()  gradients are there and not yet clipped
@@ -14,6 +15,9 @@
 //     after_update()    without gradients: the place for an EMA teacher
 //
 // Where optimizer.accumulate is k > 1, step() and the backward pass come k times, with a batch each, before the rest.
+//
+// A GPU computes behind what step() asks of it. Whatever step() reads from it (item(), nonzero(), a boolean index), and
+// whatever it makes on the CPU and copies there, makes the two wait for each other: that is what prepare() is for.
 #pragma once
 
 #include <torch/nn/module.h>
@@ -90,8 +94,9 @@ struct Batch {
                                       // C = Objective::captions()
   at::Tensor labels;                  // [B] int64, kNoLabel where there is none
   std::vector<int64_t> samples = {};  // [B] the pictures' indices in the dataset, which two of a batch may share
-  at::Tensor host_tokens = {};        // `tokens` on the CPU, for what depends on their values: reading those of a GPU
-                                      // makes the step wait. May be undefined
+  // By Objective::prepare(): on the model's device, and what stays on the CPU, whose values step() may read.
+  std::map<std::string, at::Tensor> prepared = {};
+  std::map<std::string, at::Tensor> host = {};
 };
 
 struct LossTerm {
@@ -135,7 +140,14 @@ class SILC_EXPORT Objective : public torch::nn::Module {
   // is an error. To keep a part of the model as it is, clear requires_grad of its parameters in the constructor.
   [[nodiscard]] virtual std::vector<ParameterGroup> parameter_groups() const { return {}; }
 
-  // The loss on one batch. May throw silc::Error.
+  // Puts into `batch.prepared`, as tensors on the CPU, what step() needs beside the batch and cannot compute from it
+  // without looking at values: masks that are drawn at random, the places of tokens that are no padding. `batch` is on
+  // the CPU; what is in `prepared` travels with it to the model's device, what is in `host` does not. Called from
+  // several threads at once, ahead of the training: it must not depend on what is trained. `progress.fraction` is that
+  // of the update where progress.total_steps is known, and 0 otherwise. May throw silc::Error.
+  virtual void prepare(Batch& /*batch*/, const Progress& /*progress*/) const {}
+
+  // The loss on one batch, on the model's device. May throw silc::Error.
   virtual StepResult step(const Batch& batch, const Progress& progress) = 0;
 
   virtual void after_backward(const Progress& /*progress*/) {}

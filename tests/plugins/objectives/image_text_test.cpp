@@ -94,7 +94,7 @@ TEST_P(Reference, AgreesWithAnIndependentImplementation) {
 
   for (int64_t step = 0; fixture.contains(std::to_string(step) + ".tokens"); ++step) {
     const auto prefix = std::to_string(step) + ".";
-    const auto result = objective->step(batch_of(fixture, prefix), progress_of(step));
+    const auto result = testing::step(*objective, batch_of(fixture, prefix), progress_of(step));
     for (const auto& term : result.terms)
       EXPECT_TRUE(near(term.value, fixture.at(prefix + "term." + term.name), kTolerance)) << step << ' ' << term.name;
     model->zero_grad();
@@ -161,7 +161,7 @@ TEST_P(Learning, LowersItsLossOnShapes) {
   double first = 0, last = 0;
   for (int64_t step = 0; step < 30; ++step) {
     optimizer.zero_grad();
-    const auto loss = total(objective->step(batch, progress_of(0)));
+    const auto loss = total(testing::step(*objective, batch, progress_of(0)));
     loss.backward();
     objective->after_backward(progress_of(0));
     optimizer.step();
@@ -202,14 +202,14 @@ TEST(Slip, AsksForOneMildViewAndTwoColouredOnes) {
 
 TEST(Slip, SaysThatBatchNormNeedsTwoPictures) {
   const auto slip = make("slip", make_model());
-  EXPECT_THROW(slip->step(random_batch(1), {}), Error);
+  EXPECT_THROW(testing::step(*slip, random_batch(1), {}), Error);
 }
 
 TEST(Lit, LeavesNoGraphOfTheImageTower) {
   const auto model = make_model();
   const auto lit = make("lit", model);
   EXPECT_FALSE(model->image->forward(random_batch().views.at("image")).pooled.requires_grad());
-  total(lit->step(random_batch(), {})).backward();
+  total(testing::step(*lit, random_batch(), {})).backward();
   for (const auto& parameter : model->image->parameters()) EXPECT_FALSE(parameter.grad().defined());
 }
 
@@ -252,7 +252,7 @@ TEST(ClipSelf, ItsTeacherIsTheModelAsItWasAtTheStart) {
   const auto model = make_model();
   const auto clipself = make("clipself", model);
   const auto start = model->image->named_parameters()["backbone.conv1.weight"].detach().clone();
-  total(clipself->step(random_batch(), progress_of(0))).backward();
+  total(testing::step(*clipself, random_batch(), progress_of(0))).backward();
   {
     const torch::NoGradGuard no_grad;
     for (auto& parameter : model->image->parameters())
@@ -272,16 +272,14 @@ TEST(GridCells, AreDistinctCellsOfOneGridThatIsNeitherTooWideNorTooHigh) {
   std::map<std::pair<int64_t, int64_t>, int> seen;
   for (uint64_t index = 0; index < 2000; ++index) {
     const auto cells = draw_cells(Random(7, 5, index), 6, 36);
-    const auto rows = std::llround(1 / (cells[0].bottom - cells[0].top));
-    const auto columns = std::llround(1 / (cells[0].right - cells[0].left));
+    const auto rows = cells[0].down.parts, columns = cells[0].across.parts;
     ASSERT_EQ(static_cast<int64_t>(cells.size()), rows * columns);
-    double area = 0;
-    std::map<std::pair<double, double>, int> corners;
+    std::map<std::pair<int64_t, int64_t>, int> corners;
     for (const auto& cell : cells) {
-      area += (cell.bottom - cell.top) * (cell.right - cell.left);
-      ++corners[{cell.top, cell.left}];
+      EXPECT_EQ(cell.down.parts, rows);
+      EXPECT_EQ(cell.across.parts, columns);
+      ++corners[{cell.down.index, cell.across.index}];
     }
-    EXPECT_NEAR(area, 1, 1e-9);
     EXPECT_EQ(corners.size(), cells.size());
     ++seen[{rows, columns}];
   }
@@ -296,8 +294,21 @@ TEST(GridCells, AreDistinctCellsOfOneGridThatIsNeitherTooWideNorTooHigh) {
 
 TEST(GridCells, AreCutToTheNumberAskedFor) { EXPECT_EQ(draw_cells(Random(7, 5, 12), 6, 1).size(), 1); }
 
-TEST(RoiAlign, OfTheWholeGridIsTheMeanOfItsTokens) {
-  EXPECT_TRUE(near(roi_align_matrix({Region{}}, 3, 5), at::full({1, 15}, 1.0 / 15), 1e-6));
+TEST(GridCells, AreFoundAgainByTheirNumbers) {
+  const auto cells = draw_cells(Random(7, 5, 3), 6, 36);
+  const auto again = numbered_cells(cell_numbers(cells));
+  ASSERT_EQ(again.size(), cells.size());
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    EXPECT_EQ(again[i].down.index, cells[i].down.index);
+    EXPECT_EQ(again[i].down.parts, cells[i].down.parts);
+    EXPECT_EQ(again[i].across.index, cells[i].across.index);
+    EXPECT_EQ(again[i].across.parts, cells[i].across.parts);
+  }
+}
+
+TEST(CellPooling, OfTheWholeGridIsTheMeanOfItsTokens) {
+  CellPooling pooling(2);
+  EXPECT_TRUE(near(pooling.matrix(cell_numbers({GridCell{}}), 3, 5), at::full({1, 15}, 1.0 / 15), 1e-6));
 }
 
 CaptionDecoder small_decoder(double parallel) {
@@ -320,7 +331,9 @@ void make_visible(CaptionDecoder& decoder) {
 
 TEST(CaptionDecoder, StartsFromTheUniformDistribution) {
   auto decoder = small_decoder(0.5);
-  const auto loss = decoder.forward(at::randn({4, 3, 8}), random_batch().tokens, Random(1, 5, 0));
+  auto batch = random_batch();
+  decoder.prepare(batch, Random(1, 5, 0));
+  const auto loss = decoder.forward(at::randn({4, 3, 8}), batch);
   EXPECT_NEAR(loss.item<double>(), std::log(20), 1e-5);
 }
 

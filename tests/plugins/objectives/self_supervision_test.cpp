@@ -132,7 +132,7 @@ TEST_P(AgainstPublishedCode, LossesAndGradientsAgreeOverThreeSteps) {
     const auto prefix = std::to_string(step) + ".";
     const Progress progress = {
         .step = step, .fraction = static_cast<double>(step) / kSteps, .total_steps = kSteps, .seed = kSeed};
-    const auto result = objective_->step(batch(prefix), progress);
+    const auto result = testing::step(*objective_, batch(prefix), progress);
     for (const auto& term : result.terms)
       EXPECT_TRUE(near(term.value, fixture_.at(prefix + term.name), tolerance)) << step << ' ' << term.name;
     model_->zero_grad();
@@ -201,7 +201,7 @@ class EverySelfSupervised : public ::testing::TestWithParam<string> {
 TEST_P(EverySelfSupervised, GivesEveryTrainedParameterAGradient) {
   const auto model = make_model();
   const auto objective = make(GetParam(), model);
-  total(objective->step(random_batch(*objective), late())).backward();
+  total(testing::step(*objective, random_batch(*objective), late())).backward();
   for (const auto& [name, parameter] : trained_parameters(*model, *objective))
     EXPECT_TRUE(parameter.grad().defined()) << name;
 }
@@ -229,7 +229,7 @@ TEST_P(EverySelfSupervised, LowersItsLossOnShapes) {
   double first = 0, last = 0;
   for (int64_t step = 0; step < 60; ++step) {
     optimizer.zero_grad();
-    const auto loss = total(objective->step(batch, late()));
+    const auto loss = total(testing::step(*objective, batch, late()));
     loss.backward();
     objective->after_backward(late());
     optimizer.step();
@@ -244,7 +244,7 @@ TEST_P(EverySelfSupervised, TakesTheSameStepAgainToTheSameBits) {
   const auto run = [] {
     const auto model = make_model();
     const auto objective = make(GetParam(), model);
-    return total(objective->step(random_batch(*objective), late())).item<double>();
+    return total(testing::step(*objective, random_batch(*objective), late())).item<double>();
   };
   EXPECT_EQ(run(), run());
 }
@@ -252,7 +252,7 @@ TEST_P(EverySelfSupervised, TakesTheSameStepAgainToTheSameBits) {
 TEST_P(EverySelfSupervised, TakesABatchOfOne) {
   const auto model = make_model();
   const auto objective = make(GetParam(), model);
-  const auto loss = total(objective->step(random_batch(*objective, 1), late()));
+  const auto loss = total(testing::step(*objective, random_batch(*objective, 1), late()));
   loss.backward();
   EXPECT_TRUE(std::isfinite(loss.item<double>()));
   for (const auto& [name, parameter] : trained_parameters(*model, *objective))
@@ -264,7 +264,7 @@ TEST_P(EverySelfSupervised, StaysFiniteWhereAllPicturesAreAlike) {
   const auto objective = make(GetParam(), model);
   auto batch = random_batch(*objective);
   for (auto& [name, view] : batch.views) view.fill_(1);
-  const auto loss = total(objective->step(batch, late()));
+  const auto loss = total(testing::step(*objective, batch, late()));
   loss.backward();
   EXPECT_TRUE(std::isfinite(loss.item<double>()));
   for (const auto& [name, parameter] : trained_parameters(*model, *objective))
@@ -275,7 +275,7 @@ TEST_P(EverySelfSupervised, TrainsInBfloat16) {
   const auto model = make_model();
   const auto objective = make(GetParam(), model);
   at::autocast::set_autocast_enabled(at::kCPU, true);
-  const auto loss = total(objective->step(random_batch(*objective), late()));
+  const auto loss = total(testing::step(*objective, random_batch(*objective), late()));
   at::autocast::set_autocast_enabled(at::kCPU, false);
   at::autocast::clear_cache();
   loss.backward();
@@ -287,7 +287,7 @@ TEST_P(EverySelfSupervised, TrainsInBfloat16) {
 TEST_P(EverySelfSupervised, KeepsATeacherWithoutGradients) {
   const auto model = make_model();
   const auto objective = make(GetParam(), model);
-  total(objective->step(random_batch(*objective), late())).backward();
+  total(testing::step(*objective, random_batch(*objective), late())).backward();
   ASSERT_NE(objective->teacher(), nullptr);
   for (const auto& parameter : objective->teacher()->parameters()) EXPECT_FALSE(parameter.requires_grad());
 }
@@ -327,7 +327,7 @@ TEST_P(PicturesAlone, DistilsTheGlobalCropsWithoutLocalOnes) {
   const auto model = make_model();
   const auto objective = make(GetParam(), model, {{"local_views", int64_t{0}}});
   EXPECT_EQ(objective->views().size(), 2);
-  total(objective->step(random_batch(*objective), {.seed = kSeed})).backward();
+  total(testing::step(*objective, random_batch(*objective), {.seed = kSeed})).backward();
   EXPECT_TRUE(model->image->named_parameters()["backbone.ln_post.weight"].grad().defined());
 }
 
@@ -337,7 +337,7 @@ TEST_P(PicturesAlone, KeepsThePrototypesInTheFirstHundredthOfTraining) {
   const auto frozen = [&](double fraction) {
     objective->zero_grad();
     const Progress progress = {.step = 1, .fraction = fraction, .seed = kSeed};
-    total(objective->step(random_batch(*objective), progress)).backward();
+    total(testing::step(*objective, random_batch(*objective), progress)).backward();
     objective->after_backward(progress);
     return !objective->named_parameters()["head.prototypes"].grad().defined();
   };
@@ -380,7 +380,7 @@ TEST(Siglip2, BeginsSelfSupervisionAtItsStartWithATeacherThatIsTheStudent) {
   auto early = random_batch(*objective);
   early.views.erase("global");
   early.views.erase("local");
-  EXPECT_EQ(objective->step(early, {.step = 1, .fraction = 0.79}).terms.size(), 2);
+  EXPECT_EQ(testing::step(*objective, early, {.step = 1, .fraction = 0.79}).terms.size(), 2);
   {
     const torch::NoGradGuard no_grad;
     model->image->named_parameters()["projection"].add_(1);
@@ -388,7 +388,7 @@ TEST(Siglip2, BeginsSelfSupervisionAtItsStartWithATeacherThatIsTheStudent) {
   objective->after_update({.step = 1, .fraction = 0.79});
   EXPECT_TRUE(at::equal(objective->teacher()->named_parameters()["projection"],
                         model->image->named_parameters()["projection"]));
-  const auto late = objective->step(random_batch(*objective), {.step = 2, .fraction = 0.8});
+  const auto late = testing::step(*objective, random_batch(*objective), {.step = 2, .fraction = 0.8});
   ASSERT_EQ(late.terms.size(), 4);
   EXPECT_DOUBLE_EQ(late.terms[2].weight, 0.25);
   EXPECT_DOUBLE_EQ(late.terms[3].weight, 0.0625);
@@ -400,7 +400,7 @@ TEST(Siglip2, IsTheSigmoidLossAloneWithoutCaptioningAndSelfSupervision) {
   EXPECT_EQ(objective->views().size(), 1);
   EXPECT_EQ(objective->teacher(), nullptr);
   EXPECT_TRUE(objective->milestones().empty());
-  EXPECT_EQ(objective->step(random_batch(*objective), {.step = 9, .fraction = 0.95}).terms.size(), 1);
+  EXPECT_EQ(testing::step(*objective, random_batch(*objective), {.step = 9, .fraction = 0.95}).terms.size(), 1);
   EXPECT_EQ(objective->parameters().size(), 2);  // logit_scale and logit_bias
 }
 
@@ -408,7 +408,7 @@ TEST(Siglip2, CaptionsTheOriginalPicture) {
   const auto model = make_model();
   const auto objective = make("siglip2", model, {{"caption_parallel", 0.0}});
   const auto batch = random_batch(*objective);
-  const auto result = objective->step(batch, {.step = 1, .fraction = 0.1, .seed = kSeed});
+  const auto result = testing::step(*objective, batch, {.step = 1, .fraction = 0.1, .seed = kSeed});
   ASSERT_EQ(result.terms[1].name, "caption");
   auto captioner = std::dynamic_pointer_cast<CaptionDecoder>(objective->named_children()["captioner"]);
   ASSERT_NE(captioner, nullptr);

@@ -3,6 +3,7 @@
 
 #include "silc/dataset.h"
 #include "silc/objective.h"
+#include "silc/testing/model.h"
 #include "silc/tokenizer.h"
 #include "tests/nn/fixture.h"
 #include "tests/plugins/declared.h"

@@ -33,6 +33,10 @@ class TinyImageBackbone : public ImageBackbone {
     return pool(at::where(mask.unsqueeze(2), mask_token.to(tokens.scalar_type()), tokens), images);
   }
 
+  [[nodiscard]] PatchGrid patch_grid(int64_t height, int64_t width) const override {
+    return {height / kPatchSize, width / kPatchSize};
+  }
+
   [[nodiscard]] int64_t width() const override { return 8; }
 
  private:
@@ -94,6 +98,12 @@ inline Batch random_batch(const Objective& objective, int64_t size) {
     if (view.masks) batch.masks[view.name] = at::randint(kClasses, {view.count * size, side, side}, at::kByte);
   }
   return batch;
+}
+
+// step() on a batch that was prepared, as the engine does it.
+inline StepResult step(Objective& objective, Batch batch, const Progress& progress) {
+  objective.prepare(batch, progress);
+  return objective.step(batch, progress);
 }
 
 }  // namespace silc::testing
