@@ -26,7 +26,8 @@ TEST(PatchTokenLoss, ScoresTheMaskedPatchesByBothHeads) {
   at::manual_seed(0);
   const DistillationHeadShape shape{.width = 6, .layers = 1, .hidden = 8, .bottleneck = 4, .prototypes = 5};
   DistillationHead student_head(shape), teacher_head(shape);
-  const auto student = at::randn({3, 4, 6}), teacher = at::randn({3, 4, 6}), mask = some_mask();
+  const auto student = at::randn({3, 4, 6}), teacher = at::randn({3, 4, 6});
+  const auto mask = some_mask();
   PatchTokenLoss loss(5, 0.2, 0.9), of_scores(5, 0.2, 0.9);
   const auto expected = of_scores.forward(student_head.forward(student.index({mask.hidden})),
                                           teacher_head.forward(teacher.index({mask.hidden})), mask, 0.5);
