@@ -11,8 +11,14 @@
 #include "pictures/resample.h"
 #include "plugins/datasets/class_lists.h"
 #include "plugins/datasets/shard_index.h"
+#include "silc/utf8.h"
 #include "tests/plugins/datasets/made_files.h"
 #include "tests/plugins/datasets/made_tar.h"
+#include "tokens/bpe.h"
+#include "tokens/clean.h"
+#include "tokens/unicode.h"
+#include "weights/pickle.h"
+#include "weights/statistics.h"
 
 extern "C" silc::Dataset* silc_dataset_cifar(const silc::DatasetContext& context);
 extern "C" silc::Dataset* silc_dataset_coco(const silc::DatasetContext& context);
@@ -316,6 +322,55 @@ void read_classes(const std::string& file) {
     });
 }
 
+std::vector<std::string> captions() {
+  return Json::parse(read_all(SILC_SOURCE_DIR "/tests/data/tokenizers.json")).at("texts");
+}
+
+std::string merges() { return read_packed(SILC_SOURCE_DIR "/tests/data/clip_vocabulary.txt.gz"); }
+
+void require_ids_of(const Bpe& bpe, std::u32string_view text) {
+  const std::vector<int64_t> ids = bpe.encode(text);
+  require(std::all_of(ids.begin(), ids.end(), [&](int64_t id) { return id >= 0 && id < bpe.size(); }),
+          "ids lie in the vocabulary");
+}
+
+void read_caption(const std::string& file) {
+  static const Bpe kBpe(merges(), "merges");
+  for (const auto cleaning : {Cleaning::lower_ascii, Cleaning::lower_case, Cleaning::without_punctuation,
+                              Cleaning::whitespace, Cleaning::lower, Cleaning::canonicalize}) {
+    const std::u32string text = clean(file, cleaning);
+    require(is_utf8(to_utf8(text)), "a cleaned text is UTF-8");
+    require_ids_of(kBpe, text);
+  }
+}
+
+void read_merges(const std::string& file) { require_ids_of(Bpe(file, "merges"), U"a photo of two red dresses, 99 €"); }
+
+std::vector<std::string> files_of_weights(const std::vector<std::string>& names) {
+  std::vector<std::string> files;
+  for (const std::string& name : names) files.push_back(read_all(SILC_SOURCE_DIR "/tests/data/weights/" + name));
+  return files;
+}
+
+void read_weights(const std::string& file) {
+  put("weights", file);
+  const auto weights = open_weights(folder() / "weights");
+  for (const auto& [name, shape] : weights->tensors())
+    refusal([&, &name = name] {
+      require(figures_of(*weights, name).tensors == 1, "a tensor that can be read has figures");
+    });
+}
+
+// The pickles in files of weights, which PyTorch does not pack.
+std::vector<std::string> pickles() {
+  std::vector<std::string> found;
+  for (const std::string& file : files_of_weights({"state_dict.pt", "checkpoint.pt", "script.pt"}))
+    found.push_back(file.substr(file.find("\x80\x02")));
+  return found;
+}
+
+void read_pickle(const std::string& file) { pickle::Pickle(std::as_bytes(std::span(file)), "pickle"); }
+
 }  // namespace
 
 const std::vector<Format>& formats() {
@@ -374,6 +429,30 @@ const std::vector<Format>& formats() {
        .seeds = class_lists,
        .read = read_classes,
        .words = {"\t-\n"sv, "\t"sv, "\n"sv, "\r\n"sv, "#"sv, "255\t"sv, "65536\t"sv, "\xEF\xBB\xBF"sv, "-1\t"sv}},
+      {.name = "caption",
+       .seeds = captions,
+       .read = read_caption,
+       .words = {"&amp;"sv, "&#x"sv, "&#1114112;"sv, "&EACUTE;"sv, "\xC3\x83\xC2"sv, "\xC3\xA2\xE2\x82\xAC"sv,
+                 "\xC3\xAD\xC2\xA0"sv, "\xC3\x80\xC2\x80"sv, "\xEF\xBF\xBD"sv, "\x1B[0m"sv, "<"sv, "\n"sv,
+                 "<end_of_text>"sv, "'s"sv, "\xCD\x85"sv}},
+      {.name = "merges",
+       .seeds = [] { return std::vector{merges()}; },
+       .read = read_merges,
+       .words = {"\n"sv, " "sv, "</w>"sv, "\na b"sv, "\xC4\xA0"sv, "\r\n"sv, "\n\n"sv}},
+      {.name = "weights",
+       .seeds =
+           [] {
+             return files_of_weights(
+                 {"state_dict.pt", "checkpoint.pt", "script.pt", "plain.npz", "packed.npz", "plain.safetensors"});
+           },
+       .read = read_weights,
+       .words = {"PK\3\4"sv, "PK\1\2"sv, "PK\5\6"sv, "data.pkl"sv, "(3, 4)"sv, "'<f4'"sv, "True"sv}},
+      {.name = "pickle",
+       .seeds = pickles,
+       .read = read_pickle,
+       .words = {"ctorch\nFloatStorage\n"sv, "ctorch._utils\n_rebuild_tensor_v2\n"sv, "ccollections\nOrderedDict\n"sv,
+                 "("sv, ")R"sv, "}"sv, "]"sv, "\x85"sv, "\x86"sv, "\x87"sv, "Q"sv, "h\0"sv, "\x94"sv, "b"sv, "u"sv,
+                 "e"sv}},
   };
   return all;
 }

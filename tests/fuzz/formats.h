@@ -1,4 +1,4 @@
-// The formats that people's data come in, as a fuzzer sees them.
+// The formats that people's data and models come in, as a fuzzer sees them.
 #pragma once
 
 #include <span>
