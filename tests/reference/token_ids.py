@@ -16,8 +16,10 @@ import io
 import json
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 
 from tokenizer_strings import strings
 
@@ -112,11 +114,29 @@ def sentencepiece_models(program):
     ours = encoded(program, "sentencepiece", {"model": file, "clean": "without_punctuation"}, 64, plain)
     faults += report("SiglipTokenizer", texts, ours, [theirs(t, max_length=64, padding="max_length", truncation=True).input_ids
                                                       for t in plain])
+    theirs = t5_tokenizer(file)
+    ours = encoded(program, "sentencepiece", {"model": file, "clean": "canonicalize"}, 64, plain)
+    faults += report("T5Tokenizer, as open_clip reads for SigLIP", texts, ours, [theirs(t) for t in plain])
     file = str(DATA / "sentencepiece_gemma.model")
     ours = encoded(program, "sentencepiece", {"model": file, "clean": "lower_case", "padding": "model"}, 64, plain)
     theirs = siglip2_tokenizer(file)
     faults += report("Siglip2Tokenizer", texts, ours, [theirs(t) for t in plain])
     return faults
+
+
+def t5_tokenizer(file):
+    """What open_clip's HFTokenizer comes to for ViT-B-16-SigLIP: its cleaning, and transformers' T5Tokenizer."""
+    from open_clip.tokenizer import get_clean_fn
+    from transformers import T5TokenizerFast
+    clean = get_clean_fn("canonicalize")
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(file, pathlib.Path(folder) / "spiece.model")
+        tokenizer = T5TokenizerFast.from_pretrained(folder, extra_ids=0, legacy=False)
+
+    def row(text):
+        ids = tokenizer(clean(text), max_length=64, truncation=True).input_ids
+        return ids + [1] * (64 - len(ids))
+    return row
 
 
 def siglip2_tokenizer(file):
