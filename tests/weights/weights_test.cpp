@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <random>
@@ -59,7 +60,12 @@ INSTANTIATE_TEST_SUITE_P(Files, WeightsAgainstPython,
                                            Written{"script.pt", "TorchScript", "script.safetensors"},
                                            Written{"plain.npz", "numpy", "plain.safetensors"},
                                            Written{"packed.npz", "numpy", "plain.safetensors"},
-                                           Written{"plain.safetensors", "safetensors", "plain.safetensors"}));
+                                           Written{"plain.safetensors", "safetensors", "plain.safetensors"}),
+                         [](const auto& info) {
+                           std::string name = info.param.file;
+                           std::replace(name.begin(), name.end(), '.', '_');
+                           return name;
+                         });
 
 TEST(Weights, NameWhatIsNestedWithDots) {
   const auto weights = open_weights(stored("checkpoint.pt"));
