@@ -62,70 +62,177 @@ Taps make_taps(const Axis& axis, int64_t origin, int64_t reduction, int64_t avai
   return taps;
 }
 
-float in_unit(float level) { return level / 127.5F - 1.0F; }
-
 // Compiled for processors with AVX2 and for those without; without FMA, so that both give the same bits.
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
 #define SILC_WITH_AND_WITHOUT_AVX2 __attribute__((target_clones("avx2", "default")))
 #else
 #define SILC_WITH_AND_WITHOUT_AVX2
 #endif
+// Becomes part of functions that are compiled so.
+#define SILC_INLINE inline __attribute__((always_inline))
 
-// sum += first_weight · first, then += second_weight · second, each rounded.
-SILC_WITH_AND_WITHOUT_AVX2
-void add_two_rows(const uint8_t* first, float first_weight, const uint8_t* second, float second_weight, int64_t length,
-                  float* sum) {
-  for (int64_t i = 0; i < length; ++i)
-    sum[i] = (sum[i] + first_weight * static_cast<float>(first[i])) + second_weight * static_cast<float>(second[i]);
+// Rows that are weighed and added up in one go: the sums are then read and written once.
+constexpr int64_t kRowsAtOnce = 4;
+
+// sums = sums + weight[0] · row[0], then + weight[1] · row[1] and so on, each rounded; with `fresh` from zero on.
+template <int kRows, class T>
+SILC_INLINE void add_rows_of(const uint8_t* const* rows, const T* weights, bool fresh, int64_t length, T* sums) {
+  for (int64_t i = 0; i < length; ++i) {
+    T sum = fresh ? T{} : sums[i];
+    for (int k = 0; k < kRows; ++k) sum += weights[k] * static_cast<T>(rows[k][i]);
+    sums[i] = sum;
+  }
+}
+
+template <class T>
+SILC_INLINE void add_some_rows(const uint8_t* const* rows, const T* weights, int64_t count, bool fresh, int64_t length,
+                               T* sums) {
+  if (count == 1) return add_rows_of<1>(rows, weights, fresh, length, sums);
+  if (count == 2) return add_rows_of<2>(rows, weights, fresh, length, sums);
+  if (count == 3) return add_rows_of<3>(rows, weights, fresh, length, sums);
+  add_rows_of<kRowsAtOnce>(rows, weights, fresh, length, sums);
 }
 
 SILC_WITH_AND_WITHOUT_AVX2
-void add_row(const uint8_t* row, float weight, int64_t length, float* sum) {
-  for (int64_t i = 0; i < length; ++i) sum[i] += weight * static_cast<float>(row[i]);
+void add_some(const uint8_t* const* rows, const float* weights, int64_t count, bool fresh, int64_t length,
+              float* sums) {
+  fresh ? add_some_rows(rows, weights, count, true, length, sums)
+        : add_some_rows(rows, weights, count, false, length, sums);
 }
 
-// Red, green, blue, and a fourth that is not looked at: the three channels of a pixel in one operation.
-using Channels __attribute__((vector_size(4 * sizeof(float)))) = float;
+SILC_WITH_AND_WITHOUT_AVX2
+void add_some_levels(const uint8_t* const* rows, const int32_t* weights, int64_t count, bool fresh, int64_t length,
+                     int32_t* sums) {
+  fresh ? add_some_rows(rows, weights, count, true, length, sums)
+        : add_some_rows(rows, weights, count, false, length, sums);
+}
 
-Channels load_channels(const float* from) {
-  Channels channels;
-  std::memcpy(&channels, from, sizeof channels);
-  return channels;
+// Row `y` of the result before its columns are narrowed, or after: the sum over rows that `row(k)` points to.
+template <class T, class Row, class AddSome>
+void add_rows(const Taps& taps, const std::vector<T>& weights, int64_t y, int64_t length, const Row& row,
+              const AddSome& add, T* sums) {
+  const int64_t count = taps.count[static_cast<size_t>(y)];
+  const int64_t first = taps.first[static_cast<size_t>(y)];
+  for (int64_t k = 0; k < count; k += kRowsAtOnce) {
+    const uint8_t* rows[kRowsAtOnce];
+    const int64_t some = std::min(kRowsAtOnce, count - k);
+    for (int64_t i = 0; i < some; ++i) rows[i] = row(first + k + i);
+    add(rows, weights.data() + y * taps.width + k, some, k == 0, length, sums);
+  }
+}
+
+// Red, green, blue, and a fourth that is not looked at, of one pixel and of two: channels in one operation.
+template <class T>
+struct Channels {
+  using One __attribute__((vector_size(4 * sizeof(T)))) = T;
+  using Two __attribute__((vector_size(8 * sizeof(T)))) = T;
+};
+
+template <class Vector, class T>
+SILC_INLINE void load(const T* from, Vector& vector) {
+  std::memcpy(&vector, from, sizeof vector);
+}
+
+// One direction's taps as the columns of a row are weighed by them: four pixels at a time, those after the last of
+// weight zero.
+template <class T>
+struct ColumnTaps {
+  static constexpr int64_t kPixels = 4;
+
+  ColumnTaps(const Taps& taps, const std::vector<T>& weights_of)
+      : left(*std::min_element(taps.first.begin(), taps.first.end())),
+        count(*std::max_element(taps.count.begin(), taps.count.end())),
+        padded((static_cast<int64_t>(taps.first.size()) + kPixels - 1) / kPixels * kPixels),
+        first(static_cast<size_t>(padded)),
+        weights(static_cast<size_t>(padded * count * 4)) {
+    for (size_t x = 0; x < taps.first.size(); ++x) {
+      right = std::max(right, taps.first[x] + taps.count[x]);
+      first[x] = (taps.first[x] - left) * 3;
+      for (int64_t k = 0; k < taps.count[x]; ++k) {
+        const auto pair = static_cast<int64_t>(x / 2);
+        T* four = weights.data() + (pair * count + k) * 8 + static_cast<int64_t>(x % 2) * 4;
+        std::fill_n(four, 4, weights_of[x * static_cast<size_t>(taps.width) + static_cast<size_t>(k)]);
+      }
+    }
+  }
+
+  // Of pixels [left, right), three channels each, with room to load four channels of taps that have no weight.
+  [[nodiscard]] std::vector<T> room_for_row() const {
+    return std::vector<T>(static_cast<size_t>((right - left + count) * 3 + 4));
+  }
+
+  int64_t left, right = 0;     // pixels of a row in memory that take part
+  int64_t count;               // taps of each pixel
+  int64_t padded;              // pixels that the row becomes, and a few
+  std::vector<int64_t> first;  // [padded] where in the row
+  std::vector<T> weights;      // [padded / 2, count, 2, 4]
+};
+
+// Into planes: [3, padded].
+template <class T>
+SILC_INLINE void weigh_columns_of(const T* row, const int64_t* first, const T* weights, int64_t taps, int64_t padded,
+                                  T* planes) {
+  using One = typename Channels<T>::One;
+  using Two = typename Channels<T>::Two;
+  const auto weighed = [&](int64_t x, Two & sum) __attribute__((always_inline)) {
+    const T* weight = weights + x / 2 * taps * 8;
+    for (int64_t k = 0; k < taps; ++k, weight += 8) {
+      One one, other;
+      Two both;
+      load(row + first[x] + 3 * k, one);
+      load(row + first[x + 1] + 3 * k, other);
+      load(weight, both);
+      sum += both * __builtin_shufflevector(one, other, 0, 1, 2, 3, 4, 5, 6, 7);
+    }
+  };
+  for (int64_t x = 0; x < padded; x += 4) {
+    Two front{}, back{};
+    weighed(x, front);
+    weighed(x + 2, back);
+    const One red = __builtin_shufflevector(front, back, 0, 4, 8, 12);
+    const One green = __builtin_shufflevector(front, back, 1, 5, 9, 13);
+    const One blue = __builtin_shufflevector(front, back, 2, 6, 10, 14);
+    std::memcpy(planes + x, &red, sizeof red);
+    std::memcpy(planes + padded + x, &green, sizeof green);
+    std::memcpy(planes + 2 * padded + x, &blue, sizeof blue);
+  }
+}
+
+SILC_WITH_AND_WITHOUT_AVX2
+void weigh_columns(const float* row, const int64_t* first, const float* weights, int64_t taps, int64_t padded,
+                   float* planes) {
+  weigh_columns_of(row, first, weights, taps, padded, planes);
+}
+
+SILC_WITH_AND_WITHOUT_AVX2
+void weigh_level_columns(const int32_t* row, const int64_t* first, const int32_t* weights, int64_t taps, int64_t padded,
+                         int32_t* planes) {
+  weigh_columns_of(row, first, weights, taps, padded, planes);
+}
+
+// Grey levels in [0, 255] → [-1, 1], mirrored with `flip`.
+SILC_WITH_AND_WITHOUT_AVX2
+void put_row(const float* levels, int64_t width, bool flip, float* into) {
+  if (flip)
+    for (int64_t x = 0; x < width; ++x) into[width - 1 - x] = levels[x] / 127.5F - 1.0F;
+  else
+    for (int64_t x = 0; x < width; ++x) into[x] = levels[x] / 127.5F - 1.0F;
 }
 
 // Rows first: one output row at a time before its columns are done, so little memory is touched.
 void resample_bilinear(const PixelView& pixels, const Taps& columns, const Taps& rows, bool flip, float* into) {
   const auto width = static_cast<int64_t>(columns.first.size());
   const auto height = static_cast<int64_t>(rows.first.size());
-  const int64_t left = *std::min_element(columns.first.begin(), columns.first.end());
-  int64_t right = 0;
-  for (std::size_t i = 0; i < columns.first.size(); ++i) right = std::max(right, columns.first[i] + columns.count[i]);
-  const int64_t row_length = (right - left) * 3;
   const std::vector<float> row_weights(rows.exact.begin(), rows.exact.end());
-  const std::vector<float> column_weights(columns.exact.begin(), columns.exact.end());
-  std::vector<float> row(static_cast<size_t>(row_length + 1));  // [right − left, 3], and one to load four of the last
+  const ColumnTaps<float> taps(columns, {columns.exact.begin(), columns.exact.end()});
+  std::vector<float> row = taps.room_for_row();
+  std::vector<float> planes(static_cast<size_t>(3 * taps.padded));
+  const auto source = [&](int64_t y) { return pixels.rgb + (y * pixels.width + taps.left) * 3; };
   for (int64_t y = 0; y < height; ++y) {
-    std::fill(row.begin(), row.end(), 0.0F);
-    const float* weights_down = row_weights.data() + y * rows.width;
-    const auto source = [&](int64_t k) {
-      return pixels.rgb + ((rows.first[static_cast<size_t>(y)] + k) * pixels.width + left) * 3;
-    };
-    const int64_t taps = rows.count[static_cast<size_t>(y)];
-    for (int64_t k = 0; k + 1 < taps; k += 2)
-      add_two_rows(source(k), weights_down[k], source(k + 1), weights_down[k + 1], row_length, row.data());
-    if (taps % 2 == 1) add_row(source(taps - 1), weights_down[taps - 1], row_length, row.data());
-    for (int64_t x = 0; x < width; ++x) {
-      const float* weights = column_weights.data() + x * columns.width;
-      const float* from = row.data() + (columns.first[static_cast<size_t>(x)] - left) * 3;
-      Channels sum = {0, 0, 0, 0};
-      for (int64_t k = 0; k < columns.count[static_cast<size_t>(x)]; ++k)
-        sum += weights[k] * load_channels(from + 3 * k);
-      sum = sum / 127.5F - 1.0F;
-      float* pixel = into + y * width + (flip ? width - 1 - x : x);
-      pixel[0] = sum[0];
-      pixel[width * height] = sum[1];
-      pixel[2 * width * height] = sum[2];
-    }
+    add_rows(rows, row_weights, y, (taps.right - taps.left) * 3, source, add_some, row.data());
+    weigh_columns(row.data(), taps.first.data(), taps.weights.data(), taps.count, taps.padded, planes.data());
+    for (int64_t c = 0; c < 3; ++c)
+      put_row(planes.data() + c * taps.padded, width, flip, into + (c * height + y) * width);
   }
 }
 
@@ -140,13 +247,22 @@ std::vector<int32_t> fixed_point(const std::vector<double>& weights) {
   return fixed;
 }
 
-uint8_t level(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> kPrecision, 0, 255)); }
-
-constexpr int32_t kHalf = 1 << (kPrecision - 1);
+// Sums of weighed levels, rounded to levels.
+SILC_WITH_AND_WITHOUT_AVX2
+void round_to_levels(const int32_t* sums, int64_t length, uint8_t* levels) {
+  constexpr int32_t kHalf = 1 << (kPrecision - 1);
+  for (int64_t i = 0; i < length; ++i)
+    levels[i] = static_cast<uint8_t>(std::clamp((sums[i] + kHalf) >> kPrecision, 0, 255));
+}
 
 SILC_WITH_AND_WITHOUT_AVX2
-void add_levels(const uint8_t* levels, int32_t weight, int64_t length, int32_t* sum) {
-  for (int64_t i = 0; i < length; ++i) sum[i] += weight * levels[i];
+void widen(const uint8_t* levels, int64_t length, int32_t* into) {
+  for (int64_t i = 0; i < length; ++i) into[i] = levels[i];
+}
+
+SILC_WITH_AND_WITHOUT_AVX2
+void widen(const uint8_t* levels, int64_t length, float* into) {
+  for (int64_t i = 0; i < length; ++i) into[i] = levels[i];
 }
 
 // Columns first, as Pillow, because what is rounded and clipped in between depends on it.
@@ -154,40 +270,28 @@ void resample_bicubic(const PixelView& pixels, const Taps& columns, const Taps& 
   const auto width = static_cast<int64_t>(columns.first.size());
   const auto height = static_cast<int64_t>(rows.first.size());
   const std::vector<int32_t> row_weights = fixed_point(rows.exact);
-  const std::vector<int32_t> column_weights = fixed_point(columns.exact);
+  const ColumnTaps<int32_t> taps(columns, fixed_point(columns.exact));
   const int64_t top = *std::min_element(rows.first.begin(), rows.first.end());
   int64_t bottom = 0;
   for (std::size_t i = 0; i < rows.first.size(); ++i) bottom = std::max(bottom, rows.first[i] + rows.count[i]);
-  const int64_t row_length = width * 3;
-  std::vector<uint8_t> narrow(static_cast<size_t>((bottom - top) * row_length));  // [bottom − top, width, 3]
+  const int64_t row_length = 3 * taps.padded;
+  std::vector<int32_t> row = taps.room_for_row();
+  std::vector<int32_t> sums(static_cast<size_t>(row_length));                     // [3, padded]
+  std::vector<uint8_t> narrow(static_cast<size_t>((bottom - top) * row_length));  // [bottom − top, 3, padded]
+  const auto narrow_row = [&](int64_t y) { return narrow.data() + (y - top) * row_length; };
   for (int64_t y = top; y < bottom; ++y) {
-    uint8_t* to = narrow.data() + (y - top) * row_length;
-    for (int64_t x = 0; x < width; ++x, to += 3) {
-      const int32_t* weights = column_weights.data() + x * columns.width;
-      const uint8_t* source = pixels.rgb + (y * pixels.width + columns.first[static_cast<size_t>(x)]) * 3;
-      int32_t red = kHalf, green = kHalf, blue = kHalf;
-      for (int64_t k = 0; k < columns.count[static_cast<size_t>(x)]; ++k) {
-        red += weights[k] * source[3 * k];
-        green += weights[k] * source[3 * k + 1];
-        blue += weights[k] * source[3 * k + 2];
-      }
-      to[0] = level(red);
-      to[1] = level(green);
-      to[2] = level(blue);
-    }
+    widen(pixels.rgb + (y * pixels.width + taps.left) * 3, (taps.right - taps.left) * 3, row.data());
+    weigh_level_columns(row.data(), taps.first.data(), taps.weights.data(), taps.count, taps.padded, sums.data());
+    round_to_levels(sums.data(), row_length, narrow_row(y));
   }
-  std::vector<int32_t> sums(static_cast<size_t>(row_length));  // [width, 3]
+  std::vector<uint8_t> levels(static_cast<size_t>(row_length));
+  std::vector<float> exact(static_cast<size_t>(row_length));
   for (int64_t y = 0; y < height; ++y) {
-    std::fill(sums.begin(), sums.end(), kHalf);
-    for (int64_t k = 0; k < rows.count[static_cast<size_t>(y)]; ++k) {
-      const int32_t weight = row_weights[static_cast<size_t>(y * rows.width + k)];
-      const uint8_t* source = narrow.data() + (rows.first[static_cast<size_t>(y)] + k - top) * row_length;
-      add_levels(source, weight, row_length, sums.data());
-    }
-    for (int64_t x = 0; x < width; ++x) {
-      float* pixel = into + y * width + (flip ? width - 1 - x : x);
-      for (int64_t c = 0; c < 3; ++c) pixel[c * width * height] = in_unit(level(sums[static_cast<size_t>(3 * x + c)]));
-    }
+    add_rows(rows, row_weights, y, row_length, narrow_row, add_some_levels, sums.data());
+    round_to_levels(sums.data(), row_length, levels.data());
+    widen(levels.data(), row_length, exact.data());
+    for (int64_t c = 0; c < 3; ++c)
+      put_row(exact.data() + c * taps.padded, width, flip, into + (c * height + y) * width);
   }
 }
 
