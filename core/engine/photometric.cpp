@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "pictures/processors.h"
+
 namespace silc {
 namespace {
 
@@ -13,7 +15,7 @@ constexpr float kRed = 0.2989F;
 constexpr float kGreen = 0.587F;
 constexpr float kBlue = 0.114F;
 
-float unit(float value) { return std::min(std::max(value, 0.0F), 1.0F); }
+SILC_INLINE float unit(float value) { return std::min(std::max(value, 0.0F), 1.0F); }
 
 // The three planes of a crop, in [0, 1].
 struct Planes {
@@ -22,22 +24,30 @@ struct Planes {
   float* blue;
   int64_t count;  // pixels
 
-  [[nodiscard]] float grey(int64_t i) const { return kRed * red[i] + kGreen * green[i] + kBlue * blue[i]; }
+  [[nodiscard]] SILC_INLINE float grey(int64_t i) const { return kRed * red[i] + kGreen * green[i] + kBlue * blue[i]; }
 };
 
+SILC_WITH_AND_WITHOUT_AVX2
 void scale(const Planes& planes, float factor) {
   for (float* plane : {planes.red, planes.green, planes.blue})
     for (int64_t i = 0; i < planes.count; ++i) plane[i] = unit(factor * plane[i]);
 }
 
-void adjust_contrast(const Planes& planes, float factor) {
+// One after the other: the order decides the last bits.
+float mean_grey(const Planes& planes) {
   double sum = 0;
   for (int64_t i = 0; i < planes.count; ++i) sum += planes.grey(i);
-  const float rest = (1 - factor) * static_cast<float>(sum / static_cast<double>(planes.count));
+  return static_cast<float>(sum / static_cast<double>(planes.count));
+}
+
+SILC_WITH_AND_WITHOUT_AVX2
+void adjust_contrast(const Planes& planes, float factor, float mean) {
+  const float rest = (1 - factor) * mean;
   for (float* plane : {planes.red, planes.green, planes.blue})
     for (int64_t i = 0; i < planes.count; ++i) plane[i] = unit(factor * plane[i] + rest);
 }
 
+SILC_WITH_AND_WITHOUT_AVX2
 void adjust_saturation(const Planes& planes, float factor) {
   for (int64_t i = 0; i < planes.count; ++i) {
     const float rest = (1 - factor) * planes.grey(i);
@@ -49,12 +59,13 @@ void adjust_saturation(const Planes& planes, float factor) {
 
 // One colour of (hue, value, chroma = saturation · value): v − c · clamp(min(k, 4 − k), 0, 1), k = (n + 6 h) mod 6,
 // which is torchvision's table of six cases without branches. `sixths`: 6 h in [0, 6).
-float colour(float n, float sixths, float value, float chroma) {
+SILC_INLINE float colour(float n, float sixths, float value, float chroma) {
   float k = n + sixths;
-  k = k >= 6 ? k - 6 : k;
+  k -= k >= 6 ? 6.0F : 0.0F;
   return unit(value - chroma * unit(std::min(k, 4 - k)));
 }
 
+SILC_WITH_AND_WITHOUT_AVX2
 void turn_hue(const Planes& planes, float turn) {
   const float turn_sixths = 6 * turn;  // in [-3, 3]
   for (int64_t i = 0; i < planes.count; ++i) {
@@ -69,8 +80,8 @@ void turn_hue(const Planes& planes, float turn) {
     const float from_blue = 4 + (r - g) / divisor;
     float sixths = value == r ? from_red : value == g ? from_green : from_blue;  // in [-1, 5]
     sixths += turn_sixths;
-    sixths = sixths < 0 ? sixths + 6 : sixths;
-    sixths = sixths >= 6 ? sixths - 6 : sixths;
+    sixths += sixths < 0 ? 6.0F : 0.0F;
+    sixths -= sixths >= 6 ? 6.0F : 0.0F;
     planes.red[i] = colour(5, sixths, value, chroma);
     planes.green[i] = colour(3, sixths, value, chroma);
     planes.blue[i] = colour(1, sixths, value, chroma);
@@ -84,7 +95,7 @@ void apply_jitter(const ColourJitter& jitter, const Planes& planes) {
         if (jitter.brightness != 1) scale(planes, static_cast<float>(jitter.brightness));
         break;
       case ColourJitter::Adjustment::contrast:
-        if (jitter.contrast != 1) adjust_contrast(planes, static_cast<float>(jitter.contrast));
+        if (jitter.contrast != 1) adjust_contrast(planes, static_cast<float>(jitter.contrast), mean_grey(planes));
         break;
       case ColourJitter::Adjustment::saturation:
         if (jitter.saturation != 1) adjust_saturation(planes, static_cast<float>(jitter.saturation));
@@ -96,6 +107,7 @@ void apply_jitter(const ColourJitter& jitter, const Planes& planes) {
   }
 }
 
+SILC_WITH_AND_WITHOUT_AVX2
 void make_grey(const Planes& planes) {
   for (int64_t i = 0; i < planes.count; ++i) {
     const float grey = planes.grey(i);
@@ -124,30 +136,52 @@ int64_t mirrored(int64_t place, int64_t size) {
   return place < size ? place : 2 * size - 2 - place;
 }
 
-void blur_plane(const std::vector<float>& kernel, int64_t size, float* plane) {
+// Rows of which sums are made in one go: the sums are then read and written once.
+constexpr int64_t kAtOnce = 4;
+
+// sums += weights[0] · rows[0], then += weights[1] · rows[1] and so on, each rounded.
+SILC_WITH_AND_WITHOUT_AVX2
+void add_weighed(const float* const* rows, const float* weights, int64_t count, int64_t length, float* sums) {
+  if (count == kAtOnce) {
+    for (int64_t x = 0; x < length; ++x)
+      sums[x] = (((sums[x] + weights[0] * rows[0][x]) + weights[1] * rows[1][x]) + weights[2] * rows[2][x]) +
+                weights[3] * rows[3][x];
+    return;
+  }
+  for (int64_t k = 0; k < count; ++k)
+    for (int64_t x = 0; x < length; ++x) sums[x] += weights[k] * rows[k][x];
+}
+
+// sums: Σ kernel[k] · row(k), k by k.
+template <class Row>
+void convolve(const std::vector<float>& kernel, int64_t length, const Row& row, float* sums) {
   const auto taps = static_cast<int64_t>(kernel.size());
-  const int64_t radius = taps / 2;
+  std::fill(sums, sums + length, 0.0F);
+  for (int64_t k = 0; k < taps; k += kAtOnce) {
+    const int64_t count = std::min(kAtOnce, taps - k);
+    const float* rows[kAtOnce];
+    for (int64_t i = 0; i < count; ++i) rows[i] = row(k + i);
+    add_weighed(rows, kernel.data() + k, count, length, sums);
+  }
+}
+
+void blur_plane(const std::vector<float>& kernel, int64_t size, float* plane) {
+  const int64_t radius = static_cast<int64_t>(kernel.size()) / 2;
   std::vector<float> padded(static_cast<size_t>(size + 2 * radius));
   std::vector<float> rows(static_cast<size_t>(size * size));  // after the blur along x
   for (int64_t y = 0; y < size; ++y) {
-    for (int64_t x = 0; x < size + 2 * radius; ++x)
-      padded[static_cast<size_t>(x)] = plane[y * size + mirrored(x - radius, size)];
-    float* row = rows.data() + y * size;
-    for (int64_t k = 0; k < taps; ++k) {
-      const float weight = kernel[static_cast<size_t>(k)];
-      const float* source = padded.data() + k;
-      for (int64_t x = 0; x < size; ++x) row[x] += weight * source[x];
+    const float* row = plane + y * size;
+    std::copy(row, row + size, padded.begin() + radius);
+    for (int64_t x = 0; x < radius; ++x) {
+      padded[static_cast<size_t>(x)] = row[mirrored(x - radius, size)];
+      padded[static_cast<size_t>(radius + size + x)] = row[mirrored(size + x, size)];
     }
+    convolve(
+        kernel, size, [&](int64_t k) { return padded.data() + k; }, rows.data() + y * size);
   }
-  for (int64_t y = 0; y < size; ++y) {
-    float* into = plane + y * size;
-    std::fill(into, into + size, 0.0F);
-    for (int64_t k = 0; k < taps; ++k) {
-      const float weight = kernel[static_cast<size_t>(k)];
-      const float* source = rows.data() + mirrored(y + k - radius, size) * size;
-      for (int64_t x = 0; x < size; ++x) into[x] += weight * source[x];
-    }
-  }
+  for (int64_t y = 0; y < size; ++y)
+    convolve(
+        kernel, size, [&](int64_t k) { return rows.data() + mirrored(y + k - radius, size) * size; }, plane + y * size);
 }
 
 void blur(const Planes& planes, int64_t size, double sigma) {
@@ -156,6 +190,7 @@ void blur(const Planes& planes, int64_t size, double sigma) {
   for (float* plane : {planes.red, planes.green, planes.blue}) blur_plane(kernel, size, plane);
 }
 
+SILC_WITH_AND_WITHOUT_AVX2
 void solarize(const Planes& planes) {
   for (float* plane : {planes.red, planes.green, planes.blue})
     for (int64_t i = 0; i < planes.count; ++i) plane[i] = plane[i] >= 0.5F ? 1 - plane[i] : plane[i];

@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 
+#include "pictures/processors.h"
 #include "pictures/resample.h"
 
 namespace silc {
@@ -16,13 +17,6 @@ constexpr std::size_t kCells = kSide * kSide;
 constexpr int kBands = 6;
 constexpr int kBandBits = 22;  // of 128 bits in six bands
 static_assert(kMostBits / kBands == 1, "a band of near hashes differs in at most one bit");
-
-// A loop over hashes takes a third of the time where the processor counts bits by itself.
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
-#define SILC_COUNTING_BITS __attribute__((target_clones("popcnt", "default")))
-#else
-#define SILC_COUNTING_BITS
-#endif
 
 // Less than a grey level is noise: on plain ground it must not tell two copies apart.
 constexpr float kNoise = 1;

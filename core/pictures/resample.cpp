@@ -5,6 +5,8 @@
 #include <cstring>
 #include <vector>
 
+#include "pictures/processors.h"
+
 namespace silc {
 namespace {
 
@@ -61,15 +63,6 @@ Taps make_taps(const Axis& axis, int64_t origin, int64_t reduction, int64_t avai
   }
   return taps;
 }
-
-// Compiled for processors with AVX2 and for those without; without FMA, so that both give the same bits.
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
-#define SILC_WITH_AND_WITHOUT_AVX2 __attribute__((target_clones("avx2", "default")))
-#else
-#define SILC_WITH_AND_WITHOUT_AVX2
-#endif
-// Becomes part of functions that are compiled so.
-#define SILC_INLINE inline __attribute__((always_inline))
 
 // Rows that are weighed and added up in one go: the sums are then read and written once.
 constexpr int64_t kRowsAtOnce = 4;

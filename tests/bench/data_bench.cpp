@@ -1,6 +1,6 @@
 // data_bench PLUGINS FOLDER BATCHES: how fast batches are read from WebDataset shards, in one thread. Called by
-// tests/bench/data. Prints JSON: pictures a second for CLIP's one view and for SILC's two and six, and of the decoding
-// alone that these need.
+// tests/bench/data. Prints JSON: pictures a second for CLIP's one view and for SILC's two and six, without and
+// with changed colours, and of the decoding alone that these need.
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -39,6 +39,12 @@ class NoTokenizer : public Tokenizer {
 const std::vector<ViewSpec> kClip = {{.name = "global", .area = {0.9, 1.0}}};
 const std::vector<ViewSpec> kSilc = {{.name = "global", .count = 2, .area = {0.4, 1.0}, .flip = true},
                                      {.name = "local", .count = 6, .size = 96, .area = {0.05, 0.4}, .flip = true}};
+
+// The latter with the colours of DINO.
+std::vector<ViewSpec> with_colours(std::vector<ViewSpec> views) {
+  for (ViewSpec& view : views) view.colours = {.jitter = 0.8, .greyscale = 0.2, .blur = 0.5};
+  return views;
+}
 
 double batches_rate(const std::shared_ptr<Dataset>& dataset, const std::vector<ViewSpec>& views, int64_t batches) {
   const BatchSource source(dataset, std::make_shared<NoTokenizer>(), views,
@@ -102,6 +108,7 @@ int main(int count, char** arguments) {
     if (const int64_t batches = std::atoll(arguments[3]); batches > 0) {
       result["clip"] = measure(dataset, kClip, batches);
       result["silc"] = measure(dataset, kSilc, batches);
+      result["colours"] = measure(dataset, with_colours(kSilc), batches);
     }
     std::cout << result.dump() << "\n";
     return 0;

@@ -156,6 +156,8 @@ std::vector<std::string> label_maps() {
 }
 
 void read_label_map(const std::string& file) {
+  const Image header = encoded_image({file.begin(), file.end()}, "a label map");
+  if (header.width * header.height > kMostPixelsDecoded) return;
   put("labels/images/train/a.jpg", stored_photo());
   put("labels/annotations/train/a.png", file);
   put("labels/classes.txt", "0\t-\n1\tcat\n2\tdog\n");
