@@ -39,6 +39,9 @@ class WatchedBackbone : public ImageBackbone {
     hidden_->push_back({images.detach(), mask.detach().to(at::kCPU)});
     return watched_->forward_masked(images, mask, mask_token);
   }
+  [[nodiscard]] PatchGrid patch_grid(int64_t height, int64_t width) const override {
+    return watched_->patch_grid(height, width);
+  }
   at::Tensor localize(const ImageFeatures& features) override { return watched_->localize(features); }
   [[nodiscard]] int64_t width() const override { return watched_->width(); }
 

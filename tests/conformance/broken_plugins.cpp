@@ -94,7 +94,7 @@ class BrokenObjective : public silc::Objective {
 };
 
 constexpr auto kBackboneFault = silc::choice_option(
-    "fault", "none", "none|columns|batch|gradient|mask|inference|shape|unused", "what is wrong with it");
+    "fault", "none", "none|columns|batch|gradient|mask|grid|inference|shape|unused", "what is wrong with it");
 
 class BrokenBackbone : public silc::ImageBackbone {
  public:
@@ -108,6 +108,9 @@ class BrokenBackbone : public silc::ImageBackbone {
   silc::ImageFeatures forward_masked(const at::Tensor& images, const at::Tensor& mask,
                                      const at::Tensor& mask_token) override {
     return fault_ == "mask" ? encode(images, {}, {}) : encode(images, mask, mask_token);
+  }
+  silc::PatchGrid patch_grid(int64_t height, int64_t width) const override {
+    return {height / 16, fault_ == "grid" ? 1 : width / 16};
   }
   int64_t width() const override { return fault_ == "shape" ? 9 : 8; }
 
