@@ -70,16 +70,15 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"broken_objective", "alarms", {"health"}}, Case{"broken_objective", "needs", {"needs"}}),
     test_name);
 
-INSTANTIATE_TEST_SUITE_P(OfImageBackbones, Faults,
-                         ::testing::Values(Case{"broken_backbone", "none", {}},
-                                           Case{"broken_backbone", "columns", {"patch order"}},
-                                           Case{"broken_backbone", "batch", {"alone"}},
-                                           Case{"broken_backbone", "gradient", {"gradients"}},
-                                           Case{"broken_backbone", "mask", {"masking"}}, Case{"broken_backbone", "grid", {"masking"}},
-                                           Case{"broken_backbone", "inference", {"after evaluation"}},
-                                           Case{"broken_backbone", "shape", {"shapes", "masking"}},
-                                           Case{"broken_backbone", "unused", {"parameters"}}),
-                         test_name);
+INSTANTIATE_TEST_SUITE_P(
+    OfImageBackbones, Faults,
+    ::testing::Values(Case{"broken_backbone", "none", {}}, Case{"broken_backbone", "columns", {"patch order"}},
+                      Case{"broken_backbone", "batch", {"alone"}}, Case{"broken_backbone", "gradient", {"gradients"}},
+                      Case{"broken_backbone", "mask", {"masking"}}, Case{"broken_backbone", "grid", {"masking"}},
+                      Case{"broken_backbone", "inference", {"after evaluation"}},
+                      Case{"broken_backbone", "shape", {"shapes", "masking"}},
+                      Case{"broken_backbone", "unused", {"parameters"}}),
+    test_name);
 
 INSTANTIATE_TEST_SUITE_P(OfTextBackbones, Faults,
                          ::testing::Values(Case{"broken_text", "none", {}},
