@@ -6,6 +6,8 @@
 
 #include "plugin/option_values.h"
 
+extern int FLAGS_minloglevel;  // of c10, which libsentencepiece defines, too, as something larger
+
 namespace silc {
 namespace {
 
@@ -38,6 +40,18 @@ TEST(Loader, MakesAnObjectWithItsOptions) {
   const std::shared_ptr<Dataset> dataset = make_dataset(counted, {options, "train", ""});
   EXPECT_EQ(dataset->size(), 7);
   EXPECT_EQ(dataset->sample(2).label, 2);
+}
+
+TEST(Loader, SentencePieceLeavesLibTorchsVariablesAlone) {
+  static const fs::path folders[] = {fs::path(SILC_BINARY_DIR) / "plugins"};
+  const Catalogue catalogue = Catalogue::scan(folders);
+  const PluginInfo& built_in = catalogue.require(PluginKind::tokenizer, "sentencepiece");
+  const Options options =
+      options_from_json(built_in, {{"model", SILC_SOURCE_DIR "/tests/data/sentencepiece_siglip.model"}});
+  const int before = FLAGS_minloglevel;
+  const std::shared_ptr<Tokenizer> tokenizer = make_tokenizer(built_in, {options, 0, {}});
+  EXPECT_EQ(tokenizer->encode("a photo of a cat", 16).size(), 16);
+  EXPECT_EQ(FLAGS_minloglevel, before);
 }
 
 TEST(Loader, ATorchModuleOfAPluginTakesPartInAutograd) {
