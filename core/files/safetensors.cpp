@@ -118,6 +118,8 @@ class HeaderReader {
       return Json::parse(text, visit);
     } catch (const Json::parse_error& error) {
       fail("byte " + std::to_string(error.byte) + " of its header is not JSON");
+    } catch (const Json::out_of_range&) {
+      fail("its header has a number that is too large");
     }
   }
 

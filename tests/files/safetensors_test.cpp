@@ -197,6 +197,7 @@ TEST_F(Safetensors, IsRefusedWithAnUnsoundHeader) {
   expect_refused(
       R"({"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"y":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})", 3,
       "overlap");
+  expect_refused(tensor(R"("dtype":"F32","shape":[23e999],"data_offsets":[0,4])"), 4, "number that is too large");
   expect_refused(R"({"__metadata__":{"a":1}})", 0, "is not a text");
   expect_refused(R"({"__metadata__":{},"__metadata__":{}})", 0, "twice");
 }
