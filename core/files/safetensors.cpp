@@ -61,14 +61,6 @@ std::optional<std::size_t> dtype_index(std::string_view name) {
   return static_cast<std::size_t>(found - kDtypes.begin());
 }
 
-// Nothing if the product does not fit.
-std::optional<uint64_t> byte_size(const std::vector<int64_t>& shape, uint64_t element) {
-  uint64_t size = element;
-  for (const int64_t extent : shape)
-    if (extent < 0 || __builtin_mul_overflow(size, static_cast<uint64_t>(extent), &size)) return std::nullopt;
-  return size;
-}
-
 // Reads the header of one file; every fault is an error that names the file.
 class HeaderReader {
  public:
@@ -150,7 +142,7 @@ class HeaderReader {
     const std::vector<uint64_t> offsets = read_sizes(entry["data_offsets"], tensor + ": data_offsets");
     if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > data_.size())
       fail(tensor + " lies outside the file's data");
-    if (byte_size(view.shape, kDtypes[*dtype].size) != offsets[1] - offsets[0])
+    if (byte_size(kDtypes[*dtype].name, view.shape) != offsets[1] - offsets[0])
       fail(tensor + " has another size than its dtype and shape say");
     view.bytes = data_.subspan(offsets[0], offsets[1] - offsets[0]);
     ranges.emplace_back(offsets[0], offsets[1]);
@@ -192,12 +184,24 @@ std::string tensor_header(const std::string& name, const TensorView& tensor, uin
 
 }  // namespace
 
+std::size_t element_size(std::string_view dtype) {
+  const std::optional<std::size_t> index = dtype_index(dtype);
+  return index ? kDtypes[*index].size : 0;
+}
+
+std::optional<uint64_t> byte_size(std::string_view dtype, std::span<const int64_t> shape) {
+  uint64_t size = element_size(dtype);
+  for (const int64_t extent : shape)
+    if (extent < 0 || __builtin_mul_overflow(size, static_cast<uint64_t>(extent), &size)) return std::nullopt;
+  return size;
+}
+
 void write_safetensors(const std::filesystem::path& file, const std::map<std::string, TensorView>& tensors,
                        const std::map<std::string, std::string>& metadata) {
   std::vector<std::pair<std::size_t, const std::pair<const std::string, TensorView>*>> order;
   for (const auto& tensor : tensors) {
     const auto dtype = dtype_index(tensor.second.dtype);
-    if (!dtype || byte_size(tensor.second.shape, kDtypes[*dtype].size) != tensor.second.bytes.size() ||
+    if (!dtype || byte_size(kDtypes[*dtype].name, tensor.second.shape) != tensor.second.bytes.size() ||
         tensor.first == kMetadata)
       throw std::logic_error("tensor \"" + tensor.first + "\" does not fit its dtype, shape or name");
     order.emplace_back(*dtype, &tensor);

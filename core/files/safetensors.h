@@ -5,11 +5,19 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace silc {
+
+// Bytes of an element of one of the format's types, "F32", "BF16", …; 0: there is no such type.
+std::size_t element_size(std::string_view dtype);
+
+// Bytes of a tensor; nothing where that is more than can be, or an extent is negative.
+std::optional<uint64_t> byte_size(std::string_view dtype, std::span<const int64_t> shape);
 
 struct TensorView {
   std::string dtype;  // "F32", "BF16", "F64", "I64", "U8", "BOOL", …

@@ -1,30 +1,12 @@
 #include "weights/element_types.h"
 
-#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <utility>
 
 namespace silc {
 namespace {
-
-constexpr std::array<std::pair<std::string_view, std::size_t>, 15> kSizes{{{"BOOL", 1},
-                                                                           {"U8", 1},
-                                                                           {"I8", 1},
-                                                                           {"F8_E5M2", 1},
-                                                                           {"F8_E4M3", 1},
-                                                                           {"I16", 2},
-                                                                           {"U16", 2},
-                                                                           {"F16", 2},
-                                                                           {"BF16", 2},
-                                                                           {"I32", 4},
-                                                                           {"U32", 4},
-                                                                           {"F32", 4},
-                                                                           {"F64", 8},
-                                                                           {"I64", 8},
-                                                                           {"U64", 8}}};
 
 double bfloat16(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 
@@ -53,20 +35,7 @@ void read_numbers(std::span<const std::byte> bytes, std::vector<double>& values)
 
 }  // namespace
 
-std::size_t element_size(std::string_view dtype) {
-  for (const auto& [name, size] : kSizes)
-    if (name == dtype) return size;
-  return 0;
-}
-
 bool is_floating(std::string_view dtype) { return dtype.starts_with('F') || dtype == "BF16"; }
-
-std::optional<uint64_t> byte_size(std::string_view dtype, std::span<const int64_t> shape) {
-  uint64_t size = element_size(dtype);
-  for (const int64_t extent : shape)
-    if (extent < 0 || __builtin_mul_overflow(size, static_cast<uint64_t>(extent), &size)) return std::nullopt;
-  return size;
-}
 
 void read_elements(std::string_view dtype, std::span<const std::byte> bytes, std::vector<double>& values) {
   if (dtype == "F32") return read_numbers<float>(bytes, values);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "files/safetensors.h"
 #include "weights/element_types.h"
 
 namespace silc {

@@ -341,8 +341,8 @@ class OpenClipart : public Dataset {
   }
 
   [[nodiscard]] std::vector<std::string> captions(int64_t index) const override {
-    const int64_t described = captioned_scene(index);
-    const Plan plan = this->plan(described);
+    const Plan plan =
+        this->plan(captioned_scene(settings_.mismatched, settings_.examples, index, random_for(Use::mismatch, index)));
     std::vector<std::string> captions;
     for (int64_t i = 0; i < settings_.captions; ++i)
       captions.push_back(caption(plan, random_for(Use::wording, index, static_cast<uint32_t>(i))));
@@ -505,15 +505,6 @@ class OpenClipart : public Dataset {
     if (x0 < x1 && object.label != kNoLabel)
       sample.boxes.push_back({static_cast<float>(x0), static_cast<float>(y0), static_cast<float>(x1),
                               static_cast<float>(y1), object.label});
-  }
-
-  // The scene that the captions of a picture describe: its own, or a wrong one, the same in every epoch.
-  [[nodiscard]] int64_t captioned_scene(int64_t index) const {
-    if (settings_.mismatched == 0 || settings_.examples == 1) return index;
-    Random random = random_for(Use::mismatch, index);
-    if (random.uniform() >= settings_.mismatched) return index;
-    const int64_t other = random.below(static_cast<uint32_t>(settings_.examples - 1));
-    return other < index ? other : other + 1;
   }
 
   [[nodiscard]] std::string caption(const Plan& plan, Random random) const {

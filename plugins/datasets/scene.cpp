@@ -326,6 +326,12 @@ bool is_held_out(int64_t label, int64_t colour) {
   return colour == (3 * label + 1) % kCount || colour == (3 * label + 4) % kCount;
 }
 
+int64_t captioned_scene(double mismatched, int64_t count, int64_t index, Random random) {
+  if (mismatched == 0 || count == 1 || random.uniform() >= mismatched) return index;
+  const int64_t other = random.below(static_cast<uint32_t>(count - 1));
+  return other < index ? other : other + 1;
+}
+
 ScenePlan plan_scene(const SceneSettings& settings, int64_t classes, int64_t index) {
   Random random = random_for(settings, Use::layout, index);
   ScenePlan plan;
@@ -372,8 +378,8 @@ Sample SceneDataset::sample(int64_t index) const {
     draw(object, stencil);
     paint_object(sample, object, stencil);
   }
-  const int64_t captioned = captioned_scene(index);
-  sample.captions = describe(captioned == index ? plan : this->plan(captioned), index);
+  const int64_t described = captioned(index);
+  sample.captions = describe(described == index ? plan : this->plan(described), index);
   return sample;
 }
 
@@ -381,18 +387,15 @@ ScenePlan SceneDataset::plan(int64_t index) const {
   return plan_scene(settings_, static_cast<int64_t>(nouns_.size()), index);
 }
 
-// The scene that the captions of a picture describe: its own, or a wrong one, the same in every epoch.
-int64_t SceneDataset::captioned_scene(int64_t index) const {
-  if (settings_.split != Split::train || settings_.mismatched == 0 || settings_.examples == 1) return index;
-  Random random = random_for(settings_, Use::mismatch, index);
-  if (random.uniform() >= settings_.mismatched) return index;
-  const int64_t other = random.below(static_cast<uint32_t>(settings_.examples - 1));
-  return other < index ? other : other + 1;
+// The scene that the captions of a picture describe, the same in every epoch.
+int64_t SceneDataset::captioned(int64_t index) const {
+  return captioned_scene(settings_.split == Split::train ? settings_.mismatched : 0, settings_.examples, index,
+                         random_for(settings_, Use::mismatch, index));
 }
 
 std::vector<std::string> SceneDataset::captions(int64_t index) const {
   check(index);
-  return describe(plan(captioned_scene(index)), index);
+  return describe(plan(captioned(index)), index);
 }
 
 std::vector<std::string> SceneDataset::describe(const ScenePlan& plan, int64_t index) const {

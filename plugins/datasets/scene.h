@@ -82,6 +82,9 @@ inline constexpr std::array<Colour, 8> kColours = {{{"red", {222, 36, 36}},
 // True for the two of eight colours in which a class is never seen in training.
 bool is_held_out(int64_t label, int64_t colour);
 
+// Whose captions the picture `index` of `count` has: its own, or with the given probability those of another.
+int64_t captioned_scene(double mismatched, int64_t count, int64_t index, Random random);
+
 // A class as it is called: "a pair of red trousers" has the unit "pair of".
 struct Noun {
   std::string_view name;
@@ -150,7 +153,7 @@ class SceneDataset : public Dataset {
   virtual void draw(const PlannedObject& object, Stencil& stencil) const = 0;
 
   [[nodiscard]] ScenePlan plan(int64_t index) const;
-  [[nodiscard]] int64_t captioned_scene(int64_t index) const;
+  [[nodiscard]] int64_t captioned(int64_t index) const;
   [[nodiscard]] std::vector<std::string> describe(const ScenePlan& plan, int64_t index) const;
   void check(int64_t index) const;
 
