@@ -43,19 +43,10 @@ Cutout cropped(const std::vector<uint8_t>& rgba, int64_t width, const Region& bo
   return cutout;
 }
 
-// [height, width, 3] as levels.
+// All of the picture as [height, width, 3].
 std::vector<uint8_t> resized_levels(const PixelView& pixels, int64_t width, int64_t height) {
-  const int64_t area = width * height;
-  std::vector<float> planes(static_cast<std::size_t>(3 * area));  // [3, height, width], in [-1, 1]
-  resample(pixels, {.begin = 0, .length = pixels.width, .size = width, .first = 0, .count = width},
-           {.begin = 0, .length = pixels.height, .size = height, .first = 0, .count = height}, Interpolation::bilinear,
-           /*flip=*/false, planes.data());
-  std::vector<uint8_t> levels(planes.size());
-  for (int64_t i = 0; i < area; ++i)
-    for (int64_t c = 0; c < 3; ++c)
-      levels[static_cast<std::size_t>(3 * i + c)] = static_cast<uint8_t>(
-          std::clamp((planes[static_cast<std::size_t>(c * area + i)] + 1) * 127.5F + 0.5F, 0.0F, 255.0F));
-  return levels;
+  return resampled_levels(pixels, {.begin = 0, .length = pixels.width, .size = width, .first = 0, .count = width},
+                          {.begin = 0, .length = pixels.height, .size = height, .first = 0, .count = height});
 }
 
 }  // namespace

@@ -300,4 +300,16 @@ void resample(const PixelView& pixels, const Axis& horizontal, const Axis& verti
     resample_bicubic(pixels, columns, rows, flip, into);
 }
 
+std::vector<uint8_t> resampled_levels(const PixelView& pixels, const Axis& horizontal, const Axis& vertical) {
+  const int64_t area = vertical.count * horizontal.count;
+  std::vector<float> planes(static_cast<std::size_t>(3 * area));
+  resample(pixels, horizontal, vertical, Interpolation::bilinear, /*flip=*/false, planes.data());
+  std::vector<uint8_t> levels(planes.size());
+  for (int64_t i = 0; i < area; ++i)
+    for (int64_t c = 0; c < 3; ++c)
+      levels[static_cast<std::size_t>(3 * i + c)] = static_cast<uint8_t>(
+          std::clamp((planes[static_cast<std::size_t>(c * area + i)] + 1) * 127.5F + 0.5F, 0.0F, 255.0F));
+  return levels;
+}
+
 }  // namespace silc

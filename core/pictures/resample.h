@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "pictures/decode.h"
 #include "silc/export.h"
@@ -43,5 +44,9 @@ struct Axis {
 // Into [3, vertical.count, horizontal.count] floats in [-1, 1], mirrored left to right with `flip`.
 SILC_EXPORT void resample(const PixelView& pixels, const Axis& horizontal, const Axis& vertical, Interpolation filter,
                           bool flip, float* into);
+
+// The same, bilinear, rounded to grey levels: [vertical.count, horizontal.count, 3].
+SILC_EXPORT std::vector<uint8_t> resampled_levels(const PixelView& pixels, const Axis& horizontal,
+                                                  const Axis& vertical);
 
 }  // namespace silc

@@ -199,14 +199,8 @@ void paint_photo(const Image& photo, Image& picture, Random& random) {
   const auto x = static_cast<int64_t>(random.uniform() * static_cast<double>(photo.width - side + 1));
   const auto y = static_cast<int64_t>(random.uniform() * static_cast<double>(photo.height - side + 1));
   const int64_t size = picture.width;
-  std::vector<float> planes(static_cast<std::size_t>(3 * size * size));
-  resample(photo, {.begin = x, .length = side, .size = size, .first = 0, .count = size},
-           {.begin = y, .length = side, .size = size, .first = 0, .count = size}, Interpolation::bilinear,
-           /*flip=*/false, planes.data());
-  for (int64_t i = 0; i < size * size; ++i)
-    for (int64_t c = 0; c < 3; ++c)
-      picture.rgb[static_cast<std::size_t>(3 * i + c)] =
-          static_cast<uint8_t>((planes[static_cast<std::size_t>(c * size * size + i)] + 1) * 127.5F + 0.5F);
+  picture.rgb = resampled_levels(photo, {.begin = x, .length = side, .size = size, .first = 0, .count = size},
+                                 {.begin = y, .length = side, .size = size, .first = 0, .count = size});
 }
 
 Tones draw_texture_tones(Random& random) {
