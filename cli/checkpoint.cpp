@@ -8,6 +8,7 @@
 
 #include "cli/session.h"
 #include "cli/text.h"
+#include "files/safetensors.h"
 #include "silc/error.h"
 #include "weights/statistics.h"
 #include "weights/weights.h"
@@ -55,8 +56,6 @@ std::string dtypes_text(const WeightFigures& figures) {
   for (const auto& [dtype, parameters] : figures.dtypes) text += (text.empty() ? "" : ", ") + dtype;
   return text;
 }
-
-std::string shape_text(const std::vector<int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 // "124", "86.2 M"
 std::string parameters_text(int64_t parameters) {

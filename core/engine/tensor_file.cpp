@@ -19,12 +19,6 @@ constexpr std::array<std::pair<at::ScalarType, const char*>, 10> kTypes = {{{at:
                                                                             {at::kByte, "U8"},
                                                                             {at::kBool, "BOOL"}}};
 
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
-  return text + "]";
-}
-
 }  // namespace
 
 std::string safetensors_dtype(at::ScalarType type) {
@@ -51,7 +45,7 @@ void copy_tensor(const TensorView& source, const std::string& name, at::Tensor t
   const std::string dtype = safetensors_dtype(target.scalar_type());
   if (source.dtype != dtype || source.shape != target.sizes().vec())
     throw Error("tensor \"" + name + "\" is " + source.dtype + " " + shape_text(source.shape) + " where " + dtype +
-                " " + shape_text(target.sizes().vec()) + " is expected");
+                " " + shape_text(target.sizes()) + " is expected");
   at::Tensor loaded = at::empty(target.sizes(), at::TensorOptions().dtype(target.scalar_type()));
   if (!source.bytes.empty()) std::memcpy(loaded.mutable_data_ptr(), source.bytes.data(), source.bytes.size());
   const torch::NoGradGuard no_grad;

@@ -189,6 +189,12 @@ std::size_t element_size(std::string_view dtype) {
   return index ? kDtypes[*index].size : 0;
 }
 
+std::string shape_text(std::span<const int64_t> shape) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  return text + "]";
+}
+
 std::optional<uint64_t> byte_size(std::string_view dtype, std::span<const int64_t> shape) {
   uint64_t size = element_size(dtype);
   for (const int64_t extent : shape)

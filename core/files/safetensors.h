@@ -19,6 +19,9 @@ std::size_t element_size(std::string_view dtype);
 // Bytes of a tensor; nothing where that is more than can be, or an extent is negative.
 std::optional<uint64_t> byte_size(std::string_view dtype, std::span<const int64_t> shape);
 
+// "[512, 64]"
+std::string shape_text(std::span<const int64_t> shape);
+
 struct TensorView {
   std::string dtype;  // "F32", "BF16", "F64", "I64", "U8", "BOOL", …
   std::vector<int64_t> shape;

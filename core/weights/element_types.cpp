@@ -1,5 +1,7 @@
 #include "weights/element_types.h"
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -51,6 +53,27 @@ void read_elements(std::string_view dtype, std::span<const std::byte> bytes, std
   if (dtype == "I8") return read_numbers<int8_t>(bytes, values);
   if (dtype == "U8" || dtype == "BOOL") return read_numbers<uint8_t>(bytes, values);
   values.assign(bytes.size(), std::nan(""));
+}
+
+bool has_values(std::string_view dtype) {
+  static constexpr std::array<std::string_view, 13> kTypes = {"F32", "F64", "F16", "BF16", "I64", "U64", "I32",
+                                                              "U32", "I16", "U16", "I8",   "U8",  "BOOL"};
+  return std::find(kTypes.begin(), kTypes.end(), dtype) != kTypes.end();
+}
+
+void read_as_floats(std::string_view dtype, std::span<const std::byte> bytes, std::span<float> values) {
+  if (dtype == "F32") {
+    std::memcpy(values.data(), bytes.data(), std::min(bytes.size(), values.size_bytes()));
+    return;
+  }
+  // In parts, so that there is no second copy of twice the size.
+  constexpr std::size_t kPart = std::size_t{1} << 18;  // bytes, a multiple of every type's
+  std::vector<double> part;
+  for (std::size_t at = 0, next = 0; at < bytes.size(); at += kPart) {
+    read_elements(dtype, bytes.subspan(at, std::min(kPart, bytes.size() - at)), part);
+    for (const double value : part)
+      if (next < values.size()) values[next++] = static_cast<float>(value);
+  }
 }
 
 }  // namespace silc

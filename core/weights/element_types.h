@@ -15,4 +15,10 @@ bool is_floating(std::string_view dtype);
 // NaN.
 void read_elements(std::string_view dtype, std::span<const std::byte> bytes, std::vector<double>& values);
 
+// Whether elements of this type can be read.
+bool has_values(std::string_view dtype);
+
+// The elements of a buffer, one for each of `values`.
+void read_as_floats(std::string_view dtype, std::span<const std::byte> bytes, std::span<float> values);
+
 }  // namespace silc
