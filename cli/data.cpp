@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "cli/known_data.h"
 #include "cli/option_arguments.h"
 #include "cli/session.h"
 #include "cli/text.h"
@@ -34,37 +35,9 @@ struct DataArguments {
   std::string clean = "lower";
 };
 
-bool has_file(const fs::path& folder, std::string_view ending) {
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error))
-    if (entry.path().filename().string().ends_with(ending)) return true;
-  return false;
-}
-
-// The dataset that a path looks like, with the option that names it.
-std::pair<std::string, nlohmann::json> recognised(const fs::path& path) {
-  const std::string extension = path.extension();
-  if (extension == ".csv" || extension == ".tsv") return {"table", {{"table", path.string()}}};
-  if (extension == ".tar")
-    return {"webdataset",
-            {{"folder", fs::absolute(path).parent_path().string()}, {"shards", {path.filename().string()}}}};
-  const nlohmann::json folder = {{"folder", path.string()}};
-  if (has_file(path, ".tar")) return {"webdataset", folder};
-  if (fs::exists(path / "annotations") && has_file(path / "annotations", ".json")) return {"coco", folder};
-  if (fs::exists(path / "batches.meta.txt") || fs::exists(path / "fine_label_names.txt")) return {"cifar", folder};
-  if (has_file(path, "-ubyte") || has_file(path, "-ubyte.gz")) return {"idx", folder};
-  if (fs::is_directory(path / "train") || fs::is_directory(path / "val")) return {"image_folder", folder};
-  throw Error(path.string() +
-              " looks like no data that silc knows; name the dataset and its options, as in silc data check "
-              "segmentation_folder --option folder=" +
-              path.string());
-}
-
 nlohmann::json question_of(const Session& session, const DataArguments& arguments, const std::string& what) {
   const Catalogue catalogue = session.catalogue();
-  std::string name = arguments.subject;
-  nlohmann::json options = nlohmann::json::object();
-  if (!catalogue.find(PluginKind::dataset, name) && fs::exists(name)) std::tie(name, options) = recognised(name);
+  auto [name, options] = find_data(catalogue, arguments.subject);
   const PluginInfo& plugin = catalogue.require(PluginKind::dataset, name);
   check_options({plugin}, arguments.options);
   options.update(chosen_options(plugin, arguments.options));

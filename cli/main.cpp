@@ -118,6 +118,7 @@ int run_program(int argc, char** argv) {
   app.footer("silc run experiments/ablation.toml\nsilc report ablation");
   add_common_flags(app, session);
   add_run(app, session);
+  add_eval(app, session);
   add_report(app, session);
   add_plan(app, session);
   add_status(app, session);

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "cli/experiment_plan.h"
+#include "cli/run.h"
 #include "cli/run_view.h"
 #include "cli/session.h"
 #include "cli/text.h"
@@ -19,13 +20,6 @@ namespace {
 constexpr int kDone = 0;
 constexpr int kFailed = 1;
 constexpr int kInterrupted = 130;
-
-struct RunOptions {
-  ExperimentRequest experiment;
-  ThreadRequest threads;
-  bool fresh = false;
-  bool fail_fast = false;
-};
 
 size_t count_of(const std::vector<CellOutcome>& outcomes, CellEnd end) {
   return static_cast<size_t>(
@@ -156,7 +150,9 @@ int conclude(const Session& session, const Experiment& experiment, const std::ve
   return kDone;
 }
 
-int run(const RunOptions& options, Session& session) {
+}  // namespace
+
+int run_experiment(const RunOptions& options, Session& session) {
   const ExperimentPlan plan = plan_experiment(session, options.experiment, options.fresh);
   const RunRequest request{plan.engine, plan_threads(options.threads, plan.chosen_cells(), plan.gpus.size()),
                            options.fail_fast, plan.gpus};
@@ -190,8 +186,6 @@ int run(const RunOptions& options, Session& session) {
   return conclude(session, plan.experiment, plan.chosen, outcomes);
 }
 
-}  // namespace
-
 void add_run(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand(
       "run",
@@ -211,7 +205,8 @@ void add_run(CLI::App& app, Session& session) {
       "what it has unless it is asked for too");
   command->add_flag("--fail-fast", options->fail_fast,
                     "stops everything at the first failure (default: the other cells go on)");
-  command->callback([options, &session] { session.command = [options, &session] { return run(*options, session); }; });
+  command->callback(
+      [options, &session] { session.command = [options, &session] { return run_experiment(*options, session); }; });
 }
 
 }  // namespace silc

@@ -55,6 +55,7 @@ void print_json(const nlohmann::ordered_json& value);
 
 // Each adds a command to the command line.
 void add_run(CLI::App& app, Session& session);
+void add_eval(CLI::App& app, Session& session);
 void add_report(CLI::App& app, Session& session);
 void add_plan(CLI::App& app, Session& session);
 void add_status(CLI::App& app, Session& session);

@@ -107,6 +107,10 @@ std::shared_ptr<Dataset> load_dataset(const DataSource& source, const Catalogue&
 
 std::shared_ptr<Tokenizer> load_tokenizer(const PluginChoice& choice, const Catalogue& catalogue,
                                           const DataSource& source, const std::shared_ptr<Dataset>& dataset) {
+  if (!dataset) {
+    const TokenizerContext nothing{.options = choice.options, .caption_count = 0, .caption = {}};
+    return with_plugin(catalogue, choice, [&](const PluginInfo& plugin) { return make_tokenizer(plugin, nothing); });
+  }
   // Captions are numbered sample by sample, then by their place in the sample; the first sample says how many there
   // are.
   const int64_t samples = dataset->size();
@@ -134,7 +138,8 @@ std::shared_ptr<ImageTower> build_image_tower(const ResolvedCell& cell, const Ca
   const ImageBackboneContext context{.options = choice.options, .image_size = cell.image.image_size};
   auto backbone =
       with_plugin(catalogue, choice, [&](const PluginInfo& plugin) { return make_image_backbone(plugin, context); });
-  return spare_memory(std::make_shared<ImageTower>(std::move(backbone), cell.embed_dim), choice, cell.engine);
+  return spare_memory(std::make_shared<ImageTower>(std::move(backbone), cell.embed_dim, cell.image.projection_bias),
+                      choice, cell.engine);
 }
 
 std::shared_ptr<TextTower> build_text_tower(const ResolvedCell& cell, const Catalogue& catalogue,
@@ -147,7 +152,8 @@ std::shared_ptr<TextTower> build_text_tower(const ResolvedCell& cell, const Cata
                                     .end_id = tokenizer.end_id()};
   auto backbone =
       with_plugin(catalogue, choice, [&](const PluginInfo& plugin) { return make_text_backbone(plugin, context); });
-  return spare_memory(std::make_shared<TextTower>(std::move(backbone), cell.embed_dim), choice, cell.engine);
+  return spare_memory(std::make_shared<TextTower>(std::move(backbone), cell.embed_dim, cell.text.projection_bias),
+                      choice, cell.engine);
 }
 
 void check_weights(const ResolvedCell& cell, const Objective& objective) {
@@ -180,17 +186,17 @@ std::shared_ptr<Objective> build_objective(const ResolvedCell& cell, const Catal
   return objective;
 }
 
-Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue, const SafetensorsFile* start) {
+Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue, const StartWeights* start) {
   // Where warnings were enough, attention would take kernels on a GPU that are faster and not deterministic.
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/!cell.engine.deterministic);
   Assembly assembly;
   assembly.device = parse_device(cell.engine.device);
-  assembly.dataset = load_dataset(cell.train, catalogue);
+  if (is_there(cell.train)) assembly.dataset = load_dataset(cell.train, catalogue);
   // A later phase reads words as the first one learnt them.
-  const bool first = cell.start.cell.empty();
-  const DataSource& captions = first ? cell.train : cell.start.captions;
+  const DataSource& captions = captions_of(cell);
+  const bool own = !is_there(captions) || &captions == &cell.train;
   assembly.tokenizer = load_tokenizer(cell.text.tokenizer, catalogue, captions,
-                                      first ? assembly.dataset : load_dataset(captions, catalogue));
+                                      own ? assembly.dataset : load_dataset(captions, catalogue));
 
   torch::manual_seed(static_cast<uint64_t>(cell.seed));
   assembly.model = std::make_shared<DualEncoder>(build_image_tower(cell, catalogue),

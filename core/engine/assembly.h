@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "files/safetensors.h"
+#include "engine/start.h"
 #include "plugin/catalogue.h"
 #include "silc/dataset.h"
 #include "silc/objective.h"
@@ -18,7 +18,7 @@ namespace silc {
 // What is trained.
 struct Assembly {
   at::Device device = at::kCPU;
-  std::shared_ptr<Dataset> dataset;
+  std::shared_ptr<Dataset> dataset;  // null where nothing is trained
   std::shared_ptr<Tokenizer> tokenizer;
   std::shared_ptr<DualEncoder> model;
   std::shared_ptr<Objective> objective;
@@ -34,7 +34,7 @@ void prepare_torch(int64_t threads, const at::Device& device);
 std::shared_ptr<Dataset> load_dataset(const DataSource& source, const Catalogue& catalogue);
 
 // The parts of a model, as assemble() makes them; what goes wrong is the plugin's failure. `captions`: the dataset from
-// whose captions the tokenizer learns its vocabulary, which `source` names.
+// whose captions the tokenizer learns its vocabulary, which `source` names; null: there are none.
 std::shared_ptr<Tokenizer> load_tokenizer(const PluginChoice& choice, const Catalogue& catalogue,
                                           const DataSource& source, const std::shared_ptr<Dataset>& captions);
 std::shared_ptr<ImageTower> build_image_tower(const ResolvedCell& cell, const Catalogue& catalogue);
@@ -52,6 +52,6 @@ void check_weights(const ResolvedCell& cell, const Objective& objective);
 // share an architecture start from the same weights whatever their objectives draw. `start`: what open_start found;
 // null for weights drawn at random. Throws silc::Error for teacher weights that are to be evaluated where the objective
 // keeps no teacher.
-Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue, const SafetensorsFile* start = nullptr);
+Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue, const StartWeights* start = nullptr);
 
 }  // namespace silc

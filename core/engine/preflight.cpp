@@ -174,8 +174,8 @@ class Preflight {
     };
     for (std::size_t i = 0; i < candidates_.size(); ++i) {
       const ResolvedCell& cell = candidates_[i].cell;
-      add(cell.train, i, "data.train");
-      if (!cell.start.cell.empty()) add(cell.start.captions, i, "data.train");
+      for (const DataSource* source : {&cell.train, &cell.start.captions})
+        if (is_there(*source)) add(*source, i, "data.train");
       for (std::size_t e = 0; e < cell.evaluations.size(); ++e)
         add(cell.evaluations[e].data, i, c10::str("evaluate.", e, ".dataset"));
     }
@@ -229,7 +229,7 @@ class Preflight {
     Assembly assembly;
     if (!build(candidates_[index], assembly)) return;
     bool sound = attempt("evaluation.weights", [&] { check_weights(cell, *assembly.objective); });
-    sound = check_views(cell, assembly) && try_training(cell, assembly) && sound;
+    if (!is_evaluated_only(cell)) sound = check_views(cell, assembly) && try_training(cell, assembly) && sound;
     if (!sound) return;
     for (std::size_t e = 0; e < cell.evaluations.size(); ++e) check_evaluation(index, e, assembly);
   }
@@ -237,10 +237,13 @@ class Preflight {
   // As assemble() does it, part by part, so that faults of several parts are found together.
   bool build(const Candidate& candidate, Assembly& assembly) {
     const ResolvedCell& cell = candidate.cell;
-    const DataSource& captions = cell.start.cell.empty() ? cell.train : cell.start.captions;
-    const OpenSource& train = sources_.at(source_item(cell.train));
-    const OpenSource& words = sources_.at(source_item(captions));
-    if (!train.dataset || !words.dataset) return false;  // a fault already
+    const DataSource& captions = captions_of(cell);
+    const auto opened = [&](const DataSource& source) {
+      return is_there(source) ? sources_.at(source_item(source)) : OpenSource{};
+    };
+    const OpenSource train = opened(cell.train), words = opened(captions);
+    if ((is_there(cell.train) && !train.dataset) || (is_there(captions) && !words.dataset))
+      return false;  // a fault already
     if (!attempt("engine.device", [&] { assembly.device = parse_device(cell.engine.device); })) return false;
     assembly.dataset = train.dataset;
     torch::manual_seed(static_cast<uint64_t>(cell.seed));
@@ -257,7 +260,8 @@ class Preflight {
       attempt("model.text", [&] { text = try_text_tower(cell, *assembly.tokenizer, assembly.device); });
     const PluginInfo& plugin = catalogue_.require(PluginKind::objective, cell.objective.name);
     bool satisfied = true;
-    if (const std::string missing = missing_data(plugin, cell.train, train.offered); !missing.empty()) {
+    if (const std::string missing = missing_data(plugin, cell.train, train.offered);
+        !missing.empty() && !is_evaluated_only(cell)) {
       fault(missing, "objective");
       satisfied = false;
     }
@@ -265,8 +269,9 @@ class Preflight {
     if (!image || !text || !satisfied) return false;
 
     assembly.model = std::make_shared<DualEncoder>(std::move(image), std::move(text));
-    std::unique_ptr<const SafetensorsFile> start;
-    if (has_checkpoint(candidate) && !attempt("", [&] { start = load_start(candidate, *assembly.model); }))
+    std::unique_ptr<const StartWeights> start;
+    const std::string key = cell.start.files.empty() ? "" : "checkpoint";
+    if (has_checkpoint(candidate) && !attempt(key, [&] { start = load_start(candidate, *assembly.model); }))
       return false;
     enter(cell.objective);
     return attempt("objective", [&] {
@@ -277,11 +282,16 @@ class Preflight {
 
   // A phase before that is not trained yet leaves nothing to look at.
   static bool has_checkpoint(const Candidate& candidate) {
-    return !candidate.cell.start.cell.empty() && std::filesystem::exists(folder_before(candidate).metrics());
+    return !candidate.cell.start.files.empty() ||
+           (!candidate.cell.start.cell.empty() && std::filesystem::exists(folder_before(candidate).metrics()));
   }
 
-  static std::unique_ptr<const SafetensorsFile> load_start(const Candidate& candidate, DualEncoder& model) {
+  static std::unique_ptr<const StartWeights> load_start(const Candidate& candidate, DualEncoder& model) {
     auto start = open_start(candidate.cell, candidate.folder);
+    if (!candidate.cell.start.files.empty()) {
+      start_model(*start, model);
+      return start;
+    }
     try {
       start_model(*start, model);
     } catch (const Error& error) {

@@ -36,6 +36,30 @@ int failed(EventLog& events, const std::string& message, const Event& plugin) {
   return kFailed;
 }
 
+int finish(const RunFolder& folder, EventLog& events, const EvaluationOutcome& evaluated, const nlohmann::json& cost) {
+  write_file_durably(
+      folder.metrics(),
+      text_of({{"metrics", evaluated.metrics}, {"not_applicable", evaluated.not_applicable}, {"cost", cost}}));
+  events.append("finished");
+  return kDone;
+}
+
+// What training cost whoever did it is not known, which is something else than nothing.
+int evaluate_only(const ResolvedCell& cell, const Catalogue& catalogue, const Assembly& assembly,
+                  const RunFolder& folder, EventLog& events) {
+  events.append("started", {{"step", 0}});
+  EvaluationOutcome evaluated;
+  try {
+    evaluated = evaluate(cell, catalogue, assembly, folder, events, 0);
+  } catch (const Interrupted&) {
+    return interrupted(events, 0);
+  }
+  return finish(folder, events, evaluated,
+                {{"evaluation_core_seconds", evaluated.cost.core_seconds},
+                 {"parameters", parameter_count(*assembly.model)},
+                 {"device", device_name(assembly.device)}});
+}
+
 int train_and_evaluate(const ResolvedCell& cell, const Catalogue& catalogue, const RunRequest& request,
                        EventLog& events) {
   const RunFolder folder{request.folder};
@@ -45,6 +69,7 @@ int train_and_evaluate(const ResolvedCell& cell, const Catalogue& catalogue, con
   const auto start = open_start(cell, folder);
   const Assembly assembly = assemble(cell, catalogue, start.get());
 
+  if (is_evaluated_only(cell)) return evaluate_only(cell, catalogue, assembly, folder, events);
   const TrainingOutcome trained = train(cell, assembly, folder, events, stop_requested);
   if (trained.interrupted) return interrupted(events, trained.state.step);
   EvaluationOutcome evaluated;
@@ -63,11 +88,7 @@ int train_and_evaluate(const ResolvedCell& cell, const Catalogue& catalogue, con
                          {"steps", trained.state.step},
                          {"device", device_name(device)}};
   write_device_cost(trained.cost.device, cost);
-  write_file_durably(
-      folder.metrics(),
-      text_of({{"metrics", evaluated.metrics}, {"not_applicable", evaluated.not_applicable}, {"cost", cost}}));
-  events.append("finished");
-  return kDone;
+  return finish(folder, events, evaluated, cost);
 }
 
 // The account of plugins in the run folder, for the time that the engine runs.

@@ -15,6 +15,12 @@ at::Tensor new_projection(int64_t width, int64_t embed_dim) {
   return torch::nn::init::normal_(at::empty({width, embed_dim}), 0, 1 / std::sqrt(static_cast<double>(width)));
 }
 
+// [..., D] → [..., E], L2-normalised.
+at::Tensor project(const at::Tensor& features, const at::Tensor& projection, const at::Tensor& bias) {
+  const auto projected = at::matmul(features, projection);
+  return l2_normalize(bias.defined() ? projected + bias.to(projected.scalar_type()) : projected);
+}
+
 // `forward` of an image backbone in chunks of the inputs' rows.
 template <class Forward>
 ImageFeatures features_in_chunks(const Forward& forward, const Tensors& inputs, const Tensors& parameters,
@@ -34,9 +40,11 @@ ImageFeatures features_in_chunks(const Forward& forward, const Tensors& inputs, 
 
 }  // namespace
 
-ImageTower::ImageTower(std::shared_ptr<ImageBackbone> backbone, int64_t embed_dim)
+ImageTower::ImageTower(std::shared_ptr<ImageBackbone> backbone, int64_t embed_dim, bool projection_bias)
     : backbone_(register_module("backbone", std::move(backbone))),
-      projection_(register_parameter("projection", new_projection(backbone_->width(), embed_dim))) {}
+      projection_(register_parameter("projection", new_projection(backbone_->width(), embed_dim))) {
+  if (projection_bias) projection_bias_ = register_parameter("projection_bias", at::zeros({embed_dim}));
+}
 
 ImageFeatures ImageTower::forward(const at::Tensor& images) {
   if (!in_chunks(images)) return backbone_->forward(images);
@@ -66,7 +74,12 @@ PatchGrid ImageTower::patch_grid(const at::Tensor& images) const {
 }
 
 at::Tensor ImageTower::embed(const at::Tensor& features) const {
-  return l2_normalize(at::matmul(features, projection_));
+  return project(features, projection_, projection_bias_);
+}
+
+void ImageTower::train_projection(bool on) {
+  projection_.set_requires_grad(on);
+  if (projection_bias_.defined()) projection_bias_.set_requires_grad(on);
 }
 
 at::Tensor ImageTower::embed_image(const ImageFeatures& features) {
@@ -86,9 +99,11 @@ int64_t ImageTower::width() const { return backbone_->width(); }
 
 int64_t ImageTower::embed_dim() const { return projection_.size(1); }
 
-TextTower::TextTower(std::shared_ptr<TextBackbone> backbone, int64_t embed_dim)
+TextTower::TextTower(std::shared_ptr<TextBackbone> backbone, int64_t embed_dim, bool projection_bias)
     : backbone_(register_module("backbone", std::move(backbone))),
-      projection_(register_parameter("projection", new_projection(backbone_->width(), embed_dim))) {}
+      projection_(register_parameter("projection", new_projection(backbone_->width(), embed_dim))) {
+  if (projection_bias) projection_bias_ = register_parameter("projection_bias", at::zeros({embed_dim}));
+}
 
 at::Tensor TextTower::forward(const at::Tensor& tokens) {
   if (chunk_ == 0 || tokens.size(0) <= chunk_) return backbone_->forward(tokens);
@@ -100,7 +115,7 @@ at::Tensor TextTower::forward(const at::Tensor& tokens) {
 at::Tensor TextTower::embed(const at::Tensor& tokens) { return embed_features(forward(tokens)); }
 
 at::Tensor TextTower::embed_features(const at::Tensor& features) const {
-  return l2_normalize(at::matmul(features, projection_));
+  return project(features, projection_, projection_bias_);
 }
 
 int64_t TextTower::width() const { return backbone_->width(); }

@@ -212,9 +212,9 @@ std::vector<Need> needs_in(uint32_t set) {
 
 std::span<const std::string_view> reserved_keys(PluginKind kind) {
   static constexpr std::string_view kName[] = {"name"};
-  static constexpr std::string_view kImageBackbone[] = {"backbone",      "image_size", "resize_mode",
-                                                        "interpolation", "mean",       "std"};
-  static constexpr std::string_view kTextBackbone[] = {"backbone", "tokenizer", "context_length"};
+  static constexpr std::string_view kImageBackbone[] = {"backbone", "image_size", "resize_mode",    "interpolation",
+                                                        "mean",     "std",        "projection_bias"};
+  static constexpr std::string_view kTextBackbone[] = {"backbone", "tokenizer", "context_length", "projection_bias"};
   static constexpr std::string_view kDataset[] = {"dataset",  "split",      "fingerprint",
                                                   "on_error", "skip_limit", "weight"};
   static constexpr std::string_view kTokenizer[] = {"tokenizer"};

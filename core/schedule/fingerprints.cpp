@@ -20,8 +20,10 @@ nlohmann::json question_of(const DataSource& source) {
 template <class Visit>
 void for_each_source(std::span<ResolvedCell> cells, const Visit& visit) {
   for (ResolvedCell& cell : cells) {
-    if (cell.train.parts.empty()) visit(cell, cell.train, "data.train");
-    for (DataSource& part : cell.train.parts) visit(cell, part, "data.train");
+    for (DataSource* source : {&cell.train, &cell.start.captions}) {
+      if (source->parts.empty() && is_there(*source)) visit(cell, *source, "data.train");
+      for (DataSource& part : source->parts) visit(cell, part, "data.train");
+    }
     for (std::size_t i = 0; i < cell.evaluations.size(); ++i)
       visit(cell, cell.evaluations[i].data, "evaluate." + std::to_string(i) + ".dataset");
     for_each_source(std::span(cell.earlier), visit);

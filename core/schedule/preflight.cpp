@@ -34,7 +34,7 @@ std::string sight_of(const CellTask& task) {
   cell.experiment.clear();
   cell.row.clear();
   cell.seed = 0;
-  cell.budget = {};
+  if (!is_evaluated_only(cell)) cell.budget = {.unit = BudgetUnit::examples, .amount = 1};
   cell.optimizer = {};
   const EngineSettings engine = cell.engine;
   cell.engine = {};

@@ -466,7 +466,7 @@ std::vector<CellOutcome> run_cells(std::span<const CellTask> tasks, const RunReq
 std::string plugins_in_use(const ResolvedCell& cell) {
   std::vector<const PluginChoice*> choices = {&cell.objective, &cell.image.backbone, &cell.text.backbone,
                                               &cell.text.tokenizer};
-  if (cell.train.parts.empty()) choices.push_back(&cell.train.dataset);
+  if (cell.train.parts.empty() && is_there(cell.train)) choices.push_back(&cell.train.dataset);
   for (const DataSource& part : cell.train.parts) choices.push_back(&part.dataset);
   for (const Evaluation& evaluation : cell.evaluations) {
     choices.push_back(&evaluation.data.dataset);

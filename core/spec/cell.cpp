@@ -85,8 +85,10 @@ Setting model_table(const ResolvedCell& cell) {
   image.set("interpolation", value(cell.image.interpolation));
   image.set("mean", colour(cell.image.mean));
   image.set("std", colour(cell.image.std));
+  image.set("projection_bias", value(cell.image.projection_bias));
   Setting text = plugin_table(cell.text.backbone);
   text.set("context_length", value(cell.text.context_length));
+  text.set("projection_bias", value(cell.text.projection_bias));
   text.set("tokenizer", plugin_table(cell.text.tokenizer));
   return table({{"embed_dim", value(cell.embed_dim)}, {"image", std::move(image)}, {"text", std::move(text)}});
 }
@@ -125,11 +127,11 @@ template <class Cell>
 auto plugins_of(Cell& cell) {
   std::vector plugins = {&cell.objective, &cell.image.backbone, &cell.text.backbone, &cell.text.tokenizer};
   const auto add_source = [&](auto& source) {
-    if (source.parts.empty()) plugins.push_back(&source.dataset);
+    if (source.parts.empty() && is_there(source)) plugins.push_back(&source.dataset);
     for (auto& part : source.parts) plugins.push_back(&part.dataset);
   };
   add_source(cell.train);
-  if (!cell.start.cell.empty()) add_source(cell.start.captions);
+  if (is_there(cell.start.captions)) add_source(cell.start.captions);
   for (auto& evaluation : cell.evaluations) {
     plugins.push_back(&evaluation.evaluator);
     plugins.push_back(&evaluation.data.dataset);
@@ -170,15 +172,31 @@ Setting source_table(const DataSource& source) {
   return value(std::move(parts));
 }
 
+bool is_start(const Start& start) { return !start.cell.empty() || !start.files.empty(); }
+
 Setting start_table(const Start& start) {
-  return table(
-      {{"cell", value(start.cell)}, {"folder", value(start.folder)}, {"captions", source_table(start.captions)}});
+  Setting result = table({});
+  if (!start.cell.empty()) {
+    result.set("cell", value(start.cell));
+    result.set("folder", value(start.folder));
+  }
+  if (is_there(start.captions)) result.set("captions", source_table(start.captions));
+  Setting::Array files;
+  for (const StartFile& file : start.files)
+    files.push_back(table({{"path", value(file.path)},
+                           {"hash", value(file.hash)},
+                           {"weights", value(file.weights)},
+                           {"share", value(file.share)}}));
+  if (!files.empty()) result.set("files", value(std::move(files)));
+  return result;
 }
 
-// The content of a file decides a result, wherever it lies.
-void name_files_by_content(PluginChoice& plugin) {
+// The content of a file decides a result, wherever it lies; an option that the plugin did not have, at what it did
+// without, decides nothing.
+void keep_what_decides(PluginChoice& plugin) {
   std::map<std::string, OptionValue> values = plugin.options.values();
   for (const auto& [option, hash] : plugin.files) values[option] = hash;
+  for (const std::string& option : plugin.unchanged) values.erase(option);
   plugin.options = Options(std::move(values));
   plugin.files.clear();
 }
@@ -197,8 +215,8 @@ void drop_what_decides_nothing(nlohmann::json& settings) {
       part->erase("skip_limit");
     }
   };
-  drop_policy(settings["data"]["train"]);
-  if (settings.contains("start")) drop_policy(settings["start"]["captions"]);
+  if (settings["data"].contains("train")) drop_policy(settings["data"]["train"]);
+  if (settings.contains("start") && settings["start"].contains("captions")) drop_policy(settings["start"]["captions"]);
   if (settings.contains("evaluate"))
     for (auto& evaluation : settings["evaluate"]) drop_policy(evaluation);
   // How pictures have been made the model's input before one could choose: the ids of such cells are as they were.
@@ -211,6 +229,9 @@ void drop_what_decides_nothing(nlohmann::json& settings) {
   drop_standard("interpolation", standard.interpolation);
   drop_standard("mean", standard.mean);
   drop_standard("std", standard.std);
+  drop_standard("projection_bias", standard.projection_bias);
+  if (nlohmann::json& text = settings["model"]["text"]; text.at("projection_bias") == nlohmann::json(false))
+    text.erase("projection_bias");
 }
 
 }  // namespace
@@ -225,13 +246,13 @@ Setting cell_settings(const ResolvedCell& cell) {
   Setting::Array evaluations;
   for (const Evaluation& evaluation : cell.evaluations) evaluations.push_back(evaluation_table(evaluation));
   Setting settings = table({{"budget", table({{unit_key(cell.budget.unit), amount(cell.budget.amount)}})},
-                            {"data", table({{"train", source_table(cell.train)}})},
+                            {"data", is_there(cell.train) ? table({{"train", source_table(cell.train)}}) : table({})},
                             {"model", model_table(cell)},
                             {"objective", plugin_table(cell.objective)},
                             {"optimizer", optimizer_table(cell.optimizer)},
                             {"engine", engine_table(cell.engine)},
                             {"evaluation", table({{"weights", texts(cell.weights)}})}});
-  if (!cell.start.cell.empty()) settings.set("start", start_table(cell.start));
+  if (is_start(cell.start)) settings.set("start", start_table(cell.start));
   if (!evaluations.empty()) settings.set("evaluate", value(std::move(evaluations)));
   settings.set("versions", versions_table(cell));
   if (Setting files = files_table(cell); !files.table().empty()) settings.set("files", std::move(files));
@@ -240,8 +261,9 @@ Setting cell_settings(const ResolvedCell& cell) {
 
 std::string cell_id(const ResolvedCell& cell) {
   ResolvedCell anywhere = cell;
-  for (PluginChoice* plugin : plugins_of(anywhere)) name_files_by_content(*plugin);
+  for (PluginChoice* plugin : plugins_of(anywhere)) keep_what_decides(*plugin);
   anywhere.start.folder.clear();
+  for (StartFile& file : anywhere.start.files) file.path.clear();
   nlohmann::json identity = to_json(cell_settings(anywhere));
   drop_what_decides_nothing(identity);
   // How a cell is executed decides its cost, not what is computed; the precision does both.
@@ -264,9 +286,13 @@ std::vector<ResolvedCell> phases_of(const ResolvedCell& cell) {
     const std::string experiment = path_name(phases[i].experiment);
     phases[i].start = {.cell = cell_id(phases[i - 1]),
                        .folder = run_folder(phases[i - 1]).lexically_relative(experiment).generic_string(),
-                       .captions = phases.front().train};
+                       .captions = captions_of(phases.front())};
   }
   return phases;
+}
+
+const DataSource& captions_of(const ResolvedCell& cell) {
+  return is_there(cell.start.captions) ? cell.start.captions : cell.train;
 }
 
 uint64_t training_seed(const ResolvedCell& cell) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,8 @@ struct PluginChoice {
   Options options;
   // Content hashes of the files that options name, by option; kFolder for a folder, whose dataset has a fingerprint.
   std::map<std::string, std::string> files = {};
+  // Options that the plugin got later (silc/options.h, added) and that have their default: no part of the identity.
+  std::set<std::string> unchanged = {};
 
   friend bool operator==(const PluginChoice&, const PluginChoice&) = default;
 };
@@ -35,7 +38,7 @@ enum class BudgetUnit { examples, flops, core_seconds };
 
 struct Budget {
   BudgetUnit unit = BudgetUnit::examples;
-  double amount = 0;  // > 0
+  double amount = 0;  // 0: nothing is trained, and the weights that the cell starts from are evaluated
 
   friend bool operator==(const Budget&, const Budget&) = default;
 };
@@ -64,6 +67,7 @@ struct ImageSettings {
   std::string interpolation = "bilinear";     // or "bicubic"
   std::array<double, 3> mean = {.5, .5, .5};  // of red, green and blue, for values in [0, 1]
   std::array<double, 3> std = {.5, .5, .5};
+  bool projection_bias = false;  // of the projection to the joint space; likewise
 
   friend bool operator==(const ImageSettings&, const ImageSettings&) = default;
 };
@@ -72,6 +76,7 @@ struct TextSettings {
   PluginChoice backbone;
   PluginChoice tokenizer;
   int64_t context_length = 32;
+  bool projection_bias = false;  // as the image tower's
 
   friend bool operator==(const TextSettings&, const TextSettings&) = default;
 };
@@ -119,11 +124,22 @@ struct Evaluation {
   friend bool operator==(const Evaluation&, const Evaluation&) = default;
 };
 
-// The phase before, from whose last checkpoint training goes on.
+// A file of weights, of silc or of others (weights/model_file.h).
+struct StartFile {
+  std::string path;                 // absolute; a file or folder; no part of the identity
+  std::string hash;                 // of its content
+  std::string weights = "student";  // or "teacher": whose image tower
+  double share = 1;                 // of each parameter, in a mix; those of a mix add up to 1
+
+  friend bool operator==(const StartFile&, const StartFile&) = default;
+};
+
+// What training goes on from: the last checkpoint of the phase before, or files. Neither: weights are drawn at random.
 struct Start {
-  std::string cell;     // its id; empty: there is none, weights are drawn at random
+  std::string cell;     // id of the phase before
   std::string folder;   // of that cell, from the experiment's folder; no part of the identity
-  DataSource captions;  // of the first phase, from which the tokenizer has its vocabulary
+  DataSource captions;  // from which the tokenizer has its vocabulary; no dataset: from those that are trained on
+  std::vector<StartFile> files = {};  // of the first phase
 
   friend bool operator==(const Start&, const Start&) = default;
 };
@@ -162,6 +178,15 @@ std::string cell_id(const ResolvedCell& cell);
 // The phases of a cell, itself last, each with its start filled in and none with `earlier`: what runs, one after the
 // other. Needs data fingerprints, because a phase is known by its id.
 std::vector<ResolvedCell> phases_of(const ResolvedCell& cell);
+
+// Whether nothing is trained: the cell's files of weights are evaluated as they are.
+inline bool is_evaluated_only(const ResolvedCell& cell) { return cell.budget.amount == 0 && !cell.start.files.empty(); }
+
+// Where the tokenizer has its vocabulary from, if it has it from captions; no dataset: from none.
+const DataSource& captions_of(const ResolvedCell& cell);
+
+// A source that is there.
+inline bool is_there(const DataSource& source) { return !source.dataset.name.empty(); }
 
 // A cell after its earlier phases, none with `earlier` of its own.
 std::vector<ResolvedCell> unchained(const ResolvedCell& cell);

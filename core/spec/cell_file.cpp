@@ -61,7 +61,17 @@ Start read_start(const Setting* table, const ResolveContext& context) {
   TableReader reader(table, "start", context.faults);
   reader.read("cell", start.cell);
   reader.read("folder", start.folder);
-  start.captions = resolve_source(reader.take("captions"), "start.captions", context);
+  if (const Setting* captions = reader.take("captions"))
+    start.captions = resolve_source(captions, "start.captions", context);
+  for (const Setting& table : reader.take_tables("files")) {
+    StartFile& file = start.files.emplace_back();
+    TableReader entries(&table, "start.files", context.faults);
+    entries.read("path", file.path);
+    entries.read("hash", file.hash);
+    entries.read("weights", file.weights);
+    entries.read("share", file.share, {});
+    entries.finish();
+  }
   reader.finish();
   return start;
 }

@@ -22,6 +22,11 @@ std::string listed(const std::vector<Diagnostic>& diagnostics) {
 
 }  // namespace
 
+std::string absolute_path(const std::filesystem::path& path, const Place& place) {
+  const std::filesystem::path folder = place.file == "--set" ? "" : std::filesystem::path(place.file).parent_path();
+  return std::filesystem::absolute(folder / path).lexically_normal().string();
+}
+
 SpecError::SpecError(std::vector<Diagnostic> diagnostics)
     : Error(listed(diagnostics)), diagnostics_(std::move(diagnostics)) {}
 

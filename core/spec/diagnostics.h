@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ struct Place {
 
   friend bool operator==(const Place&, const Place&) = default;
 };
+
+// A path in a file starts from that file's folder, one of the command line from the working directory.
+std::string absolute_path(const std::filesystem::path& path, const Place& place);
 
 // One fault of an experiment file.
 struct Diagnostic {

@@ -168,13 +168,21 @@ class RowResolver {
                                       std::vector<const RowSpec*>& above) {
     const auto chain = base_chain(row, rows_, context_.faults);
     if (!chain) return std::nullopt;
-    Setting settings = file_settings_;
-    for (const RowSpec* link : *chain) lay_over(settings, link->settings);
     const std::string name = row.name + point.suffix;
-    const std::vector<PhaseSpec> phases = phases_of(*chain);
-    if (phases.empty()) return one_phase(settings, point, name, fmt::format("row \"{}\"", row.name), row.place);
+    std::vector<PhaseSpec> phases = phases_of(*chain);
+    const std::optional<Setting> checkpoint = checkpoint_of(*chain, phases, point);
+    Setting settings = settings_of(*chain, checkpoint);
+    if (phases.empty())
+      return one_phase(settings, checkpoint, point, name, fmt::format("row \"{}\"", row.name), row.place);
+    if (checkpoint && phases.front().row)
+      context_.faults.add(phases.front().place,
+                          fmt::format("row \"{}\" has a checkpoint to start from, and cannot start from row \"{}\" too",
+                                      row.name, *phases.front().row));
+    // A first phase that names a checkpoint and nothing else is where the next one starts.
+    if (phases.size() > 1 && names_checkpoint_alone(phases.front())) phases.erase(phases.begin());
 
     std::vector<ResolvedCell> cells;
+    std::optional<Setting> start = checkpoint;
     for (std::size_t i = 0; i < phases.size(); ++i) {
       const PhaseSpec& phase = phases[i];
       if (phase.row) {
@@ -184,15 +192,24 @@ class RowResolver {
         above.pop_back();
         if (!first) return std::nullopt;
         cells = unchained(*first);
+        // Weights that are evaluated as they are have no checkpoint of their own: what starts from the row starts from
+        // its files.
+        if (is_evaluated_only(cells.back())) {
+          start = written_checkpoint(cells.back());
+          settings = settings_of(*chain, start);
+          cells.clear();
+        }
         continue;
       }
       Setting own = settings;
       lay_over(own, phase.settings);
+      if (!cells.empty()) check_later(phase);
       const bool last = i + 1 == phases.size();
       const std::string phase_name = last ? name : fmt::format("{} ({})", name, phase.name);
       if (!last) check_phase_name(phase, phase_name, point);
       cells.push_back(
-          one_phase(own, point, phase_name, fmt::format("{} of row \"{}\"", phase.name, row.name), phase.place));
+          one_phase(own, start, point, phase_name, fmt::format("{} of row \"{}\"", phase.name, row.name), phase.place));
+      start.reset();
       if (!same_model(cells.front(), cells.back()))
         context_.faults.add(phases.front().place, fmt::format("row \"{}\" starts from row \"{}\", which has another "
                                                               "model; all phases of a row have the same",
@@ -205,6 +222,58 @@ class RowResolver {
     return cell;
   }
 
+  // The checkpoint that the first phase of a row starts from, as it is written.
+  std::optional<Setting> checkpoint_of(const std::vector<const RowSpec*>& chain, const std::vector<PhaseSpec>& phases,
+                                       const MatrixPoint& point) const {
+    std::vector<const Setting*> layers = {&file_settings_};
+    for (const RowSpec* link : chain) layers.push_back(&link->settings);
+    if (!phases.empty()) layers.push_back(&phases.front().settings);
+    layers.push_back(&point.settings);
+    layers.push_back(&sets_.settings);
+    std::optional<Setting> checkpoint;
+    for (const Setting* layer : layers)
+      if (const Entry* entry = layer->find("checkpoint")) checkpoint = entry->value;
+    return checkpoint;
+  }
+
+  // The file's settings with those of a row's chain over them. The towers of a checkpoint stand in the place of the
+  // file's: what rows say of the model is said of them.
+  Setting settings_of(const std::vector<const RowSpec*>& chain, const std::optional<Setting>& checkpoint) {
+    Setting settings = file_settings_;
+    if (checkpoint) {
+      Faults ignored;  // they are found again, with the row's other faults
+      if (const auto chosen = read_checkpoint(*checkpoint, *context_.checkpoints, ignored))
+        lay_under(settings, *chosen->first);
+    }
+    for (const RowSpec* link : chain) lay_over(settings, link->settings);
+    return settings;
+  }
+
+  static bool names_checkpoint_alone(const PhaseSpec& phase) {
+    return !phase.row && phase.settings.table().size() == 1 && phase.settings.find("checkpoint") != nullptr;
+  }
+
+  static Setting written_checkpoint(const ResolvedCell& cell) {
+    Setting::Array files, shares;
+    for (const StartFile& file : cell.start.files) {
+      files.push_back({{}, file.path});
+      shares.push_back({{}, file.share});
+    }
+    Setting checkpoint{{}, Setting::Table{}};
+    checkpoint.set("files", {{}, std::move(files)});
+    checkpoint.set("mix", {{}, std::move(shares)});
+    checkpoint.set("weights", {{}, cell.start.files.front().weights});
+    return checkpoint;
+  }
+
+  // A later phase goes on from the one before; a row's checkpoint is where its first begins.
+  void check_later(const PhaseSpec& phase) {
+    if (phase.settings.find("checkpoint") != nullptr)
+      context_.faults.add(
+          phase.settings.find("checkpoint")->place,
+          fmt::format("{} goes on from the phase before it; only the first can name a checkpoint", phase.name));
+  }
+
   void check_phase_name(const PhaseSpec& phase, const std::string& name, const MatrixPoint& point) {
     for (const RowSpec& row : rows_)
       if (row.name + point.suffix == name)
@@ -213,10 +282,13 @@ class RowResolver {
                                                      name));
   }
 
-  ResolvedCell one_phase(Setting settings, const MatrixPoint& point, const std::string& name,
-                         const std::string& subject, const Place& place) {
+  // `checkpoint`: where it begins, if it is a first phase that begins with one.
+  ResolvedCell one_phase(Setting settings, const std::optional<Setting>& checkpoint, const MatrixPoint& point,
+                         const std::string& name, const std::string& subject, const Place& place) {
     lay_over(settings, point.settings);
     lay_over(settings, sets_.settings);
+    std::erase_if(settings.table(), [](const Entry& entry) { return entry.key == "checkpoint"; });
+    if (checkpoint) settings.set("checkpoint", *checkpoint);
     ResolvedCell cell = resolve_settings(settings, subject, place, context_);
     cell.row = name;
     written_[{experiment_, name}] = {place, std::move(settings)};
@@ -352,7 +424,8 @@ Experiment read_experiment(const ExperimentRequest& request, const Catalogue& ca
   TableReader top(&*document, "", faults);
   top.take("experiment");
   for (const std::string& key : setting_keys()) top.take(key);
-  const ResolveContext context{catalogue, faults};
+  Checkpoints checkpoints;
+  const ResolveContext context{catalogue, faults, Completeness::complete, &checkpoints};
   const auto evaluation_tables = top.take_tables("evaluate");
   const std::vector<Evaluation> evaluations = resolve_evaluations(evaluation_tables, context);
   const std::vector<RowSpec> rows = read_rows(top.take_tables("row"), faults);
@@ -380,9 +453,12 @@ Experiment read_experiment(const ExperimentRequest& request, const Catalogue& ca
   for (const ResolvedRow& row : resolved) experiment.rows.push_back(row.name);
   for (const int64_t seed : experiment.seeds) {
     for (const ResolvedRow& row : resolved) {
+      // Weights that are there are what they are, whatever the seed.
+      const bool once = is_evaluated_only(row.cell);
+      if (once && seed != experiment.seeds.front()) continue;
       experiment.cells.push_back(row.cell);
       ResolvedCell& cell = experiment.cells.back();
-      complete(cell, experiment.name, seed, evaluations);
+      complete(cell, experiment.name, once ? 0 : seed, evaluations);
       for (ResolvedCell& phase : cell.earlier) complete(phase, experiment.name, seed, evaluations);
     }
   }

@@ -40,7 +40,7 @@ void drop_options(Setting& plugin, PluginKind kind) {
 }
 
 void lay_over_at(Setting& base, const Setting& over, const std::string& path) {
-  if (!base.is_table() || !over.is_table() || path == "budget") {
+  if (!base.is_table() || !over.is_table() || path == "budget" || path == "checkpoint") {
     base = over;
     return;
   }
@@ -61,8 +61,8 @@ void lay_over_at(Setting& base, const Setting& over, const std::string& path) {
 std::span<const PluginSlot> plugin_slots() { return kSlots; }
 
 std::span<const std::string> setting_keys() {
-  static const std::array<std::string, 7> keys = {"objective", "budget", "data",      "model",
-                                                  "optimizer", "engine", "evaluation"};
+  static const std::array<std::string, 8> keys = {"objective", "budget", "data",       "model",
+                                                  "optimizer", "engine", "evaluation", "checkpoint"};
   return keys;
 }
 

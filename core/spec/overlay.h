@@ -24,9 +24,9 @@ std::span<const std::string> setting_keys();
 // Writes plugins that are given as a text, their name, as tables: "clip" becomes { name = "clip" }.
 void expand_plugin_names(Setting& settings);
 
-// Lays `over` over `base`, table by table. Two tables do not mix: a budget replaces a budget, and a plugin that is
-// named drops the options (not the reserved keys, like split or image_size) of the one below, even if that has the same
-// name. Both must have been through expand_plugin_names.
+// Lays `over` over `base`, table by table. Two tables do not mix: a budget replaces a budget, a checkpoint a
+// checkpoint, and a plugin that is named drops the options (not the reserved keys, like split or image_size) of the one
+// below, even if that has the same name. Both must have been through expand_plugin_names.
 void lay_over(Setting& base, const Setting& over);
 
 }  // namespace silc

@@ -32,17 +32,20 @@ const Setting* value_at(const Setting* table, std::string_view key) {
   return entry ? &entry->value : nullptr;
 }
 
-// A path in a file starts from that file's folder, one of the command line from the working directory.
-std::string absolute_path(const std::filesystem::path& path, const Place& place) {
-  const std::filesystem::path folder = place.file == "--set" ? "" : std::filesystem::path(place.file).parent_path();
-  return std::filesystem::absolute(folder / path).lexically_normal().string();
-}
-
 std::string absolute_folder(const std::filesystem::path& path, const Place& place) {
   const char* data = std::getenv("SILC_DATA");
   if (data != nullptr && *data != 0 && std::filesystem::is_directory(data / path))
     return std::filesystem::absolute(data / path).lexically_normal().string();
   return absolute_path(path, place);
+}
+
+bool trains_nothing(const Setting& settings) {
+  const Setting* budget = value_at(&settings, "budget");
+  if (!budget || !budget->is_table() || budget->table().size() != 1) return false;
+  const Setting& amount = budget->table().front().value;
+  const auto* whole = std::get_if<int64_t>(&amount.value);
+  const auto* number = std::get_if<double>(&amount.value);
+  return (whole && *whole == 0) || (number && *number == 0);
 }
 
 class Resolver {
@@ -78,6 +81,10 @@ class Resolver {
     }
     choice.version = info->version;
     choice.options = options(*info, table, name_key, beside);
+    const Options defaults = default_options(*info);
+    for (const OptionRecord& option : info->options)
+      if (option.added && choice.options.values().at(option.name) == defaults.values().at(option.name))
+        choice.unchanged.insert(option.name);
     find_files(*info, table, choice);
     return choice;
   }
@@ -137,7 +144,7 @@ class Resolver {
       if (const Setting* value = reader.take(unit)) {
         given.push_back(unit);
         budget.unit = static_cast<BudgetUnit>(i);
-        reader.read(unit, budget.amount, above(0));
+        reader.read(unit, budget.amount, at_least(0));
         if (unit == "examples" && budget.amount != std::floor(budget.amount))
           faults_.add(value->place, "budget.examples must be a whole number, not " + shown(*value));
       }
@@ -149,7 +156,8 @@ class Resolver {
   }
 
   void image(const Setting* table, ImageSettings& image) {
-    static const std::vector<std::string> beside = {"image_size", "resize_mode", "interpolation", "mean", "std"};
+    static const std::vector<std::string> beside = {"image_size", "resize_mode", "interpolation",
+                                                    "mean",       "std",         "projection_bias"};
     static const std::array<std::string, 2> modes = {"squash", "shortest"};
     static const std::array<std::string, 2> interpolations = {"bilinear", "bicubic"};
     image.backbone = plugin(table, PluginKind::image_backbone, "vit", "model.image", beside);
@@ -160,15 +168,17 @@ class Resolver {
     reader.read("interpolation", image.interpolation, interpolations);
     reader.read("mean", image.mean, {0, 1});
     reader.read("std", image.std, {0, 1, true});
+    reader.read("projection_bias", image.projection_bias);
   }
 
   void text(const Setting* table, TextSettings& text) {
-    static const std::vector<std::string> beside = {"tokenizer", "context_length"};
+    static const std::vector<std::string> beside = {"tokenizer", "context_length", "projection_bias"};
     text.backbone = plugin(table, PluginKind::text_backbone, "text_transformer", "model.text", beside);
     if (table && !table->is_table()) table = nullptr;
     TableReader reader(table, "model.text", faults_);
     // Start and end token have their places in it.
     reader.read("context_length", text.context_length, {2, 65536});
+    reader.read("projection_bias", text.projection_bias);
     text.tokenizer = plugin(reader.take("tokenizer"), PluginKind::tokenizer, "words", "model.text.tokenizer", {});
   }
 
@@ -226,6 +236,34 @@ class Resolver {
                                    [](const std::string& name) { return name == "student" || name == "teacher"; });
     if (!known || weights.empty() || std::set(weights.begin(), weights.end()).size() != weights.size())
       reader.fault("weights", "must be [\"student\"], [\"teacher\"] or both of them in one list");
+  }
+
+  // The files that a row starts from, and where nothing is trained the objective that they were trained with.
+  void checkpoint(const Setting& settings, const std::string& subject, const Place& place, ResolvedCell& cell) {
+    const Setting* setting = value_at(&settings, "checkpoint");
+    const bool complete = context_.completeness == Completeness::complete;
+    if (!setting || !context_.checkpoints) {
+      if (complete && trains_nothing(settings))
+        faults_.add(place, fmt::format("{} has a budget of 0: only weights that are there can be evaluated without "
+                                       "training; name them, as in checkpoint = \"ViT-B-16.safetensors\"",
+                                       subject));
+      return;
+    }
+    const auto chosen = read_checkpoint(*setting, *context_.checkpoints, faults_);
+    if (!chosen || !complete) return;
+    cell.start.files = chosen->files;
+    const CheckpointFile& first = *chosen->first;
+    check_answers(settings, first, subject, setting->place, faults_);
+    if (first.captions) cell.start.captions = training_source(&*first.captions, "captions");
+    if (!trains_nothing(settings) || value_at(&settings, "objective")) return;
+    if (!first.file.has("text"))
+      faults_.add(setting->place, fmt::format("{}: {} has no text tower, so that there is nothing to evaluate it by; "
+                                              "train one to it, as objective \"lit\" does",
+                                              subject, first.file.path.string()));
+    const bool sigmoid = first.file.tensors.contains("objective.contrastive.logit_bias");
+    const Setting usual{setting->place,
+                        Setting::Table{{"name", setting->place, {setting->place, sigmoid ? "siglip" : "clip"}}}};
+    cell.objective = plugin(first.objective ? &*first.objective : &usual, PluginKind::objective, "", "objective", {});
   }
 
   Evaluation evaluation(const Setting& table) {
@@ -345,19 +383,28 @@ class Resolver {
 
 bool is_missing_budget(const Setting* budget) { return !budget || (budget->is_table() && budget->table().empty()); }
 
+// Leaves what evaluation needs, so that the same weights under the same evaluation are one cell.
+void keep_what_evaluates(ResolvedCell& cell) {
+  cell.budget = {};
+  cell.train = {};
+  cell.optimizer = {};
+  cell.engine.precision = EngineSettings().precision;  // evaluation is in fp32
+}
+
 // What a row must have and has no default.
 void check_complete(const Setting& settings, const std::string& subject, const Place& place, Faults& faults) {
   const Place whole_file{place.file};
-  if (!value_at(&settings, "objective"))
+  if (!value_at(&settings, "objective") && !trains_nothing(settings))
     faults.add(place, fmt::format("{} has no objective; give it one, as in objective = \"clip\"", subject));
   if (is_missing_budget(value_at(&settings, "budget")))
     faults.add(whole_file, "there is no budget; give one, as in [budget] examples = 40_000");
+  if (trains_nothing(settings)) return;
   if (!value_at(value_at(&settings, "data"), "train"))
     faults.add(whole_file, "there is no training data; name it, as in [data] train = \"fashion_scenes\"");
 }
 
 void check_examples(const Setting& settings, const ResolvedCell& cell, Faults& faults) {
-  if (cell.budget.unit != BudgetUnit::examples || cell.budget.amount <= 0) return;
+  if (cell.budget.unit != BudgetUnit::examples || cell.budget.amount <= 0) return;  // 0: nothing is trained
   const int64_t update = cell.optimizer.batch * cell.optimizer.accumulate;
   if (cell.budget.amount >= static_cast<double>(update)) return;
   const Setting* examples = value_at(value_at(&settings, "budget"), "examples");
@@ -393,9 +440,12 @@ ResolvedCell resolve_settings(const Setting& settings, const std::string& subjec
   resolver.engine(value_at(&settings, "engine"), cell.engine);
   resolver.evaluation(value_at(&settings, "evaluation"), cell.weights);
 
+  resolver.checkpoint(settings, subject, place, cell);
+
   if (context.completeness != Completeness::partial) {
     check_complete(settings, subject, place, context.faults);
     check_examples(settings, cell, context.faults);
+    if (trains_nothing(settings)) keep_what_evaluates(cell);
   }
   return cell;
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "spec/cell.h"
+#include "spec/checkpoint.h"
 #include "spec/setting.h"
 
 namespace silc {
@@ -19,11 +20,13 @@ struct ResolveContext {
   const Catalogue& catalogue;
   Faults& faults;
   Completeness completeness = Completeness::complete;
+  Checkpoints* checkpoints = nullptr;  // null: settings have no `checkpoint`
 };
 
-// Everything but experiment, row, seed and evaluations. `settings`: a table with setting_keys() at most, plugins
-// expanded. `subject` ("row "SILC"") and `place` say what lacks something that is missing. Faults are added; the result
-// is of use only if there are none.
+// Everything but experiment, row, seed and evaluations. A budget of 0 leaves only what evaluation needs: no data, no
+// optimizer, and the objective that goes with the checkpoint where none is named. `settings`: a table with
+// setting_keys() at most, plugins expanded. `subject` ("row "SILC"") and `place` say what lacks something that is
+// missing. Faults are added; the result is of use only if there are none.
 ResolvedCell resolve_settings(const Setting& settings, const std::string& subject, const Place& place,
                               const ResolveContext& context);
 

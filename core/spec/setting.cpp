@@ -100,6 +100,23 @@ Setting to_setting(const OptionValue& value) {
                     value);
 }
 
+Setting from_json(const nlohmann::json& json, const Place& place) {
+  if (json.is_object()) {
+    Setting table{place, Setting::Table{}};
+    for (const auto& [key, value] : json.items()) table.set(key, from_json(value, place), place);
+    return table;
+  }
+  if (json.is_array()) {
+    Setting::Array list;
+    for (const auto& value : json) list.push_back(from_json(value, place));
+    return {place, std::move(list)};
+  }
+  if (json.is_boolean()) return {place, json.get<bool>()};
+  if (json.is_number_integer()) return {place, json.get<int64_t>()};
+  if (json.is_number()) return {place, json.get<double>()};
+  return {place, json.is_string() ? json.get<std::string>() : json.dump()};
+}
+
 std::string toml_text(const Setting& setting) {
   return std::visit(Overloaded{[](const Setting::Table& table) {
                                  std::string text;

@@ -59,6 +59,9 @@ nlohmann::json to_json(const Setting& setting);
 
 Setting to_setting(const OptionValue& value);
 
+// Objects become tables, null the text "null"; everything in it stands at `place`.
+Setting from_json(const nlohmann::json& json, const Place& place = {});
+
 // One line of TOML: `0.001`, `{ name = "silc", weight = 0.5 }`. Numbers with as many digits as it takes to read the
 // same value again.
 std::string toml_text(const Setting& setting);

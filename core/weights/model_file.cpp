@@ -25,10 +25,7 @@ std::optional<fs::path> only_file(const fs::path& folder, std::string_view exten
   return files.empty() ? std::nullopt : std::optional(files[0]);
 }
 
-std::shared_ptr<const WeightsFile> open_any(const fs::path& file) {
-  if (file.filename().string().ends_with(kIndex)) return open_shards(file);
-  return open_weights(file);
-}
+bool is_index(const fs::path& file) { return file.filename().string().ends_with(kIndex); }
 
 }  // namespace
 
@@ -51,10 +48,14 @@ fs::path weights_in(const fs::path& path) {
 
 ModelFile read_model_file(const fs::path& path) {
   const fs::path file = weights_in(path);
-  const std::shared_ptr<const WeightsFile> weights = open_any(file);
+  const std::shared_ptr<const WeightsFile> weights = is_index(file) ? open_shards(file) : open_weights(file);
   try {
-    for (const auto read : {read_own, read_hugging_face, read_open_clip, read_big_vision, read_timm})
-      if (auto model = read(file, weights)) return *std::move(model);
+    for (const auto read : {read_own, read_hugging_face, read_open_clip, read_big_vision, read_timm}) {
+      auto model = read(file, weights);
+      if (!model) continue;
+      model->files = is_index(file) ? files_of_index(file) : std::vector{file};
+      return *std::move(model);
+    }
   } catch (const nlohmann::json::exception& error) {
     throw Error(file.string() +
                 ": the settings beside it have values of another kind than they should: " + error.what());

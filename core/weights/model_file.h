@@ -26,8 +26,9 @@ struct Question {
 };
 
 struct ModelFile {
-  std::filesystem::path path;  // of the file itself, where a folder was named
-  std::string family;          // "open_clip", "OpenAI's CLIP", "Hugging Face's siglip", "big_vision", "timm", "silc"
+  std::filesystem::path path;                     // of the file itself, where a folder was named
+  std::vector<std::filesystem::path> files = {};  // that the weights are in: the file, or the shards of an index
+  std::string family;  // "open_clip", "OpenAI's CLIP", "Hugging Face's siglip", "big_vision", "timm", "silc"
   // As an experiment's [model] has them: "image" and "text", each with its "backbone", and "embed_dim". Without "text"
   // for a picture model, and empty for a checkpoint of silc in a run folder, whose settings lie in cell.toml.
   nlohmann::json model = nlohmann::json::object();

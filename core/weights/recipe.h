@@ -21,8 +21,8 @@ struct TensorPart {
 struct Recipe {
   std::vector<TensorPart> parts;  // one after the other along the first index; none: an identity matrix, of as many
                                   // ones as there is room for
-  std::vector<int64_t> shape;  // of the whole; its elements are those of the parts, in their order
-  bool logarithm = false;      // natural, of each element
+  std::vector<int64_t> shape;     // of the whole; its elements are those of the parts, in their order
+  bool logarithm = false;         // natural, of each element
 };
 
 // In the computer's memory, the last index fastest.

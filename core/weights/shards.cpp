@@ -1,6 +1,7 @@
 #include "weights/shards.h"
 
 #include <nlohmann/json.hpp>
+#include <set>
 #include <vector>
 
 #include "silc/error.h"
@@ -11,18 +12,27 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Which file each tensor is said to be in.
+std::map<std::string, std::string> read_index(const fs::path& index) {
+  const nlohmann::json settings = read_settings(index);
+  const auto map = settings.find("weight_map");
+  if (map == settings.end() || !map->is_object()) throw Error(index.string() + " has no \"weight_map\"");
+  std::map<std::string, std::string> places;
+  for (const auto& [tensor, file] : map->items()) {
+    if (!file.is_string()) throw Error(index.string() + ": the file of tensor \"" + tensor + "\" is no text");
+    const auto name = file.get<std::string>();
+    if (name.empty() || fs::path(name).filename().string() != name || name == "." || name == "..")
+      throw Error(index.string() + " names the file \"" + name + "\", which does not lie beside it");
+    places[tensor] = name;
+  }
+  return places;
+}
+
 class Shards : public WeightsFile {
  public:
   explicit Shards(const fs::path& index) {
-    const nlohmann::json settings = read_settings(index);
-    const auto map = settings.find("weight_map");
-    if (map == settings.end() || !map->is_object()) throw Error(index.string() + " has no \"weight_map\"");
     std::map<std::string, std::size_t> files;
-    for (const auto& [tensor, file] : map->items()) {
-      if (!file.is_string()) throw Error(index.string() + ": the file of tensor \"" + tensor + "\" is no text");
-      const auto name = file.get<std::string>();
-      if (fs::path(name).filename().string() != name || name == "." || name == "..")
-        throw Error(index.string() + " names the file \"" + name + "\", which does not lie beside it");
+    for (const auto& [tensor, name] : read_index(index)) {
       const auto [entry, fresh] = files.try_emplace(name, files_.size());
       if (fresh) files_.push_back(open(index, name));
       add(index, tensor, name, entry->second);
@@ -54,6 +64,14 @@ class Shards : public WeightsFile {
 };
 
 }  // namespace
+
+std::vector<fs::path> files_of_index(const fs::path& index) {
+  std::set<std::string> names;
+  for (const auto& [tensor, name] : read_index(index)) names.insert(name);
+  std::vector<fs::path> files;
+  for (const std::string& name : names) files.push_back(index.parent_path() / name);
+  return files;
+}
 
 std::unique_ptr<WeightsFile> open_shards(const fs::path& index) { return std::make_unique<Shards>(index); }
 

@@ -33,6 +33,10 @@ constexpr auto kStem =
 constexpr auto kPooling = choice_option("pooling", "cls", "cls|mean|map",
                                         "cls: class token (CLIP); mean: of the patch tokens, without a class token; "
                                         "map: attention pooling with an MLP (SigLIP)");
+constexpr auto kClassToken = added(boolean_option(
+    "class_token", false, "a class token that takes part in attention also where pooling does not read it"));
+constexpr auto kPatchBias = added(
+    boolean_option("patch_bias", false, "a bias of the linear layer of stem \"patch\", as SigLIP and DINOv2 have"));
 constexpr auto kPreNorm = boolean_option("pre_norm", true, "a norm before the first block, as CLIP's ln_pre");
 constexpr auto kPositions =
     choice_option("positions", "learned", "learned|rotary|both",
@@ -116,9 +120,11 @@ class Vit : public ImageBackbone {
       stem_ = register_module("stem", conv_stem(shape_.width, patch_));
     } else {
       conv1_ = register_module(
-          "conv1", torch::nn::Conv2d(torch::nn::Conv2dOptions(3, shape_.width, patch_).stride(patch_).bias(false)));
+          "conv1", torch::nn::Conv2d(
+                       torch::nn::Conv2dOptions(3, shape_.width, patch_).stride(patch_).bias(options[kPatchBias])));
+      if (options[kPatchBias]) torch::nn::init::zeros_(conv1_->bias);
     }
-    const int64_t class_tokens = pooling_ == "cls" ? 1 : 0;
+    const int64_t class_tokens = pooling_ == "cls" || options[kClassToken] ? 1 : 0;
     if (class_tokens > 0)
       class_embedding_ =
           register_parameter("class_embedding", torch::nn::init::normal_(at::empty({shape_.width}), 0, std));
@@ -174,7 +180,7 @@ class Vit : public ImageBackbone {
 
   Patches embed(const at::Tensor& images) {
     const auto grid = patch_grid(images.size(2), images.size(3));
-    return {.tokens = stem_ ? convolved(images) : project_patches(images, conv1_->weight),
+    return {.tokens = stem_ ? convolved(images) : project_patches(images, conv1_->weight, conv1_->bias),
             .height = grid.height,
             .width = grid.width};
   }
@@ -238,7 +244,7 @@ class Vit : public ImageBackbone {
 }  // namespace
 
 SILC_IMAGE_BACKBONE(vit, Vit, 1, "vision transformer with patch or convolutional stem", kWidth, kLayers, kHeads,
-                    kMlpRatio, kPatch, kStem, kPooling, kPreNorm, kPositions, kRotaryGrid, kRegisters, kMlp,
-                    kLayerScale, kQkNorm, kSubNorm, kNormEps);
+                    kMlpRatio, kPatch, kStem, kPooling, kClassToken, kPatchBias, kPreNorm, kPositions, kRotaryGrid,
+                    kRegisters, kMlp, kLayerScale, kQkNorm, kSubNorm, kNormEps);
 
 }  // namespace silc::backbones::vit

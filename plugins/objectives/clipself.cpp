@@ -36,7 +36,7 @@ class ClipSelf : public Objective {
                   " pixels cannot be split into max_split = " + std::to_string(options_[kMaxSplit]) +
                   " cells; lower max_split");
     freeze(*model_->text);
-    if (options_[kProjection] == "frozen") model_->image->projection().set_requires_grad(false);
+    if (options_[kProjection] == "frozen") model_->image->train_projection(false);
     teacher_ = register_module("teacher", std::make_shared<Teacher>(model_->image, context.make_image_tower()));
   }
 

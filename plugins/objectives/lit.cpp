@@ -21,7 +21,7 @@ class Lit : public PlainContrastive {
   explicit Lit(const ObjectiveContext& context)
       : PlainContrastive(context, kView.view(context.options), make_contrastive_loss(context.options[kContrastive])) {
     freeze(*model().image);
-    if (context.options[kImageProjection] == "trained") model().image->projection().set_requires_grad(true);
+    if (context.options[kImageProjection] == "trained") model().image->train_projection(true);
   }
 
   StepResult step(const Batch& batch, const Progress& progress) override {

@@ -34,7 +34,7 @@ class Pacl : public Objective {
   explicit Pacl(const ObjectiveContext& context) : view_(kView.view(context.options)), model_(context.model) {
     const auto& options = context.options;
     // The projection of pooled features has no part in the loss.
-    model_->image->projection().set_requires_grad(false);
+    model_->image->train_projection(false);
     if (options[kTrain] == "embedder") freeze(*model_);
     embedder_ = register_module(
         "embedder", std::make_shared<PatchEmbedder>(PatchEmbedderShape{.width = model_->image->width(),

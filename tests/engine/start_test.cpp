@@ -31,7 +31,7 @@ class Parts : public torch::nn::Module {
 class StartTest : public ::testing::Test {
  protected:
   // The checkpoint that a phase with these parts leaves, all its numbers changed from their initial values.
-  SafetensorsFile ended(const DualEncoder& model, const Parts& parts) {
+  std::unique_ptr<const StartWeights> ended(const DualEncoder& model, const Parts& parts) {
     auto state = module_state(model, parts);
     {
       const torch::NoGradGuard no_grad;
@@ -39,7 +39,7 @@ class StartTest : public ::testing::Test {
     }
     state["optimizer.exp_avg.model.image.projection"] = at::ones({2});
     write_tensors(folder_ / "end.safetensors", state, {});
-    return SafetensorsFile(folder_ / "end.safetensors");
+    return weights_of(SafetensorsFile(folder_ / "end.safetensors"));
   }
 
   static at::Tensor value(const DualEncoder& model, const Parts& parts, const std::string& name) {
@@ -53,17 +53,17 @@ class StartTest : public ::testing::Test {
 
 TEST_F(StartTest, TheModelIsTheOneThatThePhaseBeforeLeft) {
   const Parts parts("clip", 0);
-  const SafetensorsFile start = ended(*before_, parts);
-  start_model(start, *after_);
+  const auto start = ended(*before_, parts);
+  start_model(*start, *after_);
   for (const auto& [name, tensor] : module_state(*before_, torch::nn::Module()))
     EXPECT_TRUE(at::equal(tensor, value(*after_, parts, name))) << name;
 }
 
 TEST_F(StartTest, AnotherModelIsRefused) {
-  const SafetensorsFile start = ended(*before_, Parts("clip", 0));
+  const auto start = ended(*before_, Parts("clip", 0));
   after_->image->register_parameter("another", at::zeros({1}));
   try {
-    start_model(start, *after_);
+    start_model(*start, *after_);
     FAIL() << "it was taken";
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr("\"model.image.another\""));
@@ -72,8 +72,8 @@ TEST_F(StartTest, AnotherModelIsRefused) {
 
 TEST_F(StartTest, AnObjectiveWithTheSameTensorsGoesOnWithAllOfThem) {
   const Parts old_parts("clip", 4), new_parts("clip", 4);
-  const SafetensorsFile start = ended(*before_, old_parts);
-  start_objective(start, *after_, new_parts);
+  const auto start = ended(*before_, old_parts);
+  start_objective(*start, *after_, new_parts);
   for (const auto& [name, tensor] : module_state(*before_, old_parts))
     EXPECT_TRUE(at::equal(tensor, value(*after_, new_parts, name))) << name;
 }
@@ -81,8 +81,8 @@ TEST_F(StartTest, AnObjectiveWithTheSameTensorsGoesOnWithAllOfThem) {
 TEST_F(StartTest, AnotherObjectiveHasTheTemperatureAloneFromTheOneBefore) {
   const Parts old_parts("clip", 0), new_parts("clip", 4);
   const at::Tensor head = value(*after_, new_parts, "objective.head.weight").clone();
-  const SafetensorsFile start = ended(*before_, old_parts);
-  start_objective(start, *after_, new_parts);
+  const auto start = ended(*before_, old_parts);
+  start_objective(*start, *after_, new_parts);
   EXPECT_TRUE(at::equal(value(*after_, new_parts, "objective.loss.logit_scale"),
                         value(*before_, old_parts, "objective.loss.logit_scale")));
   EXPECT_TRUE(at::equal(value(*after_, new_parts, "objective.head.weight"), head));
@@ -91,7 +91,7 @@ TEST_F(StartTest, AnotherObjectiveHasTheTemperatureAloneFromTheOneBefore) {
 TEST_F(StartTest, ALossOfAnotherKindHasATemperatureOfItsOwn) {
   const Parts old_parts("clip", 0), new_parts("siglip", 0);
   const at::Tensor scale = value(*after_, new_parts, "objective.loss.logit_scale").clone();
-  start_objective(ended(*before_, old_parts), *after_, new_parts);
+  start_objective(*ended(*before_, old_parts), *after_, new_parts);
   EXPECT_TRUE(at::equal(value(*after_, new_parts, "objective.loss.logit_scale"), scale));
 }
 

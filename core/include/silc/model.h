@@ -23,11 +23,11 @@ class SILC_EXPORT PatchHead : public torch::nn::Module {
   virtual at::Tensor similarity(const at::Tensor& patches, const at::Tensor& texts) = 0;
 };
 
-// Backbone and linear projection to the joint space (no bias, CLIP section 2.4; initialised with
-// normal std D^-0.5 as in open_clip).
+// Backbone and linear projection to the joint space (CLIP section 2.4; initialised with normal std D^-0.5 as in
+// open_clip), without a bias unless asked for: SigLIP's text tower has one, which starts at 0.
 class SILC_EXPORT ImageTower : public torch::nn::Module {
  public:
-  ImageTower(std::shared_ptr<ImageBackbone> backbone, int64_t embed_dim);
+  ImageTower(std::shared_ptr<ImageBackbone> backbone, int64_t embed_dim, bool projection_bias = false);
 
   // images: [B, 3, H, W] → pooled [B, D], patches [B, N, D].
   ImageFeatures forward(const at::Tensor& images);
@@ -51,8 +51,8 @@ class SILC_EXPORT ImageTower : public torch::nn::Module {
   // The features' patches → [B, N, E], L2-normalised, in one space with the embeddings of pictures and texts.
   at::Tensor embed_patches(const ImageFeatures& features);
 
-  // [D, E]: for objectives that train or freeze it apart from the backbone.
-  [[nodiscard]] const at::Tensor& projection() const { return projection_; }
+  // Whether the projection to the joint space learns: for objectives that train or freeze it apart from the backbone.
+  void train_projection(bool on);
 
   // Replaces the projection for patches by `head`, registered as "patch_head". At most one.
   void set_patch_head(std::shared_ptr<PatchHead> head);
@@ -71,14 +71,15 @@ class SILC_EXPORT ImageTower : public torch::nn::Module {
   [[nodiscard]] bool in_chunks(const at::Tensor& rows) const { return chunk_ > 0 && rows.size(0) > chunk_; }
 
   std::shared_ptr<ImageBackbone> backbone_;
-  at::Tensor projection_;  // [D, E]
+  at::Tensor projection_;       // [D, E]
+  at::Tensor projection_bias_;  // [E], or undefined
   std::shared_ptr<PatchHead> patch_head_;
   int64_t chunk_ = 0;
 };
 
 class SILC_EXPORT TextTower : public torch::nn::Module {
  public:
-  TextTower(std::shared_ptr<TextBackbone> backbone, int64_t embed_dim);
+  TextTower(std::shared_ptr<TextBackbone> backbone, int64_t embed_dim, bool projection_bias = false);
 
   // tokens: [B, T] → pooled [B, D].
   at::Tensor forward(const at::Tensor& tokens);
@@ -97,7 +98,8 @@ class SILC_EXPORT TextTower : public torch::nn::Module {
 
  private:
   std::shared_ptr<TextBackbone> backbone_;
-  at::Tensor projection_;  // [D, E]
+  at::Tensor projection_;       // [D, E]
+  at::Tensor projection_bias_;  // [E], or undefined
   int64_t chunk_ = 0;
 };
 

@@ -67,7 +67,8 @@ struct OptionRecord {
       0;  // inclusive, for integer, number and both of a pair; of a file or folder 1 if it must be named, else 0
   double maximum = 0;
   OptionType type = OptionType::boolean;
-  uint8_t reserved[7] = {};
+  bool added = false;  // see added()
+  uint8_t reserved[6] = {};
 };
 static_assert(sizeof(OptionRecord) == 632);
 
@@ -88,6 +89,14 @@ struct Option {
   OptionRecord record;
   [[nodiscard]] constexpr std::string_view name() const { return record.name; }
 };
+
+// An option that a plugin got after results were made with it, whose default is what the plugin did before: cells where
+// it has the default keep their identity, and with it their results.
+template <class T>
+consteval Option<T> added(Option<T> option) {
+  option.record.added = true;
+  return option;
+}
 
 using Pair = std::array<double, 2>;
 using Texts = std::vector<std::string>;

@@ -1,0 +1,19 @@
+// What `silc run` does, for commands that make an experiment of their own. No LibTorch.
+#pragma once
+
+#include "cli/experiment_plan.h"
+#include "cli/session.h"
+
+namespace silc {
+
+struct RunOptions {
+  ExperimentRequest experiment;
+  ThreadRequest threads;
+  bool fresh = false;
+  bool fail_fast = false;
+};
+
+// Plans, trains, evaluates and records. Returns the exit code.
+int run_experiment(const RunOptions& options, Session& session);
+
+}  // namespace silc
