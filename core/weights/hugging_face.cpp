@@ -84,7 +84,8 @@ class HuggingFace {
   void set_shape(Json& tower, const BlockShape& blocks, int64_t width, const std::string& name, int64_t heads) const {
     tower["width"] = width;
     tower["layers"] = blocks.layers;
-    tower["heads"] = setting(name, "num_attention_heads", heads);
+    tower["heads"] = checked_heads(setting(name, "num_attention_heads", heads), width,
+                                   (folder_ / "config.json").string() + ": num_attention_heads");
     tower["mlp_ratio"] = static_cast<double>(blocks.hidden) / static_cast<double>(width);
   }
 

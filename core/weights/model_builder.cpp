@@ -13,6 +13,7 @@
 #include "files/durable_file.h"
 #include "files/safetensors.h"
 #include "silc/error.h"
+#include "weights/element_types.h"
 
 namespace silc {
 namespace {
@@ -93,6 +94,9 @@ bool ModelBuilder::use(const std::string& source) {
     return false;
   }
   used_.insert(prefix_ + source);
+  const std::string& type = file_.weights->tensors().at(prefix_ + source).dtype;
+  if (!has_values(type))
+    faults_.push_back(fmt::format("\"{}\" is of type {}, which holds no numbers", prefix_ + source, type));
   return true;
 }
 
@@ -119,6 +123,7 @@ void ModelBuilder::add_transposed(const std::string& name, const std::string& so
 
 void ModelBuilder::add(const std::string& name, Recipe recipe) {
   int64_t elements = 0;
+  std::string found;
   for (TensorPart& part : recipe.parts) {
     const auto product = [](const std::vector<int64_t>& extents) {
       return std::accumulate(extents.begin(), extents.end(), int64_t{1}, std::multiplies<>());
@@ -129,15 +134,14 @@ void ModelBuilder::add(const std::string& name, Recipe recipe) {
     }
     if (!use(part.source)) return;
     std::vector<int64_t> extents = shape(part.source);
+    found += fmt::format("{}\"{}\" {}", found.empty() ? "" : ", ", prefix_ + part.source, shape_text(extents));
     if (part.count >= 0 && !extents.empty()) extents[0] = std::min(extents[0], part.count);
     elements += product(extents);
     part.source = prefix_ + part.source;
   }
   const int64_t wanted = std::accumulate(recipe.shape.begin(), recipe.shape.end(), int64_t{1}, std::multiplies<>());
   if (!recipe.parts.empty() && elements != wanted) {
-    const std::string& source = recipe.parts.front().source;
-    faults_.push_back(fmt::format("\"{}\" is {}, which does not make {}", source,
-                                  shape_text(file_.weights->tensors().at(source).shape), shape_text(recipe.shape)));
+    faults_.push_back(fmt::format("{} do not make {}", found, shape_text(recipe.shape)));
     return;
   }
   file_.tensors[name] = std::move(recipe);
@@ -245,6 +249,13 @@ int64_t usual_heads(ModelBuilder& builder, int64_t width, const std::string& tow
   if (width % heads != 0) heads = 1;
   builder.assume(fmt::format("the {} tower has {} heads of {} channels, as is usual; model.{}.heads says otherwise",
                              tower, heads, width / heads, tower));
+  return heads;
+}
+
+int64_t checked_heads(int64_t heads, int64_t width, const std::string& setting) {
+  if (heads < 1 || width % heads != 0)
+    throw Error(
+        fmt::format("{} makes {} attention heads of a width of {}, which they do not divide", setting, heads, width));
   return heads;
 }
 

@@ -90,6 +90,9 @@ int64_t grid_side(int64_t positions, const std::string& name);
 // 64 channels a head, as nearly all have; 72 or others where the width is known for it. Says so in `assumed`.
 int64_t usual_heads(ModelBuilder& builder, int64_t width, const std::string& tower);
 
+// `heads`, which a file's `setting` gives. Throws silc::Error naming it where they do not divide the width.
+int64_t checked_heads(int64_t heads, int64_t width, const std::string& setting);
+
 // What pictures go through before the model, from a preprocessor's settings; `standard` where it does not say.
 struct Preprocessing {
   std::vector<double> mean, std;

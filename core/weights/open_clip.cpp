@@ -59,7 +59,7 @@ class OpenClip {
   OpenClip(const std::filesystem::path& path, std::shared_ptr<const WeightsFile> weights, const std::string& prefix)
       : path_(path), openai_(weights->format() == "TorchScript"), prefix_(prefix), builder_(path, weights) {
     builder_.set_prefix(prefix);
-    const std::filesystem::path file = path.parent_path() / "open_clip_config.json";
+    const std::filesystem::path file = settings_file();
     const Json settings = read_settings(file);
     if (settings.is_object()) {
       config_ = settings.value("model_cfg", settings);
@@ -133,7 +133,7 @@ class OpenClip {
         add_blocks(builder_, to + "transformer.resblocks", from + "transformer.resblocks.", width, kBlocks);
     add_norm(builder_, to + "ln_post", from + "ln_post", width);
     set_shape(image, blocks, width);
-    image["heads"] = settings.contains("width") ? width / value_or(settings, "head_width", int64_t{64})
+    image["heads"] = settings.contains("width") ? heads_of_width(value_or(settings, "head_width", int64_t{64}), width)
                                                 : usual_heads(builder_, width, "image");
     set_activation(image, "image", settings);
     const auto pool = value_or<std::string>(settings, "pool_type", "tok");
@@ -145,6 +145,16 @@ class OpenClip {
     if (pool == "avg") image["class_token"] = true;
     embed_dim_ = builder_.extent(from + "proj", 1);
     builder_.add("model.image.projection", from + "proj", {width, embed_dim_});
+  }
+
+  [[nodiscard]] std::filesystem::path settings_file() const { return path_.parent_path() / "open_clip_config.json"; }
+
+  // How many heads of so many channels there are.
+  [[nodiscard]] int64_t heads_of_width(int64_t channels, int64_t width) const {
+    const std::string setting = settings_file().string() + ": vision_cfg.head_width";
+    if (channels < 1 || width % channels != 0)
+      throw Error(fmt::format("{} is {}, which does not divide the width of {}", setting, channels, width));
+    return width / channels;
   }
 
   static void set_shape(Json& tower, const BlockShape& blocks, int64_t width) {
@@ -235,9 +245,9 @@ class OpenClip {
   // timm's vision transformers of SigLIP: those that it gives the approximation by tanh. Other names: not known.
   static std::string trunk_activation(const std::string& name) {
     if (name.find("siglip") == std::string::npos) return "";
-    constexpr std::array<std::string_view, 6> kTanh = {"so400m_patch14_siglip_378", "so400m_patch14_siglip_gap_378",
-                                                       "so400m_patch16_siglip",     "patch32_siglip",
-                                                       "giantopt_patch16_siglip",   "large_patch16_siglip_512"};
+    constexpr std::array<std::string_view, 5> kTanh = {"so400m_patch16_siglip", "patch32_siglip",
+                                                       "giantopt_patch16_siglip", "large_patch16_siglip_512",
+                                                       "large_patch16_siglip_gap_512"};
     const bool tanh = std::any_of(kTanh.begin(), kTanh.end(),
                                   [&](std::string_view part) { return name.find(part) != std::string::npos; });
     return tanh ? "gelu_tanh" : "gelu";
@@ -270,8 +280,9 @@ class OpenClip {
     if (blocks.scaled)
       throw Error(fmt::format("{}: its text tower has LayerScale, which silc's has not", path_.string()));
     text.erase("layer_scale");
-    text["heads"] =
-        settings.contains("heads") ? value_or(settings, "heads", int64_t{8}) : usual_heads(builder_, width, "text");
+    text["heads"] = settings.contains("heads") ? checked_heads(value_or(settings, "heads", int64_t{8}), width,
+                                                               settings_file().string() + ": text_cfg.heads")
+                                               : usual_heads(builder_, width, "text");
     set_activation(text, "text", settings);
     if (linear)
       add_projection("model.text.", from + "text_projection", text, width);

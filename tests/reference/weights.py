@@ -77,6 +77,11 @@ def write_numpy():
     np.savez_compressed(FOLDER / "packed.npz", **all)
     expected("plain", {name: torch.from_numpy(np.ascontiguousarray(value).reshape(value.shape)) for name, value in all.items()})
 
+    # A model of which one array is of Python objects.
+    model = dict(np.load(FOLDER.parent / "foreign/big_vision_vit/model.npz"))
+    model["cls"] = np.full(model["cls"].shape, Harm(), object)
+    np.savez_compressed(FOLDER / "objects.npz", **model)
+
 
 FOLDER.mkdir(exist_ok=True)
 write_pytorch()
