@@ -63,28 +63,35 @@ struct Encoder {
   int64_t layers = 0, heads = 0, hidden = 0;
 };
 
+// Flax numbers modules of a kind, or, as google-research/vision_transformer does, all modules of a block.
+struct PartNames {
+  std::string attention, norm_2, mlp;
+};
+const PartNames kParts{.attention = "MultiHeadDotProductAttention_0/", .norm_2 = "LayerNorm_1", .mlp = "MlpBlock_0/"};
+const PartNames kPartsNumberedThrough{
+    .attention = "MultiHeadDotProductAttention_1/", .norm_2 = "LayerNorm_2", .mlp = "MlpBlock_3/"};
+
 Encoder add_encoder(ModelBuilder& builder, const std::string& to, const std::string& from, int64_t width) {
   const bool scanned = builder.has(from + "encoderblock/LayerNorm_0/scale");
   const std::string first = from + (scanned ? "encoderblock/" : "encoderblock_0/");
-  const std::string attention = "MultiHeadDotProductAttention_0/";
+  const bool through = builder.has(first + kPartsNumberedThrough.mlp + "Dense_0/kernel");
+  const PartNames& parts = through ? kPartsNumberedThrough : kParts;
   Encoder encoder{
       .layers = scanned ? builder.extent(first + "LayerNorm_0/scale", 0) : builder.count(from + "encoderblock_"),
-      .heads = builder.extent(first + attention + "query/kernel", scanned ? 2 : 1),
-      .hidden = builder.extent(first + "MlpBlock_0/Dense_0/kernel", scanned ? 2 : 1)};
+      .heads = builder.extent(first + parts.attention + "query/kernel", scanned ? 2 : 1),
+      .hidden = builder.extent(first + parts.mlp + "Dense_0/kernel", scanned ? 2 : 1)};
   for (int64_t i = 0; i < encoder.layers; ++i) {
     const Layer layer = scanned ? Layer{first, i} : Layer{fmt::format("{}encoderblock_{}/", from, i)};
     const std::string block = fmt::format("{}.{}.", to, i);
-    for (const int norm : {0, 1}) {
-      add_vector(builder, fmt::format("{}ln_{}.weight", block, norm + 1), layer,
-                 fmt::format("LayerNorm_{}/scale", norm), width);
-      add_vector(builder, fmt::format("{}ln_{}.bias", block, norm + 1), layer, fmt::format("LayerNorm_{}/bias", norm),
-                 width);
+    for (const auto& [norm, name] : {std::pair{"ln_1", std::string("LayerNorm_0")}, std::pair{"ln_2", parts.norm_2}}) {
+      add_vector(builder, fmt::format("{}{}.weight", block, norm), layer, name + "/scale", width);
+      add_vector(builder, fmt::format("{}{}.bias", block, norm), layer, name + "/bias", width);
     }
     add_projections(builder, block + "attn.in_proj_weight", block + "attn.in_proj_bias", layer,
-                    {attention + "query", attention + "key", attention + "value"}, width);
-    add_dense(builder, block + "attn.out_proj", layer, attention + "out", width, width);
-    add_dense(builder, block + "mlp.c_fc", layer, "MlpBlock_0/Dense_0", encoder.hidden, width);
-    add_dense(builder, block + "mlp.c_proj", layer, "MlpBlock_0/Dense_1", width, encoder.hidden);
+                    {parts.attention + "query", parts.attention + "key", parts.attention + "value"}, width);
+    add_dense(builder, block + "attn.out_proj", layer, parts.attention + "out", width, width);
+    add_dense(builder, block + "mlp.c_fc", layer, parts.mlp + "Dense_0", encoder.hidden, width);
+    add_dense(builder, block + "mlp.c_proj", layer, parts.mlp + "Dense_1", width, encoder.hidden);
   }
   return encoder;
 }
@@ -114,6 +121,24 @@ int64_t add_head(ModelBuilder& builder, const std::string& to, const std::string
   return embed_dim;
 }
 
+// Embeddings of a class token, where there is one, and of positions: the grid's side. The class token has a position
+// only where google-research/vision_transformer made it.
+int64_t add_positions(ModelBuilder& builder, const std::string& to, const std::string& from, int64_t width) {
+  const std::string numbered_through = from + "Transformer/posembed_input/pos_embedding";
+  const std::string name = builder.has(numbered_through) ? numbered_through : from + "pos_embedding";
+  const int64_t positions = builder.extent(name, 1);
+  const bool cls = builder.has(from + "cls");
+  if (cls) builder.add(to + "class_embedding", from + "cls", {width});
+  if (!cls || name == numbered_through) {
+    builder.add(to + "positional_embedding", name, {positions, width});
+    return grid_side(positions - (cls ? 1 : 0), name);
+  }
+  builder.add(to + "positional_embedding", Recipe{.parts = {{.source = "", .shape = {1, width}}, {.source = name}},
+                                                  .shape = {1 + positions, width}});
+  return grid_side(positions, name);
+}
+
+// Gives the width of its features.
 int64_t add_image(ModelBuilder& builder, const std::string& from) {
   const std::string to = "model.image.backbone.";
   const std::string kernel = from + "embedding/kernel";  // [P, P, 3, D]
@@ -123,18 +148,7 @@ int64_t add_image(ModelBuilder& builder, const std::string& from) {
   builder.add(to + "conv1.weight",
               Recipe{.parts = {{.source = kernel, .permutation = {3, 2, 0, 1}}}, .shape = {width, 3, patch, patch}});
   builder.add(to + "conv1.bias", from + "embedding/bias", {width});
-  const bool cls = builder.has(from + "cls");
-  const int64_t positions = builder.extent(from + "pos_embedding", 1);
-  image["image_size"] = grid_side(positions, from + "pos_embedding") * patch;
-  if (cls) {
-    builder.add(to + "class_embedding", from + "cls", {width});
-    // It gets no position.
-    builder.add(to + "positional_embedding",
-                Recipe{.parts = {{.source = "", .shape = {1, width}}, {.source = from + "pos_embedding"}},
-                       .shape = {1 + positions, width}});
-  } else {
-    builder.add(to + "positional_embedding", from + "pos_embedding", {positions, width});
-  }
+  image["image_size"] = add_positions(builder, to, from, width) * patch;
   const Encoder encoder = add_encoder(builder, to + "transformer.resblocks", from + "Transformer/", width);
   add_flax_norm(builder, to + "ln_post", from + "Transformer/encoder_norm", width);
   set_shape(image, encoder, width);
@@ -142,7 +156,7 @@ int64_t add_image(ModelBuilder& builder, const std::string& from) {
   if (map) {
     const std::string pool = to + "attn_pool.";
     const Layer head{from + "MAPHead_0/"};
-    const std::string attention = "MultiHeadDotProductAttention_0/";
+    const std::string& attention = kParts.attention;
     builder.add(pool + "latent", from + "MAPHead_0/probe", {1, 1, width});
     add_projections(builder, pool + "q.weight", pool + "q.bias", head, {attention + "query"}, width);
     add_projections(builder, pool + "kv.weight", pool + "kv.bias", head, {attention + "key", attention + "value"},
@@ -152,10 +166,10 @@ int64_t add_image(ModelBuilder& builder, const std::string& from) {
     add_dense(builder, pool + "mlp.c_fc", head, "MlpBlock_0/Dense_0", encoder.hidden, width);
     add_dense(builder, pool + "mlp.c_proj", head, "MlpBlock_0/Dense_1", width, encoder.hidden);
   }
-  image["pooling"] = map ? "map" : cls ? "cls" : "mean";
+  image["pooling"] = map ? "map" : builder.has(from + "cls") ? "cls" : "mean";
   set_preprocessing(image, kHalfPreprocessing);
   image["interpolation"] = "bilinear";
-  return add_head(builder, "model.image.", from, image, width);
+  return width;
 }
 
 int64_t add_text(ModelBuilder& builder, const std::string& from) {
@@ -190,16 +204,22 @@ std::optional<ModelFile> read_big_vision(const std::filesystem::path& path,
   if (!two && !has(prefix + "embedding/kernel")) return std::nullopt;
   ModelBuilder builder(path, std::move(weights));
   builder.set_prefix(prefix);
-  const int64_t embed_dim = add_image(builder, two ? "img/" : "");
+  const int64_t width = add_image(builder, two ? "img/" : "");
   builder.assume("pictures are squashed to a square by bilinear resizing, values from -1 to 1, as in SigLIP's configs");
   if (two) {
+    const int64_t embed_dim = add_head(builder, "model.image.", "img/", builder.image(), width);
     builder.set_embed_dim(embed_dim);
     if (const int64_t texts = add_text(builder, "txt/"); texts != embed_dim)
       throw Error(fmt::format("{}: the image tower's embedding is {} wide, and the text tower's {}", path.string(),
                               embed_dim, texts));
     builder.add_temperature("t", "b");
   }
-  builder.leave_if([&](std::string_view name) { return !name.starts_with(prefix); });
+  // Beside the parameters, and a picture model's head of classes.
+  builder.leave_if([&](std::string_view name) {
+    if (!name.starts_with(prefix)) return true;
+    const std::string_view rest = name.substr(prefix.size());
+    return !two && (rest.starts_with("head/") || rest.starts_with("pre_logits/"));
+  });
   return builder.finish("big_vision");
 }
 

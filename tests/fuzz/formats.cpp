@@ -17,6 +17,7 @@
 #include "tokens/bpe.h"
 #include "tokens/clean.h"
 #include "tokens/unicode.h"
+#include "weights/model_file.h"
 #include "weights/pickle.h"
 #include "weights/statistics.h"
 
@@ -33,6 +34,8 @@ namespace {
 using namespace std::literals;
 using Json = nlohmann::json;
 using Changes = std::map<std::string, OptionValue>;
+
+namespace fs = std::filesystem;
 
 void require(bool holds, const char* what) {
   if (holds) return;
@@ -363,6 +366,71 @@ void read_weights(const std::string& file) {
     });
 }
 
+fs::path foreign(const std::string& name) { return SILC_SOURCE_DIR "/tests/data/foreign/" + name; }
+
+// Reads a model and makes all of silc's tensors from it.
+void read_model(const fs::path& path) {
+  const ModelFile model = read_model_file(path);
+  require(model.has("image"), "a model has an image tower");
+  for (const auto& [name, recipe] : model.tensors)
+    refusal([&, &recipe = recipe] {
+      const HostTensor tensor = follow(recipe, *model.weights);
+      require(tensor.shape == recipe.shape, "a recipe gives the shape that it names");
+      require(byte_size("F32", tensor.shape) == tensor.values.size() * sizeof(float),
+              "a recipe gives as many values as its shape has");
+    });
+}
+
+// Models of one file, the smaller towers of each family.
+std::vector<std::string> model_files() {
+  std::vector<std::string> files;
+  for (const char* const name :
+       {"open_clip_fp16/model.safetensors", "open_clip_siglip_file/model.safetensors",
+        "open_clip_checkpoint/epoch_3.pt", "openai_script/model.pt", "big_vision_vit/model.npz",
+        "big_vision_siglip_scanned/model.npz", "timm_vit/model.pth", "dinov2_native_registers/model.pth",
+        "hf_siglip/model/model.safetensors"})
+    files.push_back(read_all(foreign(name)));
+  return files;
+}
+
+void read_model_bytes(const std::string& file) {
+  put("model/model.safetensors", file);
+  // Hugging Face's files are told by the settings beside them.
+  const bool with_settings = file.find("vision_model.embeddings.") != std::string::npos;
+  if (with_settings)
+    put("model/config.json", read_all(foreign("hf_siglip/model/config.json")));
+  else
+    fs::remove(folder() / "model/config.json");
+  read_model(folder() / "model");
+}
+
+// A case and the file of its folder that is changed, on a line of its own; then the file.
+std::vector<std::string> model_settings() {
+  std::vector<std::string> files;
+  for (const auto& [model, name] :
+       {std::pair{"open_clip_hub", "open_clip_config.json"},
+        std::pair{"open_clip_siglip_tanh_hub", "open_clip_config.json"},
+        std::pair{"hf_clip_sharded", "model.safetensors.index.json"}, std::pair{"hf_clip_sharded", "config.json"},
+        std::pair{"hf_siglip", "config.json"}, std::pair{"hf_siglip", "preprocessor_config.json"},
+        std::pair{"hf_siglip2_naflex", "config.json"}, std::pair{"hf_dinov2_swiglu", "config.json"}})
+    files.push_back(std::string(model) + "\n" + name + "\n" + read_all(foreign(model) / "model" / name));
+  return files;
+}
+
+void read_model_settings(const std::string& file) {
+  const std::size_t first = file.find('\n'), second = file.find('\n', first + 1);
+  if (second == std::string::npos) throw Error("these are no settings of a model");
+  const std::string model = file.substr(0, first), name = file.substr(first + 1, second - first - 1);
+  const std::vector<std::string> seeds = model_settings();
+  if (std::none_of(seeds.begin(), seeds.end(),
+                   [&](const std::string& seed) { return seed.starts_with(file.substr(0, second + 1)); }))
+    throw Error("there is no such model");
+  fs::remove_all(folder() / "settings");
+  fs::copy(foreign(model) / "model", folder() / "settings");
+  put("settings/" + name, file.substr(second + 1));
+  read_model(folder() / "settings");
+}
+
 // The pickles in files of weights, which PyTorch does not pack.
 std::vector<std::string> pickles() {
   std::vector<std::string> found;
@@ -449,6 +517,37 @@ const std::vector<Format>& formats() {
            },
        .read = read_weights,
        .words = {"PK\3\4"sv, "PK\1\2"sv, "PK\5\6"sv, "data.pkl"sv, "(3, 4)"sv, "'<f4'"sv, "True"sv}},
+      {.name = "model",
+       .seeds = model_files,
+       .read = read_model_bytes,
+       .words = {"PK\3\4"sv, "PK\5\6"sv, "data.pkl"sv, "(1, 16)"sv, "'<f4'"sv, "'|V2'"sv, "\"F32\""sv, "\"BF16\""sv,
+                 "\"shape\":[0]"sv, "\"shape\":[]"sv, "visual."sv, "module."sv, "resblocks.0."sv, "resblocks.1."sv,
+                 "params/"sv, "encoderblock_0/"sv, "encoderblock/"sv}},
+      {.name = "model_settings",
+       .seeds = model_settings,
+       .read = read_model_settings,
+       .words = {"null"sv,
+                 "{}"sv,
+                 "[]"sv,
+                 "0"sv,
+                 "-1"sv,
+                 "1e300"sv,
+                 "9223372036854775807"sv,
+                 "18446744073709551616"sv,
+                 "true"sv,
+                 "\"\""sv,
+                 "\"../x\""sv,
+                 "\"siglip2\""sv,
+                 "\"clip\""sv,
+                 "\"dinov2_with_registers\""sv,
+                 "\"model_type\":"sv,
+                 "\"text_cfg\":"sv,
+                 "\"head_width\":"sv,
+                 "\"num_attention_heads\":"sv,
+                 "\"weight_map\":"sv,
+                 "\"patch_size\":"sv,
+                 "\"resample\":"sv,
+                 "\"size\":"sv}},
       {.name = "pickle",
        .seeds = pickles,
        .read = read_pickle,

@@ -819,7 +819,7 @@ def timm_vit(case, size):
     case.write(
         "model.pth",
         {"pixels": pixels, "pooled": features[:, 0], "patches": features[:, 1:]},
-        given_for(size, text=False),
+        given_for(size, "gelu", text=False),
         "has a head of classes, which is no part of the tower",
     )
 
