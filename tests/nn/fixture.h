@@ -15,15 +15,20 @@ namespace silc::testing {
 
 using Fixture = std::map<std::string, at::Tensor>;
 
-// tests/data/<name>.safetensors, of fp32 and int64 tensors.
-inline Fixture load_fixture(const std::string& name) {
-  const SafetensorsFile file(std::string(SILC_SOURCE_DIR) + "/tests/data/" + name + ".safetensors");
+// A safetensors file of fp32 and int64 tensors.
+inline Fixture load_tensors(const std::filesystem::path& path) {
+  const SafetensorsFile file(path);
   Fixture fixture;
   for (const auto& [key, view] : file.tensors()) {
     const auto type = view.dtype == "I64" ? at::kLong : at::kFloat;
     fixture[key] = at::from_blob(const_cast<std::byte*>(view.bytes.data()), view.shape, type).clone();
   }
   return fixture;
+}
+
+// tests/data/<name>.safetensors
+inline Fixture load_fixture(const std::string& name) {
+  return load_tensors(std::string(SILC_SOURCE_DIR) + "/tests/data/" + name + ".safetensors");
 }
 
 // Greatest difference over greatest expected magnitude at most `tolerance`.
