@@ -103,6 +103,7 @@ class Imported {
     const int64_t embed_dim = file_.has("text") ? file_.model["embed_dim"].get<int64_t>() : backbone_->width();
     image_ = std::make_shared<ImageTower>(backbone_, embed_dim, settings.value("projection_bias", false));
     load(*image_, "model.image.");
+    image_->eval();  // batch norms
   }
 
   void make_text() {
@@ -232,6 +233,22 @@ TEST_P(Siglips, PadAsTheirVocabularyWants) {
   const Json& tokenizer = model.settings()["text"]["tokenizer"];
   EXPECT_EQ(tokenizer["tokenizer"], "sentencepiece");
   EXPECT_EQ(tokenizer["padding"], "end") << "SigLIP's; from 200 000 pieces on SigLIP 2's";
+}
+
+TEST(ForeignModels, OfSiglip2PadWithTheirOwnPaddingToken) {
+  const TemporaryFolder folder;
+  fs::copy(stored("hf_siglip/model"), folder / "model");
+  fs::remove(folder / "model/model.safetensors");
+  const SafetensorsFile file(stored("hf_siglip/model/model.safetensors"));
+  auto tensors = file.tensors();
+  TensorView& table = tensors.at("text_model.embeddings.token_embedding.weight");
+  table.shape[0] = 256'000;  // Gemma's pieces
+  const std::vector<float> zeros(static_cast<std::size_t>(table.shape[0] * table.shape[1]));
+  table.bytes = std::as_bytes(std::span(zeros));
+  write_safetensors(folder / "model/model.safetensors", tensors, {});
+  const Json tokenizer = read_model_file(folder / "model").model["text"]["tokenizer"];
+  EXPECT_EQ(tokenizer["tokenizer"], "sentencepiece");
+  EXPECT_EQ(tokenizer["padding"], "model");
 }
 
 TEST_P(Siglips, GiveEachPatchWhatAttentionPoolingWouldForItAlone) {
