@@ -300,6 +300,9 @@ class HuggingFace {
 
 std::optional<ModelFile> read_hugging_face(const std::filesystem::path& path,
                                            std::shared_ptr<const WeightsFile> weights) {
+  // Many folders hold the model a second time, as open_clip saves it.
+  for (const char* const other : {"visual.conv1.weight", "visual.trunk.patch_embed.proj.weight"})
+    if (weights->tensors().contains(other)) return std::nullopt;
   Json config = read_settings(path.parent_path() / "config.json");
   if (!config.is_object() || !config.contains("model_type")) return std::nullopt;
   const std::string type = config["model_type"].is_string() ? config["model_type"].get<std::string>() : "";

@@ -74,6 +74,14 @@ TEST(ModelFiles, NameTheirFamily) {
   EXPECT_EQ(read_model_file(stored("dinov2_native/model.pth")).family, "timm");
 }
 
+TEST(ModelFiles, MayLieBesideTheSameModelOfAnotherFamily) {
+  const CopiedModel both("open_clip_hub/model");
+  for (const char* const name : {"config.json", "model.safetensors"})
+    fs::copy(stored("hf_clip_quick_gelu/model") / name, both / name);
+  EXPECT_EQ(read_model_file(both.path()).family, "Hugging Face's clip");
+  EXPECT_EQ(read_model_file(both / "open_clip_model.safetensors").family, "open_clip");
+}
+
 TEST(ModelFiles, LeaveTheOptimizerOfACheckpointAside) {
   const ModelFile model = read_model_file(stored("open_clip_checkpoint/epoch_3.pt"));
   EXPECT_TRUE(std::all_of(model.left.begin(), model.left.end(),
