@@ -228,11 +228,46 @@ TEST_P(Siglips, ReadTheirPaddingToo) {
   EXPECT_GT((model.text().embed(others) - expected).abs().max().item<double>(), 1e-3);
 }
 
-TEST_P(Siglips, PadAsTheirVocabularyWants) {
+TEST_P(Siglips, GiveEachPatchWhatAttentionPoolingWouldForItAlone) {
   Imported model(stored(GetParam()));
-  const Json& tokenizer = model.settings()["text"]["tokenizer"];
-  EXPECT_EQ(tokenizer["tokenizer"], "sentencepiece");
-  EXPECT_EQ(tokenizer["padding"], "end") << "SigLIP's; from 200 000 pieces on SigLIP 2's";
+  expect_features(model, {"localized"});
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, Siglips,
+                         ::testing::Values("open_clip_siglip_hub", "open_clip_siglip_file", "hf_siglip",
+                                           "big_vision_siglip", "big_vision_siglip_scanned"),
+                         [](const auto& info) { return info.param; });
+
+// The tokenizer that a model's settings name, with the pieces of a stored model of SentencePiece.
+std::shared_ptr<Tokenizer> tokenizer_of(Json settings, const std::string& pieces) {
+  const PluginInfo& plugin = built_in().require(PluginKind::tokenizer, settings["tokenizer"].get<std::string>());
+  settings.erase("tokenizer");
+  settings["model"] = SILC_SOURCE_DIR "/tests/data/sentencepiece_" + pieces + ".model";
+  const Options options = options_from_json(plugin, settings);
+  return make_tokenizer(plugin, {.options = options, .caption_count = 0, .caption = {}});
+}
+
+TEST(ForeignModels, ReadTextsLowerCasedAndPaddedToTheirContextAsTheyWereTrained) {
+  constexpr int64_t kEnd = 1;
+  for (const std::string name : {"hf_siglip/model", "big_vision_siglip/model.npz", "open_clip_siglip_hub/model"}) {
+    const Json text = read_model_file(stored(name)).model["text"];
+    const auto tokenizer = tokenizer_of(text["tokenizer"], "siglip");
+    const int64_t length = text["context_length"];
+    const std::vector<int64_t> ids = tokenizer->encode("A CAT", length);
+    EXPECT_EQ(ids, tokenizer->encode("a cat", length)) << name;
+    EXPECT_EQ(static_cast<int64_t>(ids.size()), length) << name;
+    EXPECT_EQ(ids.back(), kEnd) << name;
+    EXPECT_EQ(ids[ids.size() - 2], kEnd) << name;
+  }
+}
+
+TEST(ForeignModels, ReadTextsWithoutPunctuationWhereOpenClipSaysSo) {
+  const auto same = [](const std::string& name) {
+    const auto tokenizer = tokenizer_of(read_model_file(stored(name)).model["text"]["tokenizer"], "siglip");
+    return tokenizer->encode(" a photo, of a cat! ", 16) == tokenizer->encode("a photo of a cat", 16);
+  };
+  EXPECT_TRUE(same("open_clip_siglip_hub/model"));  // tokenizer_kwargs: {"clean": "canonicalize"}
+  EXPECT_FALSE(same("hf_siglip/model"));            // as trained
 }
 
 TEST(ForeignModels, OfSiglip2PadWithTheirOwnPaddingToken) {
@@ -247,36 +282,7 @@ TEST(ForeignModels, OfSiglip2PadWithTheirOwnPaddingToken) {
   table.bytes = std::as_bytes(std::span(zeros));
   write_safetensors(folder / "model/model.safetensors", tensors, {});
   const Json tokenizer = read_model_file(folder / "model").model["text"]["tokenizer"];
-  EXPECT_EQ(tokenizer["tokenizer"], "sentencepiece");
-  EXPECT_EQ(tokenizer["padding"], "model");
-}
-
-TEST_P(Siglips, GiveEachPatchWhatAttentionPoolingWouldForItAlone) {
-  Imported model(stored(GetParam()));
-  expect_features(model, {"localized"});
-}
-
-INSTANTIATE_TEST_SUITE_P(Each, Siglips,
-                         ::testing::Values("open_clip_siglip_hub", "open_clip_siglip_file", "hf_siglip",
-                                           "big_vision_siglip", "big_vision_siglip_scanned"),
-                         [](const auto& info) { return info.param; });
-
-TEST(ForeignModels, CleanTextsAsTheirTokenizersDo) {
-  const auto tokenizer = [](const std::string& name) {
-    return read_model_file(stored(name)).model["text"]["tokenizer"];
-  };
-  EXPECT_EQ(tokenizer("open_clip_siglip_hub/model").value("clean", "lower_ascii"), "canonicalize");
-  EXPECT_EQ(tokenizer("hf_siglip/model").value("clean", "lower_ascii"), "lower_ascii");
-  EXPECT_EQ(tokenizer("big_vision_siglip/model.npz").value("clean", "lower_ascii"), "lower_ascii");
-
-  const PluginInfo& plugin = built_in().require(PluginKind::tokenizer, "sentencepiece");
-  const auto ids = [&](const std::string& clean, const std::string& text) {
-    const Options options = options_from_json(
-        plugin, {{"model", SILC_SOURCE_DIR "/tests/data/sentencepiece_siglip.model"}, {"clean", clean}});
-    return make_tokenizer(plugin, {.options = options, .caption_count = 0, .caption = {}})->encode(text, 16);
-  };
-  EXPECT_EQ(ids("canonicalize", " A Photo OF a Cat! "), ids("none", "a photo of a cat"));
-  EXPECT_EQ(ids("lower_ascii", "A Photo OF a Cat"), ids("none", "a photo of a cat"));
+  EXPECT_EQ(tokenizer_of(tokenizer, "gemma")->encode("a", 8).back(), 0);
 }
 
 TEST(ForeignModels, OfBigVisionHaveGeluByTanh) {
