@@ -3,8 +3,10 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import tarfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 EXPERIMENTS = HERE.parent.parent / "experiments"
@@ -20,6 +22,24 @@ def torch_library_folder():
 
     spec = importlib.util.find_spec("torch")
     return None if spec is None else pathlib.Path(spec.origin).parent / "lib"
+
+
+def unpacked(prefix):
+    """The folder that holds bin/silc: that of a pack is made beside its archive, anew where the archive is another."""
+    prefix = pathlib.Path(prefix).resolve()
+    archive = prefix / "silc.tar.xz"
+    if not archive.exists():
+        return prefix
+    made_of = archive.stat()
+    folder = prefix / f"unpacked-{made_of.st_size}-{made_of.st_mtime_ns}"
+    if not folder.exists():
+        part = prefix / "part"  # of which a run that was killed may have left something
+        for old in [part, *prefix.glob("unpacked-*")]:
+            shutil.rmtree(old, ignore_errors=True)
+        with tarfile.open(archive) as file:
+            file.extractall(part)
+        part.rename(folder)
+    return folder
 
 
 class Machine:
