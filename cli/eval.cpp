@@ -243,6 +243,14 @@ int evaluate(Session& session, EvalArguments arguments) {
   arguments.run.experiment.file = trial;
   try {
     static_cast<void>(read_experiment(arguments.run.experiment, session.catalogue()));
+  } catch (const SpecError& error) {
+    fs::remove(trial);
+    // Where it would stand in a file that nobody wrote tells nothing.
+    std::string faults;
+    for (const Diagnostic& fault : error.diagnostics()) faults += (faults.empty() ? "" : "\n") + fault.message;
+    if (faults.find(" does not say ") != std::string::npos)
+      faults += "\nSay it with --set, as in --set model.image.mlp='\"gelu\"'; silc checkpoint import shows what the file says";
+    throw Error(faults);
   } catch (...) {
     fs::remove(trial);
     throw;
