@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "cli/detect.h"
 #include "cli/experiment_plan.h"
 #include "cli/session.h"
 #include "cli/text.h"
@@ -21,6 +22,7 @@ struct PlanOptions {
   ExperimentRequest experiment;
   ThreadRequest threads;
   bool no_measure = false;
+  std::optional<double> detect;
 };
 
 struct RowPlan {
@@ -262,6 +264,15 @@ std::string summary(const RowPlans& plans, const ThreadPlan& threads, std::size_
   return text;
 }
 
+// What the registry knows of the spread, and the time of a cell of each row as it was measured now.
+DetectionPlan detection(const Session& session, const ExperimentPlan& plan, const RowPlans& rows,
+                        const ThreadPlan& threads, double difference) {
+  std::map<std::string, double> seconds;
+  for (const RowPlan& row : rows.rows)
+    if (row.prediction) seconds[row.name] = row.prediction->seconds;
+  return plan_detection(session, plan.planned(), difference, seconds, threads.jobs);
+}
+
 std::string notes(const ExperimentPlan& plan) {
   std::string text;
   for (const InapplicableRows& rows : plan.not_applicable) text += paragraph(describe(rows), 96, 0);
@@ -273,10 +284,16 @@ int plan_command(const PlanOptions& options, Session& session) {
   const ThreadPlan threads = plan_threads(options.threads, plan.chosen_cells(), plan.gpus.size());
   RowPlans plans = rows_of(plan, threads);
   if (!options.no_measure) measure(session, plan, plans.rows);
-  if (session.json)
-    print_json(to_json(plan, plans, threads));
-  else
-    print(table_of(plans.rows) + summary(plans, threads, plan.gpus.size(), !options.no_measure) + notes(plan));
+  std::optional<DetectionPlan> detected;
+  if (options.detect) detected = detection(session, plan, plans, threads, *options.detect);
+  if (session.json) {
+    auto json = to_json(plan, plans, threads);
+    if (detected) json["detect"] = json_of(*detected);
+    print_json(json);
+  } else {
+    print(table_of(plans.rows) + summary(plans, threads, plan.gpus.size(), !options.no_measure) + notes(plan) +
+          (detected ? "\n" + describe(*detected) : ""));
+  }
   bool faults = false;
   for (const RowPlan& row : plans.rows) {
     if (row.fault.empty()) continue;
@@ -294,11 +311,19 @@ void add_plan(CLI::App& app, Session& session) {
       "what run would do: cells, which are done, predicted FLOPs, memory and time\n\nRuns a few steps of each row, in "
       "an engine of its own, to predict what a cell costs; --no-measure leaves that out. Neither trains nor writes "
       "anything.");
-  command->footer("silc plan experiments/ablation.toml\nsilc plan experiments/ablation.toml --no-measure --json");
+  command->footer(
+      "silc plan experiments/ablation.toml\nsilc plan experiments/ablation.toml --no-measure --json\n"
+      "silc plan experiments/ablation.toml --no-measure --detect 1.0");
   const auto options = std::make_shared<PlanOptions>();
   add_experiment_flags(*command, options->experiment);
   add_thread_flags(*command, options->threads);
   command->add_flag("--no-measure", options->no_measure, "without predictions: at once, and without starting training");
+  command
+      ->add_option("--detect", options->detect,
+                   "also how many seeds it takes to see a difference of this size, in the unit of the tables (points "
+                   "for percentages), and how much time, from the spread of the cells that are finished")
+      ->option_text("DIFFERENCE")
+      ->check(CLI::PositiveNumber);
   command->callback(
       [options, &session] { session.command = [options, &session] { return plan_command(*options, session); }; });
 }

@@ -1,6 +1,7 @@
 // silc report: the tables.
 #include "registry/report.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +24,7 @@ struct ReportOptions {
   std::string table;
   std::vector<std::string> metrics;
   bool published = false;
+  bool pictures = false;
 };
 
 bool is_file_name(const std::string& experiment) {
@@ -86,13 +88,14 @@ std::vector<Table> tables_of_file(const Session& session, const Registry& regist
   warn_of_changed_rows(session, catalogue, now, *recorded);
   PlannedExperiment planned = describe(now);
   for (const ResolvedCell& cell : now.cells) planned.cells.push_back({cell.row, cell.seed, {}, {}});
-  return build_tables(registry, planned, {now.name, options.table, options.metrics});
+  return build_tables(registry, planned, {now.name, options.table, options.metrics, options.pictures});
 }
 
 std::vector<Table> tables_of(const Session& session, const Registry& registry, const ReportOptions& options,
                              const std::string& experiment) {
   if (is_file_name(experiment)) return tables_of_file(session, registry, options, experiment);
-  return build_tables(registry, {session.find_experiment(registry, experiment).name, options.table, options.metrics});
+  return build_tables(
+      registry, {session.find_experiment(registry, experiment).name, options.table, options.metrics, options.pictures});
 }
 
 int report(const Session& session, const ReportOptions& options) {
@@ -145,6 +148,10 @@ void add_report(CLI::App& app, Session& session) {
       ->option_text("NAME")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command->add_flag("--pictures", options->pictures,
+                    fmt::format("compares picture by picture also where a table has more than {} cells, which takes "
+                                "longer",
+                                kMostSampledCells));
   command->add_flag("--published", options->published,
                     "also the numbers that others published for these metrics, in tables of their own");
   command->callback(

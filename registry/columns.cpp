@@ -217,6 +217,18 @@ std::string format_difference(const std::string& column, double difference) {
   return fmt::format("{}{}", difference < 0 ? "−" : "+", number);
 }
 
+double shown_scale(const std::string& column) { return unit_of(column) == Unit::percent ? 100 : 1; }
+
+std::string shown_amount(const std::string& column, double difference) {
+  const double shown = shown_scale(column) * difference;
+  return fmt::format("{:.{}f}", shown, shown >= 9.5 ? 0 : shown >= 0.095 ? 1 + (shown < 0.95) : 3);
+}
+
+std::string amount_text(const std::string& column, double difference) {
+  return fmt::format("{} {}of {}", shown_amount(column, difference), shown_scale(column) > 1 ? "points " : "",
+                     metric_of(column));
+}
+
 std::string named_value(const std::string& metric, double value) {
   return fmt::format("{} {}{}", metric, format_value(metric, value, std::nullopt),
                      unit_of(metric) == Unit::percent ? " %" : "");

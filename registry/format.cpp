@@ -1,5 +1,6 @@
 // Tables as text: one writer a format, all from the same words for an entry.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -50,6 +51,14 @@ std::string count_text(const TableRow& row) {
   return fmt::format("{} of {}", n, planned);
 }
 
+// Hollow where the noise of training is not in the test.
+std::string_view mark_of(const TableEntry& entry) {
+  if (!entry.significant) return "";
+  const bool above = *entry.difference > 0;
+  if (entry.evidence == Evidence::pictures) return above ? "△" : "▽";
+  return above ? "▲" : "▼";
+}
+
 std::string entry_text(const std::string& column, const TableEntry& entry, std::size_t row_seeds,
                        bool with_difference) {
   if (!entry.not_applicable.empty()) return std::string(kNotApplicable);
@@ -57,7 +66,7 @@ std::string entry_text(const std::string& column, const TableEntry& entry, std::
   std::string text = format_value(column, entry.mean, entry.spread);
   const std::string difference =
       with_difference && entry.difference ? format_difference(column, *entry.difference) : "";
-  const std::string_view mark = !entry.significant ? "" : *entry.difference > 0 ? "▲" : "▼";
+  const std::string_view mark = mark_of(entry);
   if (!difference.empty())
     text += fmt::format(" ({}{}{})", difference, mark.empty() ? "" : " ", mark);
   else if (!mark.empty())
@@ -258,7 +267,7 @@ std::string format_markdown(const Table& table) {
 }
 
 std::string escape_latex(const std::string& text) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 20> kReplacements{{{"\\", "\\textbackslash{}"},
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 22> kReplacements{{{"\\", "\\textbackslash{}"},
                                                                                          {"&", "\\&"},
                                                                                          {"%", "\\%"},
                                                                                          {"$", "\\$"},
@@ -279,6 +288,8 @@ std::string escape_latex(const std::string& text) {
                                                                                          {"±", "$\\pm$"},
                                                                                          {"−", "$-$"},
                                                                                          {"–", "--"},
+                                                                                         {"△", "$\\bigtriangleup$"},
+                                                                                         {"▽", "$\\bigtriangledown$"},
                                                                                          {"▲", "$\\uparrow$"},
                                                                                          {"▼", "$\\downarrow$"}}};
   std::string escaped;
@@ -364,6 +375,14 @@ std::string csv_field(const std::string& text) {
 // Shortest text that reads back as the same number.
 std::string exact(const std::optional<double>& value) { return value ? fmt::format("{}", *value) : ""; }
 
+std::optional<double> low_of(const std::optional<Interval>& interval) {
+  return interval ? std::optional(interval->low) : std::nullopt;
+}
+
+std::optional<double> high_of(const std::optional<Interval>& interval) {
+  return interval ? std::optional(interval->high) : std::nullopt;
+}
+
 // "seed 0, step 40: loss 12 (...)"; "; " between them.
 std::string warnings_text(const TableRow& row) {
   std::string text;
@@ -374,7 +393,9 @@ std::string warnings_text(const TableRow& row) {
 }
 
 std::string format_csv(const std::vector<Table>& tables) {
-  std::string text = "experiment,table,row,weights,column,mean,spread,n,planned,failed,difference,p_value,warnings\r\n";
+  std::string text =
+      "experiment,table,row,weights,column,mean,spread,n,planned,failed,low,high,interval_evidence,"
+      "difference,difference_low,difference_high,p_value,p_adjusted,significant,evidence,pairs,pictures,warnings\r\n";
   for (const Table& table : tables)
     for (const TableRow& row : table.rows)
       for (std::size_t i = 0; i < table.columns.size(); ++i) {
@@ -382,10 +403,31 @@ std::string format_csv(const std::vector<Table>& tables) {
         const std::string mean = !entry.not_applicable.empty() ? std::string(kNotApplicable)
                                  : entry.values.empty()        ? ""
                                                                : exact(entry.mean);
-        text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n", csv_field(table.experiment),
-                            csv_field(table.name), csv_field(row.name), csv_field(row.weights),
-                            csv_field(table.columns[i]), mean, exact(entry.spread), entry.values.size(), entry.planned,
-                            entry.failed, exact(entry.difference), exact(entry.p_value), csv_field(warnings_text(row)));
+        const std::array<std::string, 22> fields{csv_field(table.experiment),
+                                                 csv_field(table.name),
+                                                 csv_field(row.name),
+                                                 csv_field(row.weights),
+                                                 csv_field(table.columns[i]),
+                                                 mean,
+                                                 exact(entry.spread),
+                                                 std::to_string(entry.values.size()),
+                                                 std::to_string(entry.planned),
+                                                 std::to_string(entry.failed),
+                                                 exact(low_of(entry.interval)),
+                                                 exact(high_of(entry.interval)),
+                                                 std::string(evidence_name(entry.interval_evidence)),
+                                                 exact(entry.difference),
+                                                 exact(low_of(entry.difference_interval)),
+                                                 exact(high_of(entry.difference_interval)),
+                                                 exact(entry.p_value),
+                                                 exact(entry.p_adjusted),
+                                                 !entry.p_value      ? ""
+                                                 : entry.significant ? "yes"
+                                                                     : "no",
+                                                 std::string(evidence_name(entry.evidence)),
+                                                 std::to_string(entry.pairs),
+                                                 std::to_string(entry.pictures)};
+        text += fmt::format("{},{}\r\n", fmt::join(fields, ","), csv_field(warnings_text(row)));
       }
   return text;
 }
@@ -393,6 +435,14 @@ std::string format_csv(const std::vector<Table>& tables) {
 using Json = nlohmann::ordered_json;
 
 Json json_number(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
+
+Json json_interval(const std::optional<Interval>& interval, Evidence evidence) {
+  if (!interval) return nullptr;
+  return {{"low", interval->low},
+          {"high", interval->high},
+          {"level", 1 - kSignificance},
+          {"evidence", evidence_name(evidence)}};
+}
 
 Json json_entry(const std::string& column, const TableEntry& entry) {
   Json values = Json::array();
@@ -405,10 +455,15 @@ Json json_entry(const std::string& column, const TableEntry& entry) {
           {"planned", entry.planned},
           {"failed", entry.failed},
           {"not_applicable", entry.not_applicable.empty() ? Json(nullptr) : Json(entry.not_applicable)},
+          {"interval", json_interval(entry.interval, entry.interval_evidence)},
           {"difference", json_number(entry.difference)},
+          {"difference_interval", json_interval(entry.difference_interval, entry.evidence)},
           {"pairs", entry.pairs},
+          {"pictures", entry.pictures},
           {"p_value", json_number(entry.p_value)},
+          {"p_adjusted", json_number(entry.p_adjusted)},
           {"significant", entry.significant},
+          {"evidence", entry.evidence == Evidence::none ? Json(nullptr) : Json(evidence_name(entry.evidence))},
           {"values", std::move(values)}};
 }
 

@@ -255,6 +255,8 @@ void Registry::compact() {
   with_database_errors(impl_->file, [&] { impl_->database.exec("VACUUM"); });
 }
 
+const fs::path& Registry::runs() const { return impl_->runs; }
+
 std::vector<std::string> Registry::experiments() const {
   return with_database_errors(impl_->file, [&] {
     std::vector<std::string> names;

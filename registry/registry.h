@@ -158,6 +158,7 @@ class Registry {
   // Gives back the space of what was deleted.
   void compact();
 
+  [[nodiscard]] const std::filesystem::path& runs() const;
   [[nodiscard]] std::vector<std::string> experiments() const;  // names, last planned first
   [[nodiscard]] std::optional<PlannedExperiment> experiment(const std::string& name) const;
   [[nodiscard]] std::vector<CellRecord> cells(const std::string& experiment) const;

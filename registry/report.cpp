@@ -4,12 +4,16 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
+#include <filesystem>
 #include <limits>
 #include <map>
 #include <set>
 #include <utility>
 
+#include "files/run_folder.h"
 #include "registry/columns.h"
+#include "registry/samples.h"
 #include "registry/statistics.h"
 #include "silc/error.h"
 #include "text/names.h"
@@ -18,12 +22,17 @@ namespace silc {
 
 namespace {
 
-constexpr double kSignificance = 0.05;
-
-// Values of one column: (row, seed) → value.
-using ColumnValues = std::map<std::pair<std::string, int64_t>, double>;
+// Metrics of one column: (row, seed) → metric.
+using ColumnMetrics = std::map<std::pair<std::string, int64_t>, const MetricRecord*>;
 
 std::string list(const std::vector<std::string>& names) { return names.empty() ? "none" : quoted_list(names, ""); }
+
+// What drawing the test pictures anew makes of one value.
+struct SampledValue {
+  std::string data;  // what it was tested on
+  int64_t pictures = 0;
+  std::vector<double> deviations;
+};
 
 // Everything that tables of one experiment are made from.
 class Results {
@@ -37,6 +46,7 @@ class Results {
       if (!cell.current || !planned.contains({cell.cell.row, cell.cell.seed})) continue;
       if (cell.state == CellState::failed) ++failed_[cell.cell.row];
       if (cell.state == CellState::finished) ++finished_[cell.cell.row];
+      folders_[{cell.cell.row, cell.cell.seed}] = registry.runs() / cell.cell.folder;
     }
     const auto is_unplanned = [&](const auto& record) { return !planned.contains({record.row, record.seed}); };
     std::erase_if(metrics_, is_unplanned);
@@ -45,8 +55,8 @@ class Results {
       if (planned.contains({warning.row, warning.seed})) warnings_[warning.row].push_back(std::move(warning));
     for (const MetricRecord& metric : metrics_) {
       for (const std::string& base : {column_of(metric), qualified_column_of(metric)}) {
-        if (metric.primary) columns_[base][{metric.row, metric.seed}] = metric.value;
-        columns_[base + "@" + metric.weights][{metric.row, metric.seed}] = metric.value;
+        if (metric.primary) columns_[base][{metric.row, metric.seed}] = &metric;
+        columns_[base + "@" + metric.weights][{metric.row, metric.seed}] = &metric;
       }
       datasets_[column_of(metric)].insert(metric.dataset);
       if (metric.phases > 1) phased_.insert(metric.row);
@@ -84,15 +94,10 @@ class Results {
 
   // An entry without comparison.
   [[nodiscard]] TableEntry entry(const std::string& column, const std::string& row) const {
-    TableEntry entry{.values = {},
-                     .seeds = {},
-                     .planned = count(planned_, row),
-                     .failed = count(failed_, row),
-                     .finished = count(finished_, row),
-                     .spread = {},
-                     .difference = {},
-                     .p_value = {},
-                     .not_applicable = {}};
+    TableEntry entry;
+    entry.planned = count(planned_, row);
+    entry.failed = count(failed_, row);
+    entry.finished = count(finished_, row);
     const auto found = columns_.find(column);
     if (found == columns_.end()) {
       entry.not_applicable = why_not_applicable(column, row);
@@ -101,14 +106,35 @@ class Results {
     for (auto value = found->second.lower_bound({row, std::numeric_limits<int64_t>::min()});
          value != found->second.end() && value->first.first == row; ++value) {
       entry.seeds.push_back(value->first.second);
-      entry.values.push_back(value->second);
+      entry.values.push_back(value->second->value);
     }
     if (entry.values.empty())
       entry.not_applicable = why_not_applicable(column, row);
     else
       entry.mean = mean(entry.values);
     entry.spread = sample_standard_deviation(entry.values);
+    entry.interval = t_interval(entry.values);
+    if (entry.interval) entry.interval_evidence = Evidence::seeds;
     return entry;
+  }
+
+  // How the bootstrap over pictures changes that entry's value of that seed; null where there are no scores of single
+  // pictures that give the value.
+  [[nodiscard]] const SampledValue* sampled(const std::string& column, const std::string& row, int64_t seed,
+                                            PictureBootstrap& bootstrap) const {
+    const auto metrics = columns_.find(column);
+    if (metrics == columns_.end() || is_cost(column)) return nullptr;
+    const auto metric = metrics->second.find({row, seed});
+    if (metric == metrics->second.end()) return nullptr;
+    const auto [sampled, is_new] = sampled_.try_emplace(metric->second);
+    if (is_new) {
+      const RunFolder folder{folders_.at({row, seed})};
+      const SampleFiles& files = samples_.try_emplace(folder.path.string(), folder.samples()).first->second;
+      const auto& [key, record] = *metric;
+      if (const auto scores = files.find(record->evaluator, record->weights, record->name, record->value))
+        sampled->second = {scores->data, scores->pictures, bootstrap.deviations(*scores)};
+    }
+    return sampled->second.deviations.empty() ? nullptr : &sampled->second;
   }
 
   // Whether the row's costs are those of several phases.
@@ -158,7 +184,10 @@ class Results {
 
   std::vector<MetricRecord> metrics_;
   std::vector<NotApplicableRecord> not_applicable_;
-  std::map<std::string, ColumnValues> columns_;
+  std::map<std::string, ColumnMetrics> columns_;
+  std::map<std::pair<std::string, int64_t>, std::filesystem::path> folders_;  // of rows' seeds
+  mutable std::map<std::string, SampleFiles> samples_;                        // by folder
+  mutable std::map<const MetricRecord*, SampledValue> sampled_;
   std::map<std::string, std::set<std::string>> datasets_;  // of a column
   std::map<std::string, int64_t> planned_;                 // cells of a row
   std::map<std::string, int64_t> failed_;
@@ -168,18 +197,84 @@ class Results {
   std::map<std::string, std::vector<WarningRecord>> warnings_;
 };
 
-void compare(TableEntry& entry, const TableEntry& baseline, bool tested) {
+// A row of a table, and where its values come from.
+struct RowSource {
+  std::string label;  // what the table calls it
+  const Results* results = nullptr;
+  std::string name;  // in its experiment
+};
+
+// Deviations of the row's value from the baseline's, with the same pictures drawn for both; empty where that is not
+// known. `data` and `pictures` receive what they were tested on.
+std::vector<double> difference_deviations(const std::string& column, const RowSource& row, const RowSource& baseline,
+                                          int64_t seed, PictureBootstrap& bootstrap, TableEntry& entry) {
+  const SampledValue* own = row.results->sampled(column, row.name, seed, bootstrap);
+  const SampledValue* other = baseline.results->sampled(column, baseline.name, seed, bootstrap);
+  if (own == nullptr || other == nullptr || own->data != other->data) return {};
+  entry.pictures = own->pictures;
+  std::vector<double> deviations(own->deviations.size());
+  for (std::size_t i = 0; i < deviations.size(); ++i) deviations[i] = own->deviations[i] - other->deviations[i];
+  return deviations;
+}
+
+void test_over_seeds(TableEntry& entry, const std::vector<double>& differences,
+                     const std::vector<std::vector<double>>& deviations) {
+  entry.p_value = paired_t_test(differences);
+  if (!entry.p_value) return;
+  entry.evidence = deviations.empty() ? Evidence::seeds : Evidence::seeds_and_pictures;
+  entry.difference_spread = sample_standard_deviation(differences);
+  entry.picture_error = deviations.empty() ? 0 : shared_error(deviations);
+  const MeanNoise noise{.seeds = entry.pairs,
+                        .seed_error = *entry.difference_spread / std::sqrt(static_cast<double>(entry.pairs)),
+                        .picture_error = entry.picture_error};
+  const double half = half_width(noise);
+  entry.difference_interval = Interval{*entry.difference - half, *entry.difference + half};
+  if (*entry.difference_spread > 0) entry.p_value = two_sided_p(*entry.difference, noise);
+}
+
+void test_over_pictures(TableEntry& entry, const std::vector<double>& deviations) {
+  entry.evidence = Evidence::pictures;
+  entry.picture_error = error_of(deviations);
+  entry.difference_interval = percentile_interval(*entry.difference, deviations);
+  entry.p_value = percentile_p(*entry.difference, deviations);
+}
+
+// `bootstrap`: null leaves the scores of single pictures out.
+void compare(TableEntry& entry, const std::string& column, const RowSource& row, const RowSource& baseline,
+             PictureBootstrap* bootstrap) {
+  const TableEntry other = baseline.results->entry(column, baseline.name);
   std::vector<double> differences;
+  std::vector<std::vector<double>> deviations;
   for (std::size_t i = 0; i < entry.seeds.size(); ++i) {
-    const auto other = std::ranges::find(baseline.seeds, entry.seeds[i]);
-    if (other != baseline.seeds.end())
-      differences.push_back(entry.values[i] -
-                            baseline.values[static_cast<std::size_t>(other - baseline.seeds.begin())]);
+    const auto seed = std::ranges::find(other.seeds, entry.seeds[i]);
+    if (seed == other.seeds.end()) continue;
+    differences.push_back(entry.values[i] - other.values[static_cast<std::size_t>(seed - other.seeds.begin())]);
+    if (bootstrap == nullptr || is_cost(column)) continue;
+    auto deviation = difference_deviations(column, row, baseline, *seed, *bootstrap, entry);
+    if (!deviation.empty()) deviations.push_back(std::move(deviation));
   }
   entry.pairs = static_cast<int64_t>(differences.size());
   if (differences.empty()) return;
   entry.difference = mean(differences);
-  if (tested) entry.p_value = paired_t_test(differences);
+  if (is_cost(column)) return;
+  if (deviations.size() < differences.size()) {
+    deviations.clear();
+    entry.pictures = 0;
+  }
+  if (differences.size() > 1)
+    test_over_seeds(entry, differences, deviations);
+  else if (!deviations.empty())
+    test_over_pictures(entry, deviations.front());
+}
+
+// Of one seed there is no spread, but the pictures tell something.
+void add_picture_interval(TableEntry& entry, const std::string& column, const RowSource& row,
+                          PictureBootstrap& bootstrap) {
+  if (entry.seeds.size() != 1) return;
+  const SampledValue* sampled = row.results->sampled(column, row.name, entry.seeds.front(), bootstrap);
+  if (sampled == nullptr) return;
+  entry.interval = percentile_interval(entry.mean, sampled->deviations);
+  entry.interval_evidence = Evidence::pictures;
 }
 
 // The comparisons of one column are one family of hypotheses.
@@ -192,8 +287,11 @@ void mark_significant(std::vector<TableRow>& rows, std::size_t column) {
     tested.push_back(&entry);
     p_values.push_back(*entry.p_value);
   }
-  const std::vector<bool> rejected = reject_by_holm(p_values, kSignificance);
-  for (std::size_t i = 0; i < tested.size(); ++i) tested[i]->significant = rejected[i];
+  const std::vector<double> adjusted = adjust_by_holm(p_values);
+  for (std::size_t i = 0; i < tested.size(); ++i) {
+    tested[i]->p_adjusted = adjusted[i];
+    tested[i]->significant = adjusted[i] < kSignificance;
+  }
 }
 
 void mark_best(std::vector<TableRow>& rows, std::size_t column) {
@@ -220,28 +318,122 @@ std::vector<std::string> choose_columns(const PlannedTable& planned, const Resul
   return chosen;
 }
 
-void note_statistics(Table& table) {
-  std::size_t largest_n = 0;
-  std::set<int64_t> pairs;
-  for (const TableRow& row : table.rows)
-    for (const TableEntry& entry : row.entries) {
-      largest_n = std::max(largest_n, entry.values.size());
-      if (entry.p_value) pairs.insert(entry.pairs);
+// What the tests of a table rest on.
+struct TestSummary {
+  std::size_t most_values = 0;          // of an entry
+  std::set<int64_t> pairs;              // of tests over seeds
+  std::set<int64_t> pictures;           // of tests over seeds and pictures
+  std::set<int64_t> pictures_only;      // of tests over pictures alone
+  std::set<std::size_t> families;       // sizes
+  std::vector<std::string> seeds_only;  // columns tested over seeds alone
+};
+
+TestSummary summarize_tests(const Table& table) {
+  TestSummary summary;
+  for (std::size_t column = 0; column < table.columns.size(); ++column) {
+    std::size_t family = 0;
+    bool seeds_only = false;
+    for (const TableRow& row : table.rows) {
+      const TableEntry& entry = row.entries[column];
+      summary.most_values = std::max(summary.most_values, entry.values.size());
+      if (!entry.p_value) continue;
+      ++family;
+      if (entry.evidence == Evidence::pictures) {
+        summary.pictures_only.insert(entry.pictures);
+        continue;
+      }
+      summary.pairs.insert(entry.pairs);
+      if (entry.evidence == Evidence::seeds_and_pictures) summary.pictures.insert(entry.pictures);
+      seeds_only = seeds_only || entry.evidence == Evidence::seeds;
     }
-  if (largest_n == 0) return;
-  if (largest_n == 1) {
-    table.notes.emplace_back("One seed only: no spread and no test, and one seed tells nothing about noise.");
-    return;
+    if (family > 0) summary.families.insert(family);
+    if (seeds_only) summary.seeds_only.push_back(table.columns[column]);
   }
-  table.notes.emplace_back("Mean ± sample standard deviation over n seeds.");
-  if (pairs.empty()) return;
-  table.notes.back() +=
-      fmt::format(" In brackets, where shown: difference to \"{}\" over common seeds.", table.baseline);
+  return summary;
+}
+
+// "after Holm's correction over the comparisons of each column, a family of 3"
+std::string family_text(const TestSummary& summary) {
+  return fmt::format("after Holm's correction over the comparisons of each column, a family of {}{}",
+                     summary.families.size() > 1 ? "up to " : "", *summary.families.rbegin());
+}
+
+void note_tests_over_seeds(Table& table, const TestSummary& summary) {
+  std::string test = fmt::format("paired two-sided t-test over common seeds (n = {})", fmt::join(summary.pairs, ", "));
+  if (!summary.pictures.empty())
+    test = fmt::format(
+        "two-sided test over common seeds (n = {}; Student's t) and test pictures (n = {}; bootstrap, the same "
+        "pictures "
+        "for both rows)",
+        fmt::join(summary.pairs, ", "), fmt::join(summary.pictures, ", "));
   table.notes.push_back(
-      fmt::format("▲ above, ▼ below \"{}\": paired two-sided t-test over common seeds (n = {}), p < {} after Holm's "
-                  "correction over "
-                  "the comparisons of the column. Not marked: no difference shown by that test. Costs are not tested.",
-                  table.baseline, fmt::join(pairs, ", "), kSignificance));
+      fmt::format("▲ above, ▼ below \"{}\": {}, p < {} {}. Not marked: no difference shown by that test. Costs are not "
+                  "tested.",
+                  table.baseline, test, kSignificance, family_text(summary)));
+  if (!summary.pictures.empty() && !summary.seeds_only.empty())
+    table.notes.push_back(fmt::format("{}: tested over seeds alone, as scores of single pictures are missing.",
+                                      list(summary.seeds_only)));
+}
+
+void note_tests_over_pictures(Table& table, const TestSummary& summary) {
+  table.notes.push_back(fmt::format(
+      "△ above, ▽ below \"{}\" by more than the choice of test pictures explains: paired two-sided bootstrap over "
+      "pictures (n = {}), p < {} {}. The noise of training is not in it: with another seed the difference may be "
+      "another, and only two seeds or more can tell.",
+      table.baseline, fmt::join(summary.pictures_only, ", "), kSignificance, family_text(summary)));
+}
+
+void note_statistics(Table& table) {
+  const TestSummary summary = summarize_tests(table);
+  if (summary.most_values == 0) return;
+  if (summary.most_values == 1) {
+    table.notes.emplace_back(
+        "One seed only: no spread and no test over seeds, and one seed tells nothing about the "
+        "noise of training.");
+  } else {
+    table.notes.emplace_back("Mean ± sample standard deviation over n seeds.");
+    if (!summary.pairs.empty())
+      table.notes.back() +=
+          fmt::format(" In brackets, where shown: difference to \"{}\" over common seeds.", table.baseline);
+  }
+  if (!summary.pairs.empty()) note_tests_over_seeds(table, summary);
+  if (!summary.pictures_only.empty()) note_tests_over_pictures(table, summary);
+}
+
+// "a, b and c"
+std::string enumeration(const std::vector<std::string>& items) {
+  std::string text;
+  for (std::size_t i = 0; i < items.size(); ++i)
+    text += (i == 0 ? "" : i + 1 == items.size() ? " and " : ", ") + items[i];
+  return text;
+}
+
+// What the seeds could not have shown, where they showed nothing.
+void note_power(Table& table) {
+  constexpr int64_t kMore = 4;  // times the seeds: half the smallest difference, and less for few seeds
+  constexpr std::size_t kSpelledOut = 2;
+  std::map<int64_t, std::vector<ColumnNoise>> by_seeds;
+  for (ColumnNoise& column : measured_noise(table))
+    if (!column.marked) by_seeds[column.seeds].push_back(std::move(column));
+  for (const auto& [few, columns] : by_seeds) {
+    const int64_t many = kMore * few;
+    std::vector<std::string> now, then, both;
+    for (const ColumnNoise& column : columns) {
+      const double with_few = detectable_difference(column.noise, few, column.alpha());
+      const double with_many = detectable_difference(column.noise, many, column.alpha());
+      now.push_back(amount_text(column.column, with_few));
+      then.push_back(amount_text(column.column, with_many));
+      both.push_back(fmt::format("{} ({})", now.back(), shown_amount(column.column, with_many)));
+    }
+    std::string text = fmt::format("Where nothing is marked: with {} seeds, differences below ", few);
+    if (columns.size() <= kSpelledOut)
+      text += fmt::format("{} cannot be seen; {} seeds would show {}.", enumeration(now), many, enumeration(then));
+    else
+      text += fmt::format("{} cannot be seen (in brackets: those that {} seeds would show).", enumeration(both), many);
+    table.notes.push_back(text +
+                          " Seen: marked in 8 of 10 such tables if there is a true difference of that size and the "
+                          "spread is as here.");
+  }
 }
 
 void note_gaps(Table& table) {
@@ -318,8 +510,32 @@ void note_warnings(Table& table) {
   }
 }
 
+int64_t count_cells(const Table& table) {
+  int64_t cells = 0;
+  for (const TableRow& row : table.rows)
+    if (!row.entries.empty()) cells += row.entries.front().finished;
+  return cells;
+}
+
+// Compares the rows of a table that has their values.
+void add_comparisons(Table& table, const std::vector<RowSource>& rows, const std::optional<RowSource>& baseline,
+                     PictureBootstrap* bootstrap) {
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    TableRow& row = table.rows[r];
+    for (std::size_t column = 0; column < table.columns.size(); ++column) {
+      TableEntry& entry = row.entries[column];
+      if (bootstrap != nullptr) add_picture_interval(entry, table.columns[column], rows[r], *bootstrap);
+      if (!row.baseline && baseline) compare(entry, table.columns[column], rows[r], *baseline, bootstrap);
+    }
+  }
+  for (std::size_t column = 0; column < table.columns.size(); ++column) {
+    mark_significant(table.rows, column);
+    if (higher_is_better(table.columns[column])) mark_best(table.rows, column);
+  }
+}
+
 Table build_table(const PlannedExperiment& experiment, const PlannedTable& planned, const Results& results,
-                  std::vector<std::string> columns) {
+                  std::vector<std::string> columns, bool all_pictures, PictureBootstrap& bootstrap) {
   Table table{.experiment = experiment.name,
               .name = planned.name,
               .title = planned.title.empty() ? experiment.title : planned.title,
@@ -327,23 +543,27 @@ Table build_table(const PlannedExperiment& experiment, const PlannedTable& plann
               .columns = std::move(columns),
               .rows = {},
               .notes = {}};
+  std::vector<RowSource> rows;
   for (const std::string& name : planned.rows.empty() ? experiment.rows : planned.rows) {
+    rows.push_back({name, &results, name});
     TableRow& row = table.rows.emplace_back();
     row.name = name;
     row.weights = results.weights(name);
     row.baseline = name == planned.baseline;
     row.warnings = results.warnings(name);
-    for (const std::string& column : table.columns) {
-      TableEntry& entry = row.entries.emplace_back(results.entry(column, name));
-      if (!row.baseline && !planned.baseline.empty())
-        compare(entry, results.entry(column, planned.baseline), !is_cost(column));
-    }
+    for (const std::string& column : table.columns) row.entries.push_back(results.entry(column, name));
   }
-  for (std::size_t column = 0; column < table.columns.size(); ++column) {
-    mark_significant(table.rows, column);
-    if (higher_is_better(table.columns[column])) mark_best(table.rows, column);
-  }
+  std::optional<RowSource> baseline;
+  if (!planned.baseline.empty()) baseline = RowSource{planned.baseline, &results, planned.baseline};
+  const bool too_many = count_cells(table) > kMostSampledCells && !all_pictures;
+  add_comparisons(table, rows, baseline, too_many ? nullptr : &bootstrap);
   note_statistics(table);
+  if (too_many && baseline)
+    table.notes.push_back(
+        fmt::format("More than {} cells: tested over seeds alone, without the scores of single "
+                    "pictures; --pictures takes them in, and more time.",
+                    kMostSampledCells));
+  note_power(table);
   note_weights(table);
   note_phases(table, results);
   note_not_applicable(table, results, planned.columns.empty());
@@ -358,6 +578,48 @@ bool is_asked_for(const std::string& table, const std::string& wanted) {
 }
 
 }  // namespace
+
+std::string_view evidence_name(Evidence evidence) {
+  switch (evidence) {
+    case Evidence::none:
+      return "";
+    case Evidence::seeds:
+      return "seeds";
+    case Evidence::pictures:
+      return "pictures";
+    case Evidence::seeds_and_pictures:
+      return "seeds_and_pictures";
+  }
+  return "";
+}
+
+std::vector<ColumnNoise> measured_noise(const Table& table) {
+  std::vector<ColumnNoise> columns;
+  for (std::size_t column = 0; column < table.columns.size(); ++column) {
+    ColumnNoise pooled;
+    pooled.column = table.columns[column];
+    double squares = 0;
+    double freedom = 0;
+    double picture_squares = 0;
+    double tests = 0;
+    for (const TableRow& row : table.rows) {
+      const TableEntry& entry = row.entries[column];
+      if (!row.baseline && !is_cost(pooled.column) && entry.not_applicable.empty()) ++pooled.comparisons;
+      if (!entry.difference_spread) continue;
+      const auto degrees = static_cast<double>(entry.pairs - 1);
+      squares += degrees * *entry.difference_spread * *entry.difference_spread;
+      freedom += degrees;
+      picture_squares += entry.picture_error * entry.picture_error;
+      ++tests;
+      pooled.seeds = std::max(pooled.seeds, entry.pairs);
+      pooled.marked = pooled.marked || entry.significant;
+    }
+    if (tests == 0 || squares == 0) continue;
+    pooled.noise = {.spread = std::sqrt(squares / freedom), .picture_error = std::sqrt(picture_squares / tests)};
+    columns.push_back(std::move(pooled));
+  }
+  return columns;
+}
 
 std::vector<Table> build_tables(const Registry& registry, const ReportRequest& request) {
   const auto experiment = registry.experiment(request.experiment);
@@ -378,6 +640,7 @@ std::vector<Table> build_tables(const Registry& registry, const PlannedExperimen
                        .rows = {}});
 
   const Results results(registry, experiment);
+  PictureBootstrap bootstrap;
   std::vector<Table> tables;
   std::vector<std::string> names;
   std::vector<std::string> known_columns;
@@ -389,7 +652,7 @@ std::vector<Table> build_tables(const Registry& registry, const PlannedExperimen
     std::ranges::move(choose_columns(table, results, {}), std::back_inserter(known_columns));
     std::vector<std::string> columns = choose_columns(table, results, request.metrics);
     if (columns.empty() && !request.metrics.empty()) continue;
-    tables.push_back(build_table(experiment, table, results, std::move(columns)));
+    tables.push_back(build_table(experiment, table, results, std::move(columns), request.all_pictures, bootstrap));
   }
   if (!found)
     throw Error(fmt::format("experiment \"{}\" has no table \"{}\"; there is: {}", experiment.name, request.table,

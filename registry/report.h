@@ -3,11 +3,20 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "registry/registry.h"
+#include "registry/statistics.h"
 
 namespace silc {
+
+// What a test or an interval takes its noise from: the choice of seeds, that of test pictures, or both. With pictures
+// alone it says nothing about the noise of training.
+enum class Evidence { none, seeds, pictures, seeds_and_pictures };
+
+// "seeds", "pictures", "seeds_and_pictures": as machine output has it; empty for none.
+std::string_view evidence_name(Evidence evidence);
 
 // One measured quantity of one row: what stands in a cell of the table.
 struct TableEntry {
@@ -17,13 +26,23 @@ struct TableEntry {
   int64_t failed = 0;          // seeds failed
   int64_t finished = 0;        // seeds finished, with this value or without
   double mean = 0;
-  std::optional<double> spread;      // sample standard deviation, from two seeds on
-  std::optional<double> difference;  // mean − baseline's mean, over the seeds that both have
-  int64_t pairs = 0;                 // number of those seeds
-  // Paired t-test over those seeds, two-sided; from two pairs on, if their differences differ. Not of costs.
+  std::optional<double> spread;  // sample standard deviation, from two seeds on
+  // Of the mean, 95 %: Student's t over seeds; of one seed the bootstrap over test pictures, if there are their scores.
+  std::optional<Interval> interval;
+  Evidence interval_evidence = Evidence::none;
+  std::optional<double> difference;             // mean − baseline's mean, over the seeds that both have
+  int64_t pairs = 0;                            // number of those seeds
+  std::optional<Interval> difference_interval;  // 95 %, without correction for several comparisons
+  std::optional<double> difference_spread;      // over those seeds, from two on
+  double picture_error = 0;                     // of the difference: what the choice of pictures adds to its noise
+  int64_t pictures = 0;                         // whose scores were compared
+  Evidence evidence = Evidence::none;           // of the comparison
+  // Two-sided, paired by seed and picture: over seeds Student's t, from two pairs on, if their differences differ; over
+  // pictures the bootstrap (samples.h), where the evaluator left scores of single pictures. Not of costs.
   std::optional<double> p_value;
-  bool significant = false;  // p < 0.05 after Holm's correction over the comparisons of the column
-  bool best = false;         // of its column, where higher is better and two rows or more have a value
+  std::optional<double> p_adjusted;  // by Holm, over the comparisons of the column
+  bool significant = false;          // p_adjusted < 0.05
+  bool best = false;                 // of its column, where higher is better and two rows or more have a value
   // Why there is no value and will be none: "captioning does not apply: the model has no caption decoder". Empty: the
   // evaluation applies, or has not come to tell.
   std::string not_applicable;
@@ -49,10 +68,15 @@ struct Table {
   std::vector<std::string> notes;  // test used, missing and failed cells, whose weights, warnings
 };
 
+inline constexpr int64_t kMostSampledCells = 150;
+
 struct ReportRequest {
   std::string experiment;
   std::string table;                 // this one, and what a matrix made of it ("NAME [...]"); empty: all
   std::vector<std::string> metrics;  // keep only these columns, or those of these metrics; empty: all
+  // Compares pictures in tables of any size. Without it, tables of more than kMostSampledCells cells are tested over
+  // seeds alone, which they say: reading and drawing takes about 5 ms a cell.
+  bool all_pictures = false;
 };
 
 // A table without columns gets all metrics and the main costs; an experiment without tables gets one such table. Throws
@@ -64,6 +88,27 @@ std::vector<Table> build_tables(const Registry& registry, const ReportRequest& r
 // not have are missing.
 std::vector<Table> build_tables(const Registry& registry, const PlannedExperiment& experiment,
                                 const ReportRequest& request);
+
+// The noise that a column's comparisons have shown so far: what more seeds would do about it.
+struct ColumnNoise {
+  std::string column;
+  DifferenceNoise noise;    // pooled over the rows that were compared
+  int64_t seeds = 0;        // the most that a comparison has
+  int64_t comparisons = 0;  // of the column
+  bool marked = false;      // one of them is significant
+  [[nodiscard]] double alpha() const { return kSignificance / static_cast<double>(comparisons); }
+};
+
+// Of each column that is tested, from two seeds on.
+std::vector<ColumnNoise> measured_noise(const Table& table);
+
+// By how much a value is multiplied where tables show it: 100 for fractions, which read as percent.
+double shown_scale(const std::string& column);
+
+// "1.5" of 0.015 of acc1: two digits.
+std::string shown_amount(const std::string& column, double difference);
+// "1.5 points of acc1" of 0.015; "0.12 of cider".
+std::string amount_text(const std::string& column, double difference);
 
 enum class TableFormat { terminal, markdown, csv, latex, json };
 

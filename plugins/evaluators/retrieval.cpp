@@ -127,6 +127,7 @@ class Retrieval : public Evaluator {
     Scores scores;
     add_recalls(scores, "image", rank_images(images, texts, text, image));
     add_recalls(scores, "text", rank_texts(images, texts, text, image));
+    scores.samples["picture"] = image;  // [m], so that a picture's captions stay together in statistics
     return scores;
   }
 };

@@ -4,10 +4,12 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "files/run_folder.h"
+#include "files/safetensors.h"
 #include "registry/registry.h"
 #include "tests/files/temporary_folder.h"
 
@@ -107,6 +109,17 @@ class FakeRuns {
             {{"examples", 640}, {"flops", 1.5e12}, {"core_seconds", 84.0}, {"device", "cpu"}});
     event(cell, "finished", 103);
     attempt(cell, 99, 104, "exit_code", 0);
+  }
+
+  // Scores of single pictures of one metric, which is their mean.
+  void samples(const PlannedCell& cell, const std::string& name, const std::vector<float>& scores,
+               const std::string& weights = "student", const std::string& evaluator = "zero_shot_classification") {
+    std::filesystem::create_directories(folder(cell).samples());
+    write_safetensors(
+        folder(cell).samples() / (evaluator + "-" + weights + ".safetensors"),
+        {{name,
+          {.dtype = "F32", .shape = {static_cast<int64_t>(scores.size())}, .bytes = std::as_bytes(std::span(scores))}}},
+        {{"evaluator", evaluator}, {"dataset", "scenes"}, {"split", "test"}, {"weights", weights}});
   }
 
   static nlohmann::json metric(const std::string& weights, const std::string& name, double value,

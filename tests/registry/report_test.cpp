@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <numeric>
 #include <sstream>
 
 #include "files/durable_file.h"
@@ -257,8 +258,82 @@ TEST_F(Report, ClaimsNothingFromOneSeed) {
   const Table table = this->table();
   EXPECT_FALSE(table.rows[1].entries[0].spread);
   EXPECT_FALSE(table.rows[1].entries[0].p_value);
-  EXPECT_THAT(table.notes, ElementsAre(HasSubstr("one seed tells nothing about noise")));
+  EXPECT_THAT(table.notes, ElementsAre(HasSubstr("one seed tells nothing about the noise of training")));
   EXPECT_THAT(format_tables({table}, TableFormat::terminal, false), AllOf(Not(HasSubstr("▲")), Not(HasSubstr("±"))));
+}
+
+// Rows whose pictures were scored one by one: "SILC" is right on `better` pictures of 400 where "CLIP" is wrong.
+class PictureReport : public testing::Test {
+ protected:
+  static constexpr std::size_t kPictures = 400;
+
+  Table table(const std::vector<int64_t>& seeds, std::size_t better, bool all_pictures = false) {
+    PlannedExperiment experiment = FakeRuns::experiment("ablation", {"CLIP", "SILC"}, seeds);
+    experiment.tables[0].columns = {"zero_shot_classification/acc1", "cost/flops"};
+    registry_.plan(experiment);
+    for (std::size_t seed = 0; seed < seeds.size(); ++seed) {
+      finish(experiment.cells[2 * seed], 200 + 2 * seed);
+      finish(experiment.cells[2 * seed + 1], 200 + better + seed);
+    }
+    return build_tables(registry_, {.experiment = "ablation", .table = "", .metrics = {}, .all_pictures = all_pictures})
+        .at(0);
+  }
+
+  void finish(const PlannedCell& cell, std::size_t correct) {
+    std::vector<float> scores(kPictures, 0);
+    std::fill_n(scores.begin(), correct, 1.0F);
+    fakes_.finish("ablation", cell, static_cast<double>(correct) / kPictures);
+    fakes_.samples(cell, "acc1", scores);
+    registry_.ingest(cell.folder);
+  }
+
+  FakeRuns fakes_;
+  Registry registry_ = fakes_.open();
+};
+
+TEST_F(PictureReport, TestsOneSeedOverPicturesAloneAndSaysWhatThatLeavesOut) {
+  const Table table = this->table({0}, 40);
+  const TableEntry& entry = table.rows[1].entries[0];
+  EXPECT_EQ(entry.evidence, Evidence::pictures);
+  EXPECT_EQ(entry.pictures, 400);
+  // 40 of 400 pictures differ, all in favour: the standard error is √(0.1 · 0.9 / 399).
+  const double error = std::sqrt(0.1 * 0.9 / 399);
+  EXPECT_NEAR(entry.picture_error, error, 0.08 * error);
+  EXPECT_NEAR(entry.difference_interval->low, 0.1 - 1.96 * error, 0.01);
+  EXPECT_NEAR(entry.difference_interval->high, 0.1 + 1.96 * error, 0.01);
+  EXPECT_TRUE(entry.significant);
+  EXPECT_EQ(table.rows[1].entries[0].interval_evidence, Evidence::pictures);
+  EXPECT_THAT(table.notes, ElementsAre(HasSubstr("One seed only"), HasSubstr("The noise of training is not in it")));
+  EXPECT_THAT(format_tables({table}, TableFormat::terminal, false), AllOf(HasSubstr("(+10.0 △)"), Not(HasSubstr("▲"))));
+}
+
+TEST_F(PictureReport, TestsSeveralSeedsOverSeedsAndPictures) {
+  const Table table = this->table({0, 1, 2}, 40);
+  const TableEntry& entry = table.rows[1].entries[0];
+  EXPECT_EQ(entry.evidence, Evidence::seeds_and_pictures);
+  EXPECT_GT(entry.picture_error, 0.01);
+  // Differences of 40, 39 and 38 pictures: over seeds alone they would be certain to a quarter of a point.
+  EXPECT_LT(entry.difference_interval->low, 0.0975 - 1.96 * 0.01);
+  EXPECT_TRUE(entry.significant);
+  EXPECT_THAT(table.notes, Contains(AllOf(HasSubstr("common seeds (n = 3; Student's t)"),
+                                          HasSubstr("test pictures (n = 400; bootstrap"))));
+}
+
+TEST_F(PictureReport, SaysWhatItsSeedsCouldNotHaveShown) {
+  const Table table = this->table({0, 1, 2}, 2);
+  EXPECT_FALSE(table.rows[1].entries[0].significant);
+  EXPECT_THAT(table.notes,
+              Contains(AllOf(HasSubstr("with 3 seeds, differences below 0.82 points of acc1 cannot be seen"),
+                             HasSubstr("12 seeds would show"))));
+}
+
+TEST_F(PictureReport, LeavesPicturesOutOfLargeTablesUnlessAsked) {
+  std::vector<int64_t> seeds(76);
+  std::iota(seeds.begin(), seeds.end(), 0);
+  const Table table = this->table(seeds, 40);
+  EXPECT_EQ(table.rows[1].entries[0].evidence, Evidence::seeds);
+  EXPECT_THAT(table.notes, Contains(HasSubstr("More than 150 cells: tested over seeds alone")));
+  EXPECT_EQ(this->table(seeds, 40, true).rows[1].entries[0].evidence, Evidence::seeds_and_pictures);
 }
 
 TEST_F(Report, GivesTablesWithoutColumnsAllMetricsAndTheMainCosts) {
@@ -429,7 +504,7 @@ TEST_F(Report, GivesCsvThatReadsBackAsTheSameNumbers) {
     for (std::size_t column = 0; column < table.columns.size(); ++column) {
       const TableEntry& entry = row.entries[column];
       const std::vector<std::string>& record = records[at++];
-      ASSERT_EQ(record.size(), 13);
+      ASSERT_EQ(record.size(), 23);
       EXPECT_EQ(record[0], "ablation");
       EXPECT_EQ(record[1], "main");
       EXPECT_EQ(record[2], row.name.starts_with("+") ? "'" + row.name : row.name);
@@ -440,8 +515,12 @@ TEST_F(Report, GivesCsvThatReadsBackAsTheSameNumbers) {
       EXPECT_EQ(record[7], std::to_string(entry.values.size()));
       EXPECT_EQ(record[8], std::to_string(entry.planned));
       EXPECT_EQ(record[9], std::to_string(entry.failed));
-      EXPECT_EQ(number(record[10]), entry.difference);
-      EXPECT_EQ(number(record[11]), entry.p_value);
+      EXPECT_EQ(number(record[10]), entry.interval ? std::optional(entry.interval->low) : std::nullopt);
+      EXPECT_EQ(record[12], evidence_name(entry.interval_evidence));
+      EXPECT_EQ(number(record[13]), entry.difference);
+      EXPECT_EQ(number(record[16]), entry.p_value);
+      EXPECT_EQ(number(record[17]), entry.p_adjusted);
+      EXPECT_EQ(record[19], evidence_name(entry.evidence));
     }
 }
 

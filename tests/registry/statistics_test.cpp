@@ -4,18 +4,41 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <numbers>
+
+#include "files/durable_file.h"
+#include "silc/random.h"
 
 namespace silc {
 namespace {
 
 using Values = std::vector<double>;
 
+constexpr double kTolerance = 1e-9;
+
+// By SciPy and statsmodels: tests/reference/report_statistics.py.
+nlohmann::json expected(const std::string& name) {
+  return nlohmann::json::parse(
+      read_file(std::filesystem::path(SILC_SOURCE_DIR) / "tests/data/report_statistics.json"))[name];
+}
+
 TEST(Statistics, DividesTheSpreadByOneLessThanTheNumberOfValues) {
   EXPECT_DOUBLE_EQ(*sample_standard_deviation(Values{2, 4, 4, 4, 5, 5, 7, 9}), std::sqrt(32.0 / 7));
 }
 
-TEST(Statistics, KnowsNoSpreadOfOneValue) { EXPECT_FALSE(sample_standard_deviation(Values{1})); }
+TEST(Statistics, KnowsNoSpreadAndNoIntervalOfOneValue) {
+  EXPECT_FALSE(sample_standard_deviation(Values{1}));
+  EXPECT_FALSE(t_interval(Values{1}));
+}
+
+TEST(Statistics, GivesTheIntervalsOfScipy) {
+  for (const auto& one : expected("t_interval")) {
+    const auto interval = t_interval(one["values"].get<Values>(), one["alpha"]);
+    EXPECT_NEAR(interval->low, one["low"], kTolerance);
+    EXPECT_NEAR(interval->high, one["high"], kTolerance);
+  }
+}
 
 // Student's t has closed forms for one and two degrees of freedom: F(t) = 1/2 + atan(t)/π, and
 // F(t) = 1/2 + t / (2 √(t² + 2)). The tolerance is that of a few roundings.
@@ -29,6 +52,11 @@ TEST(PairedTTest, AgreesWithTheClosedFormForThreePairs) {
   EXPECT_NEAR(*paired_t_test(Values{-1, -2, -3}), 1 - t / std::sqrt(t * t + 2), 1e-14);
 }
 
+TEST(PairedTTest, GivesThePValuesOfScipy) {
+  for (const auto& one : expected("paired_t_test"))
+    EXPECT_NEAR(*paired_t_test(one["differences"].get<Values>()), one["p"], kTolerance);
+}
+
 TEST(PairedTTest, SeesNoDifferenceWhereThereIsNone) { EXPECT_EQ(paired_t_test(Values{0, 0, 0}), 1.0); }
 
 TEST(PairedTTest, NeedsTwoPairs) { EXPECT_FALSE(paired_t_test(Values{1})); }
@@ -38,17 +66,95 @@ TEST(PairedTTest, TakesNoEqualDifferencesForCertainty) {
   EXPECT_FALSE(paired_t_test(Values{0.3 - 0.2, 0.2 - 0.1}));
 }
 
+TEST(SquareAndAdd, GivesTheWidthsAndPValuesOfScipysDistributions) {
+  for (const auto& one : expected("square_and_add")) {
+    const MeanNoise noise{
+        .seeds = one["seeds"], .seed_error = one["seed_error"], .picture_error = one["picture_error"]};
+    EXPECT_NEAR(half_width(noise), one["half_width"], kTolerance);
+    EXPECT_NEAR(*two_sided_p(one["difference"], noise), one["p"], kTolerance) << one;
+  }
+}
+
+TEST(SquareAndAdd, HasAPValueOfAlphaWhereTheIntervalEndsAtZero) {
+  const MeanNoise noise{.seeds = 3, .seed_error = 0.02, .picture_error = 0.01};
+  EXPECT_NEAR(*two_sided_p(half_width(noise, 0.03), noise), 0.03, 1e-12);
+  EXPECT_EQ(two_sided_p(0, noise), 1.0);
+  EXPECT_FALSE(two_sided_p(1, {.seeds = 3, .seed_error = 0, .picture_error = 0}));
+}
+
+// How many of a thousand intervals of a mean of `seeds` hold the truth, where the error by seeds is `ratio` times that
+// by pictures.
+double coverage(int64_t seeds, double seed_share, double picture_share) {
+  constexpr int kTrials = 20'000;
+  int held = 0;
+  for (int trial = 0; trial < kTrials; ++trial) {
+    Random random(7, static_cast<uint32_t>(seeds), static_cast<uint64_t>(trial));
+    Values values;
+    for (int64_t seed = 0; seed < seeds; ++seed) values.push_back(seed_share * random.normal());
+    const double center = mean(values) + picture_share * random.normal();
+    const MeanNoise noise{.seeds = seeds,
+                          .seed_error = *sample_standard_deviation(values) / std::sqrt(static_cast<double>(seeds)),
+                          .picture_error = picture_share};
+    if (std::abs(center) <= half_width(noise)) ++held;
+  }
+  return static_cast<double>(held) / kTrials;
+}
+
+TEST(Coverage, OfIntervalsOverSeedsIs95In100) {
+  for (const int64_t seeds : {2, 3, 5, 10}) EXPECT_NEAR(coverage(seeds, 1, 0), 0.95, 0.006) << seeds;
+}
+
+TEST(Coverage, OfIntervalsOverSeedsAndPicturesIs93To97In100FromFourSeedsOnAndNeverLess) {
+  for (const double picture_share : {0.05, 0.25, 0.5, 1.0, 4.0}) {
+    for (const int64_t seeds : {4, 5, 10}) {
+      EXPECT_GE(coverage(seeds, 1, picture_share), 0.94) << seeds << " " << picture_share;
+      EXPECT_LE(coverage(seeds, 1, picture_share), 0.97) << seeds << " " << picture_share;
+    }
+    for (const auto& [seeds, most] : {std::pair<int64_t, double>{3, 0.978}, {2, 0.989}}) {
+      EXPECT_GE(coverage(seeds, 1, picture_share), 0.94) << seeds << " " << picture_share;
+      EXPECT_LE(coverage(seeds, 1, picture_share), most) << seeds << " " << picture_share;
+    }
+  }
+}
+
+TEST(Holm, AdjustsAsStatsmodelsDoes) {
+  for (const auto& one : expected("holm")) {
+    const Values adjusted = adjust_by_holm(one["p"].get<Values>());
+    for (std::size_t i = 0; i < adjusted.size(); ++i) EXPECT_NEAR(adjusted[i], one["adjusted"][i], kTolerance);
+  }
+}
+
 TEST(Holm, RejectsUntilTheFirstThatDoesNotPass) {
-  // Sorted: 0.005 · 4 and 0.01 · 3 lie below 0.05, 0.03 · 2 does not, and 0.04 · 1 is not looked at any more.
-  EXPECT_THAT(reject_by_holm(Values{0.01, 0.04, 0.03, 0.005}, 0.05), testing::ElementsAre(true, false, false, true));
+  // Sorted: 0.005 · 4 and 0.01 · 3 lie below 0.05, 0.03 · 2 does not, and 0.04 · 1 may not lie below that.
+  EXPECT_THAT(adjust_by_holm(Values{0.01, 0.04, 0.03, 0.005}),
+              testing::Pointwise(testing::DoubleNear(1e-15), {0.03, 0.06, 0.06, 0.02}));
 }
 
-TEST(Holm, IsThePlainTestForOneComparison) {
-  EXPECT_THAT(reject_by_holm(Values{0.049}, 0.05), testing::ElementsAre(true));
-  EXPECT_THAT(reject_by_holm(Values{0.05}, 0.05), testing::ElementsAre(false));
+TEST(Holm, HasNothingToAdjustAmongNone) { EXPECT_TRUE(adjust_by_holm(Values{}).empty()); }
+
+TEST(Power, IsThatOfStatsmodels) {
+  for (const auto& one : expected("power"))
+    EXPECT_NEAR(power_of_t_test(one["effect"], one["n"], one["alpha"]), one["power"], kTolerance) << one;
 }
 
-TEST(Holm, HasNothingToRejectAmongNone) { EXPECT_TRUE(reject_by_holm(Values{}, 0.05).empty()); }
+TEST(Power, FindsTheDifferenceThatIsSeenInEightOfTenCases) {
+  for (const auto& one : expected("detectable_difference"))
+    EXPECT_NEAR(detectable_difference({.spread = one["spread"], .picture_error = 0}, one["seeds"], one["alpha"]),
+                one["difference"], kTolerance)
+        << one;
+}
+
+TEST(Power, CountsTheSeedsThatADifferenceTakes) {
+  const DifferenceNoise noise{.spread = 0.02, .picture_error = 0.001};
+  const int64_t seeds = *seeds_to_detect(0.01, noise, 0.05);
+  EXPECT_LE(detectable_difference(noise, seeds, 0.05), 0.01);
+  EXPECT_GT(detectable_difference(noise, seeds - 1, 0.05), 0.01);
+  EXPECT_EQ(seeds_to_detect(1, noise, 0.05), 2) << "two at the least, for a spread";
+}
+
+TEST(Power, KnowsThatSeedsDoNotMendTooFewPictures) {
+  EXPECT_FALSE(seeds_to_detect(0.01, {.spread = 0.001, .picture_error = 0.01}, 0.05));
+}
 
 }  // namespace
 }  // namespace silc
