@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -263,5 +264,13 @@ SafetensorsFile::SafetensorsFile(SafetensorsFile&& other) noexcept
     : mapping_(std::exchange(other.mapping_, {})),
       tensors_(std::move(other.tensors_)),
       metadata_(std::move(other.metadata_)) {}
+
+void release(std::span<const std::byte> bytes) {
+  // Whole pages; those at the ends may hold what lies beside.
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<uintptr_t>(bytes.data()) + page - 1) / page * page;
+  const auto end = reinterpret_cast<uintptr_t>(bytes.data() + bytes.size()) / page * page;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
 
 }  // namespace silc

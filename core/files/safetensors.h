@@ -54,4 +54,7 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
+// Tells the system that these bytes of a mapped file will not be needed soon, so that they take no memory.
+void release(std::span<const std::byte> bytes);
+
 }  // namespace silc

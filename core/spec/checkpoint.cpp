@@ -199,20 +199,23 @@ void lay_under(Setting& settings, const CheckpointFile& checkpoint) {
   for (const Entry& entry : checkpoint.model.table()) model->value.set(entry.key, entry.value, entry.place);
 }
 
+bool answers(const Setting& settings, const Question& question) {
+  const Setting* setting = at(settings, {"model"});
+  std::string_view rest = question.key;
+  while (setting != nullptr && !rest.empty()) {
+    const std::string_view key = rest.substr(0, rest.find('.'));
+    rest.remove_prefix(std::min(rest.size(), key.size() + 1));
+    setting = at(*setting, {key});
+  }
+  return setting != nullptr;
+}
+
 void check_answers(const Setting& settings, const CheckpointFile& checkpoint, const std::string& subject,
                    const Place& place, Faults& faults) {
-  for (const Question& question : checkpoint.file.questions) {
-    const Setting* setting = at(settings, {"model"});
-    std::string_view rest = question.key;
-    while (setting != nullptr && !rest.empty()) {
-      const std::string_view key = rest.substr(0, rest.find('.'));
-      rest.remove_prefix(std::min(rest.size(), key.size() + 1));
-      setting = at(*setting, {key});
-    }
-    if (setting == nullptr)
+  for (const Question& question : checkpoint.file.questions)
+    if (!answers(settings, question))
       faults.add(place, fmt::format("{}: {} does not say model.{}: {}", subject, checkpoint.file.path.string(),
                                     question.key, question.what));
-  }
 }
 
 }  // namespace silc

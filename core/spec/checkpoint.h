@@ -46,6 +46,9 @@ std::optional<ChosenCheckpoint> read_checkpoint(const Setting& setting, Checkpoi
 // Puts the towers of the file in the place of those of `settings`.
 void lay_under(Setting& settings, const CheckpointFile& checkpoint);
 
+// Whether `settings` say what the question asks for.
+bool answers(const Setting& settings, const Question& question);
+
 // Questions that the model file leaves open and `settings` do not answer are faults at `place`.
 void check_answers(const Setting& settings, const CheckpointFile& checkpoint, const std::string& subject,
                    const Place& place, Faults& faults);

@@ -98,12 +98,14 @@ HostTensor read_floats(const WeightsFile& file, const std::string& name) {
   const WeightShape& about = found->second;
   if (!has_values(about.dtype))
     throw Error(fmt::format("tensor \"{}\" is of type {}, which cannot be read as numbers", name, about.dtype));
-  const std::vector<std::byte> bytes = file.read(name);
-  HostTensor tensor{.shape = about.shape, .values = std::vector<float>(bytes.size() / element_size(about.dtype))};
-  if (static_cast<int64_t>(tensor.values.size()) != elements_of(about.shape))
-    throw Error(fmt::format("tensor \"{}\" does not have as many elements as its shape {} says", name,
-                            shape_text(about.shape)));
-  read_as_floats(about.dtype, bytes, tensor.values);
+  HostTensor tensor{.shape = about.shape, .values = {}};
+  file.visit(name, [&](std::span<const std::byte> bytes) {
+    tensor.values.resize(bytes.size() / element_size(about.dtype));
+    if (static_cast<int64_t>(tensor.values.size()) != elements_of(about.shape))
+      throw Error(fmt::format("tensor \"{}\" does not have as many elements as its shape {} says", name,
+                              shape_text(about.shape)));
+    read_as_floats(about.dtype, bytes, tensor.values);
+  });
   return tensor;
 }
 

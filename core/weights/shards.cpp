@@ -43,6 +43,9 @@ class Shards : public WeightsFile {
   [[nodiscard]] std::vector<std::byte> read(const std::string& name) const override {
     return files_[places_.at(name)]->read(name);
   }
+  void visit(const std::string& name, const std::function<void(std::span<const std::byte>)>& use) const override {
+    files_[places_.at(name)]->visit(name, use);
+  }
 
  private:
   static std::unique_ptr<WeightsFile> open(const fs::path& index, const std::string& name) {

@@ -65,6 +65,11 @@ class Safetensors : public WeightsFile {
     const auto bytes = file_.tensors().at(name).bytes;
     return {bytes.begin(), bytes.end()};
   }
+  void visit(const std::string& name, const std::function<void(std::span<const std::byte>)>& use) const override {
+    const auto bytes = file_.tensors().at(name).bytes;
+    use(bytes);
+    release(bytes);
+  }
 
  private:
   SafetensorsFile file_;

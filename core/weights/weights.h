@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +35,11 @@ class WeightsFile {
 
   // The elements, the last index fastest, little endian. Throws silc::Error naming the file and the tensor.
   [[nodiscard]] virtual std::vector<std::byte> read(const std::string& name) const = 0;
+
+  // The same without a copy of what is mapped into memory, which is given back when `use` returns.
+  virtual void visit(const std::string& name, const std::function<void(std::span<const std::byte>)>& use) const {
+    use(read(name));
+  }
 
  protected:
   std::map<std::string, WeightShape> tensors_;
