@@ -101,11 +101,12 @@ struct flock whole_file_lock() {
 
 }  // namespace
 
-void write_file_durably(const fs::path& file, std::span<const std::string_view> parts) {
+void write_file_durably(const fs::path& file, std::size_t count,
+                        const std::function<std::string_view(std::size_t)>& part) {
   const fs::path temporary = file.string() + ".tmp";
   const Descriptor descriptor = open_temporary(temporary);
   try {
-    for (const std::string_view part : parts) write_all(descriptor.number(), part, file);
+    for (std::size_t i = 0; i < count; ++i) write_all(descriptor.number(), part(i), file);
     sync(descriptor.number(), file);
     if (file_system_calls().rename(temporary.c_str(), file.c_str()) != 0) throw_io_error("write", file, errno);
   } catch (...) {
@@ -115,8 +116,38 @@ void write_file_durably(const fs::path& file, std::span<const std::string_view> 
   sync_folder(folder_of(file));
 }
 
+void write_file_durably(const fs::path& file, std::span<const std::string_view> parts) {
+  write_file_durably(file, parts.size(), [&](std::size_t i) { return parts[i]; });
+}
+
 void write_file_durably(const fs::path& file, std::string_view content) {
   write_file_durably(file, std::span(&content, 1));
+}
+
+void write_folder_durably(const fs::path& folder, const std::function<void(const fs::path&)>& fill) {
+  const fs::path target = fs::absolute(folder).lexically_normal();
+  const fs::path named = target.has_filename() ? target : target.parent_path();
+  const fs::path temporary = named.string() + ".tmp";
+  std::error_code error;
+  fs::create_directories(temporary, error);
+  if (error) throw_io_error("write", temporary, error.value());
+  const Descriptor descriptor = open_file(temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC, "open");
+  if (::flock(descriptor.number(), LOCK_EX | LOCK_NB) != 0)
+    throw Error("another process is writing " + named.string() + "; wait for it, or name another folder");
+  for (const auto& left : fs::directory_iterator(temporary)) fs::remove_all(left);
+  try {
+    fill(temporary);
+    sync_folder(temporary);
+    const bool replaces = fs::exists(named) && !fs::is_empty(named);
+    if ((replaces ? ::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, named.c_str(), RENAME_EXCHANGE)
+                  : file_system_calls().rename(temporary.c_str(), named.c_str())) != 0)
+      throw_io_error("write", named, errno);
+  } catch (...) {
+    fs::remove_all(temporary, error);
+    throw;
+  }
+  fs::remove_all(temporary, error);  // where it was exchanged: what was there before
+  sync_folder(folder_of(named));
 }
 
 LineAppender::LineAppender(const fs::path& file) : file_(file) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -17,6 +18,16 @@ namespace silc {
 // unless only the last step failed, after which it is not known which of the two a power cut leaves.
 void write_file_durably(const std::filesystem::path& file, std::span<const std::string_view> parts);
 void write_file_durably(const std::filesystem::path& file, std::string_view content);
+// The same of `count` parts, each asked for when its turn comes; it need only live until the next one is.
+void write_file_durably(const std::filesystem::path& file, std::size_t count,
+                        const std::function<std::string_view(std::size_t)>& part);
+
+// A folder that is there whole or not at all: `fill` writes its files, durably, into a folder beside it, FOLDER.tmp,
+// which then takes its place and, in one step, that of a folder that was there before. What a killed writer leaves is
+// taken over by the next one. Throws silc::Error naming the folder and the reason, or what `fill` throws; what was
+// there is then there still.
+void write_folder_durably(const std::filesystem::path& folder,
+                          const std::function<void(const std::filesystem::path&)>& fill);
 
 // Whole lines, appended and synced: a crash loses the lines not yet appended, and leaves at most one cut line at the
 // end, which the next append removes first and readers pass over. One process at a time.

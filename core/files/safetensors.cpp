@@ -178,9 +178,9 @@ class HeaderReader {
 };
 
 // By hand, because the format's own implementation keeps this order of keys.
-std::string tensor_header(const std::string& name, const TensorView& tensor, uint64_t offset) {
+std::string tensor_header(const std::string& name, const TensorShape& tensor, uint64_t offset, uint64_t size) {
   return Json(name).dump() + R"(:{"dtype":")" + tensor.dtype + R"(","shape":)" + Json(tensor.shape).dump() +
-         R"(,"data_offsets":)" + Json({offset, offset + tensor.bytes.size()}).dump() + "}";
+         R"(,"data_offsets":)" + Json({offset, offset + size}).dump() + "}";
 }
 
 }  // namespace
@@ -203,14 +203,14 @@ std::optional<uint64_t> byte_size(std::string_view dtype, std::span<const int64_
   return size;
 }
 
-void write_safetensors(const std::filesystem::path& file, const std::map<std::string, TensorView>& tensors,
-                       const std::map<std::string, std::string>& metadata) {
-  std::vector<std::pair<std::size_t, const std::pair<const std::string, TensorView>*>> order;
+void write_safetensors(const std::filesystem::path& file, const std::map<std::string, TensorShape>& tensors,
+                       const std::map<std::string, std::string>& metadata,
+                       const std::function<std::span<const std::byte>(const std::string& name)>& bytes_of) {
+  std::vector<std::pair<std::size_t, const std::pair<const std::string, TensorShape>*>> order;
   for (const auto& tensor : tensors) {
     const auto dtype = dtype_index(tensor.second.dtype);
-    if (!dtype || byte_size(kDtypes[*dtype].name, tensor.second.shape) != tensor.second.bytes.size() ||
-        tensor.first == kMetadata)
-      throw std::logic_error("tensor \"" + tensor.first + "\" does not fit its dtype, shape or name");
+    if (!dtype || !byte_size(tensor.second.dtype, tensor.second.shape) || tensor.first == kMetadata)
+      throw std::logic_error("tensor \"" + tensor.first + "\" has no such dtype, shape or name");
     order.emplace_back(*dtype, &tensor);
   }
   std::ranges::stable_sort(order, std::greater<>{}, [](const auto& entry) { return entry.first; });
@@ -218,21 +218,32 @@ void write_safetensors(const std::filesystem::path& file, const std::map<std::st
   std::string header = "{";
   if (!metadata.empty()) header.append("\"").append(kMetadata).append("\":").append(Json(metadata).dump());
   uint64_t offset = 0;
-  std::vector<std::string_view> parts(2);
   for (const auto& [dtype, tensor] : order) {
     if (header.size() > 1) header += ',';
-    header += tensor_header(tensor->first, tensor->second, offset);
-    const std::span<const std::byte> bytes = tensor->second.bytes;
-    offset += bytes.size();
-    parts.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    const uint64_t size = *byte_size(tensor->second.dtype, tensor->second.shape);
+    header += tensor_header(tensor->first, tensor->second, offset, size);
+    offset += size;
   }
   header += '}';
   header.resize((header.size() + kLengthBytes - 1) / kLengthBytes * kLengthBytes, ' ');
 
   const uint64_t length = header.size();
-  parts[0] = {reinterpret_cast<const char*>(&length), kLengthBytes};
-  parts[1] = header;
-  write_file_durably(file, parts);
+  write_file_durably(file, 2 + order.size(), [&](std::size_t i) -> std::string_view {
+    if (i == 0) return {reinterpret_cast<const char*>(&length), kLengthBytes};
+    if (i == 1) return header;
+    const auto& [name, tensor] = *order[i - 2].second;
+    const std::span<const std::byte> bytes = bytes_of(name);
+    if (bytes.size() != byte_size(tensor.dtype, tensor.shape))
+      throw std::logic_error("tensor \"" + name + "\" does not fit its dtype and shape");
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  });
+}
+
+void write_safetensors(const std::filesystem::path& file, const std::map<std::string, TensorView>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  std::map<std::string, TensorShape> shapes;
+  for (const auto& [name, view] : tensors) shapes[name] = {view.dtype, view.shape};
+  write_safetensors(file, shapes, metadata, [&](const std::string& name) { return tensors.at(name).bytes; });
 }
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& file) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -32,6 +33,17 @@ struct TensorView {
 // largest first, so that each is aligned to its type, then by name; metadata by key. Written durably.
 void write_safetensors(const std::filesystem::path& file, const std::map<std::string, TensorView>& tensors,
                        const std::map<std::string, std::string>& metadata);
+
+struct TensorShape {
+  std::string dtype;
+  std::vector<int64_t> shape;
+};
+
+// The same of tensors that need not be in memory together: `bytes_of` is asked for each when its turn comes, and what
+// it gives need only live until it is asked for the next.
+void write_safetensors(const std::filesystem::path& file, const std::map<std::string, TensorShape>& tensors,
+                       const std::map<std::string, std::string>& metadata,
+                       const std::function<std::span<const std::byte>(const std::string& name)>& bytes_of);
 
 // A safetensors file mapped into memory; views are valid as long as it lives. Opening checks the header fully (lengths,
 // offsets, overlaps, holes, types against sizes) and throws silc::Error naming the file and the fault.

@@ -174,6 +174,54 @@ TEST_F(DurableFile, ReadsFromAnOffset) {
 
 using LineAppenderTest = DurableFile;
 
+TEST_F(DurableFile, AsksForItsPartsOneByOne) {
+  std::string part;
+  write_file_durably(folder_ / "a", 3, [&](std::size_t i) -> std::string_view { return part = std::to_string(i); });
+  EXPECT_EQ(read_file(folder_ / "a"), "012");
+}
+
+class DurableFolder : public DurableFile {
+ protected:
+  void write_with(const std::string& name) {
+    write_folder_durably(folder_ / "whole", [&](const fs::path& beside) { write_file_durably(beside / name, "text"); });
+  }
+
+  std::vector<std::string> names() {
+    std::vector<std::string> found;
+    for (const auto& entry : fs::directory_iterator(folder_ / "whole")) found.push_back(entry.path().filename());
+    return found;
+  }
+};
+
+TEST_F(DurableFolder, TakesThePlaceOfAnEmptyOneAndOfAFullOne) {
+  fs::create_directory(folder_ / "whole");
+  write_with("a");
+  EXPECT_EQ(names(), std::vector<std::string>{"a"});
+  write_with("b");
+  EXPECT_EQ(names(), std::vector<std::string>{"b"});
+  EXPECT_FALSE(fs::exists(folder_ / "whole.tmp"));
+}
+
+TEST_F(DurableFolder, KeepsTheOldFilesWhicheverCallFails) {
+  write_with("a");
+  disk = {};
+  write_with("a");
+  const int calls = disk.calls;
+  for (int call = 0; call + 1 < calls; ++call) {  // the last one comes after the exchange
+    disk = {.failing_call = call};
+    EXPECT_THROW(write_with("b"), Error) << call;
+    EXPECT_EQ(names(), std::vector<std::string>{"a"}) << call;
+    EXPECT_FALSE(fs::exists(folder_ / "whole.tmp")) << call;
+  }
+}
+
+TEST_F(DurableFolder, TakesOverWhatAKilledWriterLeft) {
+  fs::create_directories(folder_ / "whole.tmp");
+  std::ofstream(folder_ / "whole.tmp/rest") << "half";
+  write_with("a");
+  EXPECT_EQ(names(), std::vector<std::string>{"a"});
+}
+
 TEST_F(LineAppenderTest, AppendsToWhatIsThere) {
   LineAppender(folder_ / "a").append("one", true);
   LineAppender(folder_ / "a").append("two", false);

@@ -139,6 +139,20 @@ TEST_F(Safetensors, IsNotWrittenWithBytesThatDoNotFitTheShape) {
   EXPECT_THROW(write_safetensors(folder_ / "a", {{"x", {"F32", {4}, bytes_of(numbers)}}}, {}), std::logic_error);
 }
 
+TEST_F(Safetensors, HasTheSameBytesOneTensorAtATime) {
+  const Example example;
+  write_safetensors(folder_ / "a", example.tensors(), {{"key", "value"}});
+  std::map<std::string, TensorShape> shapes;
+  for (const auto& [name, view] : example.tensors()) shapes[name] = {view.dtype, view.shape};
+  std::vector<std::byte> one;
+  write_safetensors(folder_ / "b", shapes, {{"key", "value"}}, [&](const std::string& name) {
+    const auto bytes = example.tensors().at(name).bytes;
+    one.assign(bytes.begin(), bytes.end());
+    return std::span<const std::byte>(one);
+  });
+  EXPECT_EQ(read_file(folder_ / "b"), read_file(folder_ / "a"));
+}
+
 TEST_F(Safetensors, IsRefusedWhenCutAtAnyByte) {
   const std::string whole = read_file(kPythonFile);
   for (std::size_t size = 0; size < whole.size(); ++size) {
