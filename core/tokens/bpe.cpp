@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <queue>
 #include <tuple>
+#include <unordered_set>
 #include <utility>
 
 #include "silc/error.h"
@@ -111,6 +113,35 @@ std::string read_packed(const std::filesystem::path& file) {
   return text;
 }
 
+std::string read_clip_vocabulary() {
+  namespace fs = std::filesystem;
+  constexpr std::string_view kFile = "bpe_simple_vocab_16e6.txt.gz";
+  std::vector<fs::path> folders;  // the best place first
+  const auto add = [&](const char* variable, const fs::path& below) {
+    const char* const folder = std::getenv(variable);
+    const bool named = folder != nullptr && *folder != '\0';
+    if (named) folders.push_back(below.empty() ? fs::path(folder) : fs::path(folder) / below);
+    return named;
+  };
+  add("SILC_DATA", "");
+  if (!add("XDG_CACHE_HOME", "silc")) add("HOME", ".cache/silc");
+  std::string looked;
+  for (const fs::path& folder : folders) {
+    looked += (looked.empty() ? "" : ", ") + folder.string();
+    const fs::path file = folder / kFile;
+    if (!fs::exists(file)) continue;
+    std::string text = read_packed(file);
+    if (!is_clip_vocabulary(text))
+      throw Error(
+          "tokenizer \"clip_bpe\": " + file.string() +
+          " is not CLIP's vocabulary; remove it and run ./dev vocabulary, or name it by the option \"vocabulary\" "
+          "if it is one of yours");
+    return text;
+  }
+  throw Error("tokenizer \"clip_bpe\": CLIP's vocabulary, " + std::string(kFile) + ", is not in " + looked +
+              "; ./dev vocabulary fetches it from PyPI, or name a file by the option \"vocabulary\"");
+}
+
 bool is_clip_vocabulary(std::string_view text) {
   // Of bpe_simple_vocab_16e6.txt, by length and CRC-32.
   constexpr std::size_t kLength = 3194984;
@@ -121,10 +152,11 @@ bool is_clip_vocabulary(std::string_view text) {
 
 Bpe Bpe::read(const std::filesystem::path& file) { return {read_packed(file), file.string()}; }
 
-Bpe::Bpe(std::string_view text, const std::string& name) {
+MergeTable read_merges(std::string_view text, const std::string& name) {
   constexpr std::size_t kMostMerges = kMostTokens - kFewestTokens;
   if (text.empty()) throw Error(name + " is empty; a vocabulary of merges was expected, as CLIP's");
-  std::vector<std::string> tokens;
+  MergeTable vocabulary;
+  std::vector<std::string>& tokens = vocabulary.tokens;
   // Visible bytes come first: their characters are below 256.
   for (const bool visible : {true, false})
     for (const std::string& character : byte_characters())
@@ -139,23 +171,27 @@ Bpe::Bpe(std::string_view text, const std::string& name) {
     rest.remove_prefix(end + 1);
   }
   lines.resize(std::min(lines.size(), kMostMerges + 1));
-  std::vector<std::pair<std::string, std::string>> merges;
-  std::unordered_map<std::string, int32_t> ids;
-  for (std::size_t i = 0; i < tokens.size(); ++i) ids[tokens[i]] = static_cast<int32_t>(i);
+  std::unordered_set<std::string> known(tokens.begin(), tokens.end());
   for (std::size_t line = 1; line < lines.size(); ++line) {
     std::vector<std::string> words = split_words(lines[line]);
     // SimpleTokenizer counts the nothing behind a newline at the end as a token.
     const bool end = words.empty() && line + 1 == lines.size();
-    if (!end && (words.size() != 2 || !ids.contains(words[0]) || !ids.contains(words[1])))
+    if (!end && (words.size() != 2 || !known.contains(words[0]) || !known.contains(words[1])))
       throw Error(name + ":" + std::to_string(line + 1) +
                   ": two tokens of the lines before were expected; is it a vocabulary of merges, as CLIP's?");
     if (end) words.assign(2, "");
-    // Of tokens that are spelled the same, the last one has the id.
-    ids[words[0] + words[1]] = static_cast<int32_t>(tokens.size());
     tokens.push_back(words[0] + words[1]);
-    if (!end) merges.emplace_back(std::move(words[0]), std::move(words[1]));
+    known.insert(tokens.back());
+    if (!end) vocabulary.merges.push_back({std::move(words[0]), std::move(words[1])});
   }
-  if (merges.empty()) throw Error(name + " has no merges; a vocabulary of merges was expected, as CLIP's");
+  if (vocabulary.merges.empty()) throw Error(name + " has no merges; a vocabulary of merges was expected, as CLIP's");
+  return vocabulary;
+}
+
+Bpe::Bpe(std::string_view text, const std::string& name) {
+  const auto [tokens, merges] = read_merges(text, name);
+  std::unordered_map<std::string, int32_t> ids;
+  for (std::size_t i = 0; i < tokens.size(); ++i) ids[tokens[i]] = static_cast<int32_t>(i);
   for (std::size_t rank = 0; rank < merges.size(); ++rank) {
     const auto& [left, right] = merges[rank];
     merges_[pair_key(ids.at(left), ids.at(right))] = {static_cast<int32_t>(rank), ids.at(left + right)};

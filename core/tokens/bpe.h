@@ -25,11 +25,20 @@ SILC_EXPORT void for_each_word(std::u32string_view text, const std::function<voi
 
 // The bytes of a word in UTF-8, each as the character that stands for it in a file of merges, so that none is a space.
 // [256], by byte.
-std::span<const std::string> byte_characters();
+SILC_EXPORT std::span<const std::string> byte_characters();
 
 struct BpeMerge {
   std::string left, right;  // tokens, as a file of merges has them: "th", "e</w>"
 };
+
+// What a file of merges says, in its order.
+struct MergeTable {
+  std::vector<std::string> tokens;  // by id, without start and end; of those spelled the same, the last one counts
+  std::vector<BpeMerge> merges;
+};
+
+// `text`: the content of a file as Bpe::read takes it. Throws silc::Error naming `name`, and the line that is no merge.
+SILC_EXPORT MergeTable read_merges(std::string_view text, const std::string& name);
 
 // Thread-safe. Ids: bytes, bytes that end a word, merges in their order, start, end.
 class SILC_EXPORT Bpe {
@@ -61,6 +70,10 @@ class SILC_EXPORT Bpe {
   std::vector<int32_t> byte_ids_;                // [256] within a word
   std::vector<int32_t> last_byte_ids_;           // [256] at its end
 };
+
+// CLIP's own vocabulary, bpe_simple_vocab_16e6.txt.gz, where it lies: in SILC_DATA, or silc's cache. Its content,
+// unpacked. Throws silc::Error saying how to get it.
+SILC_EXPORT std::string read_clip_vocabulary();
 
 // Whether `text` is CLIP's own vocabulary, which gives the same ids for ever.
 SILC_EXPORT bool is_clip_vocabulary(std::string_view text);
