@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "cli/checkpoint_commands.h"
 #include "cli/session.h"
 #include "cli/text.h"
 #include "files/safetensors.h"
@@ -146,7 +147,7 @@ int inspect_file(Session& session, const InspectArguments& arguments) {
 }  // namespace
 
 void add_checkpoint(CLI::App& app, Session& session) {
-  CLI::App* group = app.add_subcommand("checkpoint", "what is in files of weights, of silc or of others");
+  CLI::App* group = app.add_subcommand("checkpoint", "files of weights, of silc or of others");
   group->require_subcommand(1);
   const auto arguments = std::make_shared<InspectArguments>();
   CLI::App* inspect_command =
@@ -161,6 +162,7 @@ void add_checkpoint(CLI::App& app, Session& session) {
   inspect_command->footer("silc checkpoint inspect ViT-B-16.safetensors");
   inspect_command->callback(
       [arguments, &session] { session.command = [=, &session] { return inspect_file(session, *arguments); }; });
+  add_checkpoint_export(*group, session);
 }
 
 }  // namespace silc

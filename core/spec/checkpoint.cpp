@@ -143,21 +143,28 @@ std::optional<Named> read_names(const Setting& setting, Faults& faults) {
 
 }  // namespace
 
-const CheckpointFile& Checkpoints::read(const std::filesystem::path& path) {
-  const std::filesystem::path file = std::filesystem::weakly_canonical(path);
-  if (const auto found = known_.find(file); found != known_.end()) return found->second;
+CheckpointFile with_settings(ModelFile file) {
   CheckpointFile result;
-  result.file = read_model_file(path);
-  result.hash = content_hash(result.file.files);
-  result.file.weights = nullptr;
+  result.file = std::move(file);
   if (result.file.model.empty())
     read_run_folder(result.file.path, result);
   else
     result.model = from_json(result.file.model, {result.file.path.string()});
-  if (const Entry* objective = result.model.find("objective")) {
-    result.objective = objective->value;
-    std::erase_if(result.model.table(), [](const Entry& entry) { return entry.key == "objective"; });
-  }
+  // An export has them with its model's settings.
+  for (const auto& [key, where] : {std::pair{"objective", &result.objective}, std::pair{"captions", &result.captions}})
+    if (const Entry* entry = result.model.find(key)) {
+      *where = entry->value;
+      std::erase_if(result.model.table(), [&, &key = key](const Entry& other) { return other.key == key; });
+    }
+  return result;
+}
+
+const CheckpointFile& Checkpoints::read(const std::filesystem::path& path) {
+  const std::filesystem::path file = std::filesystem::weakly_canonical(path);
+  if (const auto found = known_.find(file); found != known_.end()) return found->second;
+  CheckpointFile result = with_settings(read_model_file(path));
+  result.hash = content_hash(result.file.files);
+  result.file.weights = nullptr;
   return known_.emplace(file, std::move(result)).first->second;
 }
 

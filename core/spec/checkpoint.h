@@ -23,6 +23,10 @@ struct CheckpointFile {
   std::optional<Setting> captions = std::nullopt;   // likewise: what its tokenizer has its vocabulary from
 };
 
+// `file` with the settings that it has itself or, of a checkpoint of silc, those of its run folder. `hash` stays empty.
+// Throws silc::Error.
+CheckpointFile with_settings(ModelFile file);
+
 // Reads each file once.
 class Checkpoints {
  public:

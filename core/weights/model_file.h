@@ -16,7 +16,8 @@
 
 namespace silc {
 
-// In the metadata of a model that silc exports: its `model` below, as JSON. Files that options name lie beside it.
+// In the metadata of a model that silc exports: its `model` below, as JSON, with the "objective" that it was trained
+// with and the data source whose "captions" its tokenizer may need. Files that options name lie beside it.
 inline constexpr std::string_view kModelMetadata = "silc.model";
 
 // What has to be known of the model and does not stand in its file.
