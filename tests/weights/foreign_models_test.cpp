@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "engine/start.h"
+#include "files/content_hash.h"
 #include "plugin/loader.h"
 #include "plugin/option_values.h"
 #include "silc/error.h"
@@ -56,6 +58,7 @@ class Imported {
   explicit Imported(const fs::path& folder, const Json& changes = Json::object()) {
     const Json about = Json::parse(std::ifstream(folder / "case.json"));
     file_ = read_model_file(folder / about["path"].get<std::string>());
+    weights_ = weights_of({{.path = file_.path, .hash = content_hash(file_.files), .weights = "student", .share = 1}});
     expected_ = testing::load_tensors(folder / "expected.safetensors");
     Json given = about["given"];
     for (const Question& question : file_.questions)
@@ -127,35 +130,26 @@ class Imported {
     return settings;
   }
 
-  // Every parameter of the tower has a recipe, and every recipe for this tower a parameter.
+  // As an engine does. Every tensor of the file that is for this tower has a place in it.
   void load(torch::nn::Module& tower, const std::string& prefix) {
-    const torch::NoGradGuard no_grad;
     auto places = tower.named_parameters();
     for (const auto& buffer : tower.named_buffers()) places.insert(buffer.key(), buffer.value());
-    std::size_t loaded = 0;
-    for (const auto& [name, recipe] : file_.tensors) {
-      if (!name.starts_with(prefix)) continue;
-      at::Tensor* const place = places.find(name.substr(prefix.size()));
-      if (!file_.has("text") && name == "model.image.projection") continue;
-      ASSERT_NE(place, nullptr) << name;
-      HostTensor tensor = follow(recipe, *file_.weights);
-      ASSERT_EQ(place->sizes(), at::IntArrayRef(tensor.shape)) << name;
-      place->copy_(at::from_blob(tensor.values.data(), tensor.shape));
-      ++loaded;
-    }
-    for (const auto& place : places) {
-      const bool unused = place.key() == "projection" && !file_.has("text");
-      EXPECT_TRUE(unused || file_.tensors.contains(prefix + place.key())) << "without a recipe: " << place.key();
-    }
-    EXPECT_GT(loaded, 0U);
+    for (const auto& place : places)
+      if (file_.has("text") || place.key().starts_with("backbone."))
+        weights_->copy(prefix + place.key(), place.value());
+    for (const auto& [name, shape] : weights_->shapes())
+      EXPECT_TRUE(!name.starts_with(prefix) || places.contains(name.substr(prefix.size()))) << "no place for " << name;
   }
 
-  [[nodiscard]] at::Tensor temperature(const std::string& name, float standard) const {
-    const auto found = file_.tensors.find("objective.contrastive." + name);
-    return at::tensor(found == file_.tensors.end() ? standard : follow(found->second, *file_.weights).values.at(0));
+  [[nodiscard]] at::Tensor temperature(const std::string& last, float standard) const {
+    const std::string name = "objective.contrastive." + last;
+    at::Tensor value = at::full({}, standard);
+    if (weights_->shapes().contains(name)) weights_->copy(name, value);
+    return value;
   }
 
   ModelFile file_;
+  std::unique_ptr<const StartWeights> weights_;
   Fixture expected_;
   std::shared_ptr<ImageBackbone> backbone_;
   std::shared_ptr<ImageTower> image_;
@@ -311,9 +305,13 @@ TEST(ForeignModels, HaveAPositionForTheClassTokenOrNone) {
 }
 
 TEST(ForeignModels, ResamplePositionsForPicturesOfAnotherSizeAsOpenClipDoes) {
-  Imported model(stored("open_clip_gelu"));
-  EXPECT_NE(model.expected().at("pixels_resized").size(3), model.settings()["image"]["image_size"]);
-  expect_features(model, {"pooled_resized"});
+  Imported as_it_is(stored("open_clip_gelu"));
+  const int64_t size = as_it_is.expected().at("pixels_resized").size(3);
+  EXPECT_NE(as_it_is.settings()["image"]["image_size"], size);
+  expect_features(as_it_is, {"pooled_resized"});
+
+  Imported for_that_size(stored("open_clip_gelu"), {{"model.image.image_size", size}});
+  expect_features(for_that_size, {"pooled_resized"});
 }
 
 // The stored model with another value in the place of its temperature.
