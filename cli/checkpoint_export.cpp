@@ -1,13 +1,16 @@
 // silc checkpoint export: a model as open_clip, transformers or any reader of safetensors takes it.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "cli/checkpoint_commands.h"
 #include "cli/session.h"
 #include "cli/text.h"
 #include "silc/error.h"
 #include "spec/checkpoint.h"
+#include "spec/toml_document.h"
 #include "weights/export.h"
 
 namespace silc {
@@ -20,6 +23,7 @@ struct ExportArguments {
   std::string format = "safetensors";
   std::string weights = "student";
   fs::path output;
+  std::vector<std::string> settings;
   bool without_tokenizer = false;
   bool without_decoder = false;
   bool force = false;
@@ -45,6 +49,25 @@ ModelFile read_whole(const fs::path& path, ExportFormat format) {
   return std::move(checkpoint.file);
 }
 
+// Lays KEY=VALUE over the model's settings; what a file does not say of its model is answered by that.
+void lay_over(ModelFile& file, const std::vector<std::string>& assignments) {
+  Faults faults;
+  for (const std::string& assignment : assignments) {
+    const std::optional<Setting> setting = parse_assignment(assignment, faults);
+    if (setting && (setting->table().size() != 1 || setting->table().front().key != "model"))
+      faults.add(setting->place,
+                 fmt::format("{} is no setting of the model: --set model.image.mlp=\"gelu\"", assignment));
+    else if (setting)
+      file.model.merge_patch(to_json(setting->table().front().value));
+  }
+  faults.throw_if_any();
+  std::erase_if(file.questions, [&](const Question& question) {
+    std::string pointer = "/" + question.key;
+    std::replace(pointer.begin(), pointer.end(), '.', '/');
+    return file.model.contains(nlohmann::json::json_pointer(pointer));
+  });
+}
+
 int export_model(Session& session, const ExportArguments& arguments) {
   if (arguments.weights != "student" && arguments.weights != "teacher")
     throw Error(fmt::format("--weights {}: choose student or teacher", arguments.weights));
@@ -52,6 +75,7 @@ int export_model(Session& session, const ExportArguments& arguments) {
                               .tokenizer = !arguments.without_tokenizer,
                               .decoder = !arguments.without_decoder};
   ModelFile file = read_whole(find_model(session, arguments.subject), request.format);
+  lay_over(file, arguments.settings);
   if (arguments.weights == "teacher") file = with_teacher(std::move(file));
   const ModelExport planned = plan_export(file, request);
   session.started = true;
@@ -99,6 +123,11 @@ void add_checkpoint_export(CLI::App& group, Session& session) {
   command
       ->add_option("--weights", arguments->weights, "of the image tower: student (default), or the objective's teacher")
       ->option_text("student|teacher");
+  command
+      ->add_option("--set", arguments->settings,
+                   "a setting of the model that the file does not say, as model.image.mlp=\"gelu\"; repeatable")
+      ->option_text("KEY=VALUE")
+      ->allow_extra_args(false);
   command->add_flag("--without-tokenizer", arguments->without_tokenizer,
                     "without the tokenizer, where the format has no place for it");
   command->add_flag("--without-decoder", arguments->without_decoder, "without the objective's caption decoder");

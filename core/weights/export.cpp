@@ -130,11 +130,13 @@ ModelExport export_own(const ModelFile& file, const ExportRequest& request) {
 }
 
 ModelExport plan_export(const ModelFile& file, const ExportRequest& request) {
-  if (!file.questions.empty()) {
-    std::vector<std::string> asked;
-    for (const Question& question : file.questions) asked.push_back("model." + question.key + ": " + question.what);
-    throw Error(fmt::format("{} does not say all of its model:\n  {}", file.path.string(), fmt::join(asked, "\n  ")));
-  }
+  std::vector<std::string> asked;
+  for (const Question& question : file.questions)
+    if (request.tokenizer || !question.key.starts_with("text.tokenizer"))
+      asked.push_back("model." + question.key + ": " + question.what);
+  if (!asked.empty())
+    throw Error(fmt::format("{} does not say all of its model; --set does:\n  {}", file.path.string(),
+                            fmt::join(asked, "\n  ")));
   switch (request.format) {
     case ExportFormat::open_clip:
       return export_open_clip(file, request);
