@@ -162,6 +162,7 @@ void add_checkpoint(CLI::App& app, Session& session) {
   inspect_command->footer("silc checkpoint inspect ViT-B-16.safetensors");
   inspect_command->callback(
       [arguments, &session] { session.command = [=, &session] { return inspect_file(session, *arguments); }; });
+  add_checkpoint_import(*group, session);
   add_checkpoint_export(*group, session);
 }
 

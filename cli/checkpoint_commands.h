@@ -7,6 +7,7 @@
 
 namespace silc {
 
+void add_checkpoint_import(CLI::App& group, Session& session);
 void add_checkpoint_export(CLI::App& group, Session& session);
 
 }  // namespace silc

@@ -107,7 +107,8 @@ void add_checkpoint_import(CLI::App& group, Session& session) {
       "what its tensors, and the settings beside them, say, what is assumed because it is usual, and what it does not "
       "say. Exit code 1: something is not said. With --output the model as a file of silc's; experiments and silc eval "
       "take files of others as they are.");
-  command->add_option("path", arguments->path, "a file or folder of open_clip, OpenAI, Hugging Face, big_vision or timm")
+  command
+      ->add_option("path", arguments->path, "a file or folder of open_clip, OpenAI, Hugging Face, big_vision or timm")
       ->option_text("FILE|FOLDER")
       ->required();
   command
@@ -119,8 +120,9 @@ void add_checkpoint_import(CLI::App& group, Session& session) {
   command->add_option("--output", arguments->output, "a folder to write, with the model as silc has it")
       ->option_text("DIR");
   command->add_flag("--force", arguments->force, "replace what an earlier import or export left there");
-  command->footer("silc checkpoint import clip-vit-base-patch32/\nsilc checkpoint import ViT-B-32.safetensors --set "
-                  "model.image.mlp='\"gelu\"' --set model.text.mlp='\"gelu\"' --output vit-b-32");
+  command->footer(
+      "silc checkpoint import clip-vit-base-patch32/\nsilc checkpoint import ViT-B-32.safetensors --set "
+      "model.image.mlp='\"gelu\"' --set model.text.mlp='\"gelu\"' --output vit-b-32");
   command->callback(
       [arguments, &session] { session.command = [=, &session] { return import_model(session, *arguments); }; });
 }

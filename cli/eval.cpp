@@ -249,7 +249,9 @@ int evaluate(Session& session, EvalArguments arguments) {
     std::string faults;
     for (const Diagnostic& fault : error.diagnostics()) faults += (faults.empty() ? "" : "\n") + fault.message;
     if (faults.find(" does not say ") != std::string::npos)
-      faults += "\nSay it with --set, as in --set model.image.mlp='\"gelu\"'; silc checkpoint import shows what the file says";
+      faults +=
+          "\nSay it with --set, as in --set model.image.mlp='\"gelu\"'; silc checkpoint import shows what the file "
+          "says";
     throw Error(faults);
   } catch (...) {
     fs::remove(trial);
