@@ -11,6 +11,7 @@
 #include "schedule/gpus.h"
 #include "schedule/progress.h"
 #include "silc/error.h"
+#include "spec/toml_document.h"
 #include "text/display.h"
 
 namespace silc {
@@ -116,6 +117,31 @@ std::string cost_table(const nlohmann::ordered_json& metrics) {
   return table.format();
 }
 
+// The files of weights that a cell starts from, or evaluates, as its cell.toml has them.
+nlohmann::ordered_json start_files(const std::filesystem::path& cell) {
+  auto files = nlohmann::ordered_json::array();
+  if (!std::filesystem::exists(cell)) return files;
+  Faults faults;
+  const std::optional<Setting> document = parse_toml(read_file(cell), cell.string(), faults);
+  const Entry* start = document ? document->find("start") : nullptr;
+  const Entry* list = start != nullptr ? start->value.find("files") : nullptr;
+  if (list != nullptr && list->value.is_array())
+    for (const Setting& file : list->value.array()) files.push_back(nlohmann::ordered_json(to_json(file)));
+  return files;
+}
+
+std::string start_text(const nlohmann::ordered_json& files) {
+  std::string text;
+  for (const auto& file : files) {
+    text += fmt::format("{}from {} (hash {}", text.empty() ? "starts: " : "        ", file.value("path", ""),
+                        file.value("hash", ""));
+    if (file.value("weights", "") == "teacher") text += ", its teacher";
+    if (files.size() > 1) text += fmt::format(", {:g} of each weight", file.value("share", 1.0));
+    text += ")\n";
+  }
+  return text;
+}
+
 std::string format_contents(const CellContents& contents, const CellRecord& record) {
   const CellProgress& progress = contents.status.progress;
   std::string text =
@@ -128,6 +154,7 @@ std::string format_contents(const CellContents& contents, const CellRecord& reco
   text += "folder: " + contents.folder.path.string() + "\n";
   if (!record.start.empty())
     text += "starts: from the phase in " + record.start.generic_string() + "; costs below are of this phase alone\n";
+  text += start_text(start_files(contents.folder.cell()));
   if (!record.current) text += "no longer part of its experiment\n";
   for (const HealthWarning& warning : progress.warnings)
     text += fmt::format("warning: step {}: {}\n", warning.step, warning.message);
@@ -152,6 +179,7 @@ nlohmann::ordered_json to_json(const CellContents& contents, const CellRecord& r
                                  {"current", record.current},
                                  {"folder", contents.folder.path.string()},
                                  {"start", record.start.generic_string()},
+                                 {"start_files", start_files(contents.folder.cell())},
                                  {"state", state_name(contents.status.state)},
                                  {"message", contents.status.message},
                                  {"step", contents.status.progress.step},

@@ -97,14 +97,13 @@ class CheckpointRows : public ::testing::Test {
 };
 
 TEST_F(CheckpointRows, HaveTheModelOfTheFileAndWhatTheRowSaysOfIt) {
-  const ResolvedCell cell =
-      read(kHead + open_clip_row("objective = \"clip\"\nmodel.image.image_size = 64\n")).cells.at(0);
+  const ResolvedCell cell = read(kHead + open_clip_row("objective = \"clip\"\nmodel.embed_dim = 99\n")).cells.at(0);
   const auto& image = cell.image.backbone.options.values();
   EXPECT_EQ(image.at("layers"), OptionValue(int64_t{2}));
   EXPECT_EQ(image.at("mlp"), OptionValue(std::string("quick_gelu")));
-  EXPECT_EQ(cell.image.image_size, 64);
+  EXPECT_EQ(cell.image.image_size, 16);
   EXPECT_EQ(cell.image.resize_mode, "shortest");  // as CLIP prepares pictures
-  EXPECT_NE(cell.embed_dim, 16);
+  EXPECT_EQ(cell.embed_dim, 99);
   ASSERT_THAT(cell.start.files, SizeIs(1));
   EXPECT_EQ(cell.start.files[0].path, foreign("open_clip_quick_gelu/model.safetensors"));
 }
@@ -234,14 +233,14 @@ TEST_F(CheckpointRows, ALaterPhaseCannotNameACheckpoint) {
 }
 
 TEST_F(CheckpointRows, APictureModelGivesTheImageTowerAlone) {
-  const ResolvedCell cell =
-      read(kHead + "\n[[row]]\nname = \"LiT\"\nobjective = \"lit\"\ncheckpoint = \"" + foreign("hf_dinov2") + "\"\n")
-          .cells.at(0);
+  const ResolvedCell cell = read(kHead + "\n[[row]]\nname = \"LiT\"\nobjective = \"lit\"\ncheckpoint = \"" +
+                                 foreign("hf_dinov2/model") + "\"\n")
+                                .cells.at(0);
   EXPECT_EQ(cell.text.context_length, 16);
   EXPECT_EQ(cell.embed_dim, 16);
   EXPECT_EQ(cell.image.backbone.options.values().at("patch_bias"), OptionValue(true));
   EXPECT_THAT(faults(kHead + "\n[[row]]\nname = \"alone\"\nbudget.examples = 0\ncheckpoint = \"" +
-                     foreign("hf_dinov2") + "\"\n"),
+                     foreign("hf_dinov2/model") + "\"\n"),
               HasSubstr("no text tower"));
 }
 
