@@ -54,7 +54,8 @@ std::string value_of(const CLI::Option& option) {
                                                                    {"EXPERIMENT.toml", "experiment_file"},
                                                                    {"[EXPERIMENT]", "experiment"},
                                                                    {"[EXPERIMENT...]", "experiment"},
-                                                                   {"CELL", "cell"}};
+                                                                   {"CELL", "cell"},
+                                                                   {"ROW", "row"}};
   const auto found = kPlaceholders.find(option.get_option_text());
   return found == kPlaceholders.end() ? "anything" : found->second;
 }
@@ -238,6 +239,11 @@ std::vector<std::string> values(const Session& session, const std::string& kind,
   const Registry registry = session.open_registry();
   if (kind == "experiment") return registry.experiments();
   std::vector<std::string> cells;
+  if (kind == "row")
+    for (const std::string& name : registry.experiments()) {
+      const auto experiment = registry.experiment(name);  // kept: the loop below goes over its rows
+      for (const std::string& row : experiment->rows) cells.push_back(name + "/" + row);
+    }
   if (kind == "cell")
     for (const std::string& experiment : registry.experiments())
       for (const CellRecord& record : registry.cells(experiment)) cells.push_back(record.cell.id);

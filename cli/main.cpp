@@ -21,10 +21,13 @@ void add_common_flags(CLI::App& app, Session& session) {
   app.set_help_flag("-h,--help", "this text; after a command: that command's");
   app.set_version_flag("--version", "silc " SILC_VERSION, "the version");
   app.add_option(
-         "--registry", session.registry,
-         "the registry, an SQLite file (default: registry.sqlite in the runs folder; environment: SILC_REGISTRY)")
+         "--registry", session.registries,
+         "the registry, an SQLite file (default: registry.sqlite in the runs folder; environment: SILC_REGISTRY); "
+         "report and diff take several")
       ->envname("SILC_REGISTRY")
-      ->option_text("FILE");
+      ->option_text("FILE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--runs", session.runs, "where run folders lie (default: runs; environment: SILC_RUNS)")
       ->envname("SILC_RUNS")
       ->option_text("DIR");
@@ -123,6 +126,7 @@ int run_program(int argc, char** argv) {
   add_plan(app, session);
   add_status(app, session);
   add_show(app, session);
+  add_diff(app, session);
   add_plugin(app, session);
   add_data(app, session);
   add_checkpoint(app, session);

@@ -2,6 +2,7 @@
 #include "registry/report.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,6 +26,9 @@ struct ReportOptions {
   std::vector<std::string> metrics;
   bool published = false;
   bool pictures = false;
+  bool intervals = false;
+  bool siunitx = false;
+  bool document = false;
 };
 
 bool is_file_name(const std::string& experiment) {
@@ -75,10 +79,9 @@ void warn_of_changed_rows(const Session& session, const Catalogue& catalogue, co
        " has changed since the last silc run; their values are of that run");
 }
 
-// Tables, rows and titles of the file as it stands. Its cells have no identity without the engine, which knows the
-// data; rows and seeds tell them.
-std::vector<Table> tables_of_file(const Session& session, const Registry& registry, const ReportOptions& options,
-                                  const std::string& file) {
+// The experiment with the tables, rows and titles of the file as it stands. Its cells have no identity without the
+// engine, which knows the data; rows and seeds tell them.
+PlannedExperiment experiment_of_file(const Session& session, const Registry& registry, const std::string& file) {
   const Catalogue catalogue = session.with_plugins_of(file).catalogue();
   const Experiment now = read_experiment({file, {}, {}, {}}, catalogue);
   const auto recorded = registry.experiment(now.name);
@@ -88,29 +91,88 @@ std::vector<Table> tables_of_file(const Session& session, const Registry& regist
   warn_of_changed_rows(session, catalogue, now, *recorded);
   PlannedExperiment planned = describe(now);
   for (const ResolvedCell& cell : now.cells) planned.cells.push_back({cell.row, cell.seed, {}, {}});
-  return build_tables(registry, planned, {now.name, options.table, options.metrics, options.pictures});
+  return planned;
 }
 
-std::vector<Table> tables_of(const Session& session, const Registry& registry, const ReportOptions& options,
-                             const std::string& experiment) {
-  if (is_file_name(experiment)) return tables_of_file(session, registry, options, experiment);
-  return build_tables(
-      registry, {session.find_experiment(registry, experiment).name, options.table, options.metrics, options.pictures});
+PlannedExperiment find_experiment(const Session& session, const Registry& registry, const std::string& name) {
+  return is_file_name(name) ? experiment_of_file(session, registry, name) : session.find_experiment(registry, name);
+}
+
+// A registry that is open, and its session.
+struct OpenRegistry {
+  Session session;
+  Registry registry;
+};
+
+// The experiments that are named, in every registry that has them; without names the one that was run last in each.
+std::vector<ExperimentSource> find_sources(const std::vector<OpenRegistry>& registries,
+                                           const std::vector<std::string>& names) {
+  std::vector<ExperimentSource> sources;
+  const auto add = [&](const OpenRegistry& open, const std::string& name) {
+    sources.push_back({&open.registry, find_experiment(open.session, open.registry, name), {}});
+  };
+  const auto has = [](const OpenRegistry& open, const std::string& name) {
+    return is_file_name(name) || open.registry.experiment(name).has_value();
+  };
+  const std::vector<std::string> last = {""};
+  for (const std::string& name : names.empty() ? last : names) {
+    bool found = false;
+    for (const OpenRegistry& open : registries) {
+      if (!name.empty() && registries.size() > 1 && !has(open, name)) continue;
+      add(open, name);
+      found = true;
+    }
+    if (!found)
+      throw Error(
+          fmt::format("no registry has an experiment \"{}\"; silc status --registry FILE lists those of one", name));
+  }
+  // Experiments of the same name are told apart by their registries.
+  for (ExperimentSource& source : sources) {
+    const auto same = std::ranges::count_if(
+        sources, [&](const ExperimentSource& other) { return other.experiment.name == source.experiment.name; });
+    source.label = source.experiment.name;
+    if (same == 1) continue;
+    const auto open =
+        std::ranges::find_if(registries, [&](const OpenRegistry& each) { return &each.registry == source.registry; });
+    source.label = open->session.registry_file().string() + ":" + source.label;
+  }
+  return sources;
+}
+
+// Of one experiment all its tables, of several one.
+std::vector<Table> tables_of(const std::vector<ExperimentSource>& sources, const ReportOptions& options) {
+  const ReportRequest request{sources.front().experiment.name, options.table, options.metrics, options.pictures,
+                              options.intervals};
+  if (sources.size() == 1) return build_tables(*sources.front().registry, sources.front().experiment, request);
+  return {build_joint_table(sources, request)};
+}
+
+// Of standard output, if it is a terminal that says how wide it is; else that of pages.
+std::size_t terminal_width(bool to_terminal) {
+  constexpr std::size_t kPage = FormatOptions{}.width, kNarrowest = 40;
+  winsize size{};
+  if (!to_terminal || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kPage;
+  return std::max<std::size_t>(kNarrowest, size.ws_col);
 }
 
 int report(const Session& session, const ReportOptions& options) {
   const std::string name = !options.format.empty() ? options.format : session.json ? "json" : "terminal";
   const TableFormat format = parse_format(name);
-  const Registry registry = session.open_registry();
-  std::vector<Table> tables;
-  const std::vector<std::string> last = {""};
-  for (const std::string& experiment : options.experiments.empty() ? last : options.experiments)
-    for (Table& table : tables_of(session, registry, options, experiment)) tables.push_back(std::move(table));
+  std::vector<OpenRegistry> registries;
+  for (Session& each : session.for_each_registry()) {
+    Registry registry = each.open_registry();
+    registries.push_back({std::move(each), std::move(registry)});
+  }
+  std::vector<Table> tables = tables_of(find_sources(registries, options.experiments), options);
   if (options.published)
     for (Table& table : published_tables(tables)) tables.push_back(std::move(table));
 
-  const bool color = options.output.empty() && session.color(STDOUT_FILENO);
-  const std::string text = format_tables(tables, format, color);
+  const bool to_terminal = options.output.empty() && format == TableFormat::terminal;
+  const std::string text = format_tables(tables, format,
+                                         {.width = terminal_width(to_terminal),
+                                          .color = to_terminal && session.color(STDOUT_FILENO),
+                                          .siunitx = options.siunitx,
+                                          .document = options.document});
   if (options.output.empty())
     print(text);
   else
@@ -125,9 +187,11 @@ void add_report(CLI::App& app, Session& session) {
       "report",
       "the tables, with costs and error bars\n\nEXPERIMENT is a name, for the tables as silc run recorded them, or "
       "the path of an experiment file, for the tables as they stand there. Without one: the experiment that was run "
-      "last. Values come from the registry; nothing is run.");
+      "last. Of several experiments, or with --registry several times, one table of all rows, which are compared with "
+      "the baseline of the first. Values come from the registry; nothing is run.");
   command->footer(
-      "silc report ablation\nsilc report ablation --format latex --table components --output components.tex");
+      "silc report ablation\nsilc report ablation scaling --metric acc1\nsilc report --registry a/registry.sqlite "
+      "--registry b/registry.sqlite\nsilc report ablation --format latex --table components --output components.tex");
   const auto options = std::make_shared<ReportOptions>();
   command->add_option("experiments", options->experiments, "experiments (default: the one that was run last)")
       ->option_text("[EXPERIMENT...]");
@@ -148,6 +212,10 @@ void add_report(CLI::App& app, Session& session) {
       ->option_text("NAME")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command->add_flag("--intervals", options->intervals,
+                    "95 % confidence intervals of means and differences in place of standard deviations");
+  command->add_flag("--siunitx", options->siunitx, "latex: numbers in columns of the package siunitx, at their points");
+  command->add_flag("--document", options->document, "latex: a whole document, which compiles as it is");
   command->add_flag("--pictures", options->pictures,
                     fmt::format("compares picture by picture also where a table has more than {} cells, which takes "
                                 "longer",

@@ -14,7 +14,22 @@
 
 namespace silc {
 
-std::filesystem::path Session::registry_file() const { return registry.empty() ? runs / "registry.sqlite" : registry; }
+std::filesystem::path Session::registry_file() const {
+  if (registries.size() > 1)
+    throw Error("--registry is given several times; only silc report and silc diff take several");
+  return registries.empty() ? runs / "registry.sqlite" : registries.front();
+}
+
+std::vector<Session> Session::for_each_registry() const {
+  if (registries.size() < 2) return {*this};
+  std::vector<Session> sessions;
+  for (const auto& file : registries) {
+    Session& session = sessions.emplace_back(*this);
+    session.registries = {file};
+    session.runs = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
+  }
+  return sessions;
+}
 
 Catalogue Session::catalogue() const { return Catalogue::scan(plugin_folders(plugin_paths)); }
 

@@ -15,7 +15,7 @@
 namespace silc {
 
 struct Session {
-  std::filesystem::path registry;  // --registry; empty: registry.sqlite in the runs folder
+  std::vector<std::filesystem::path> registries;  // --registry; none: registry.sqlite in the runs folder
   std::filesystem::path runs = "runs";
   std::vector<std::filesystem::path> plugin_paths;
   bool json = false;
@@ -28,7 +28,10 @@ struct Session {
   // From here on a fault is no longer "nothing was started".
   bool started = false;
 
+  // Throws silc::Error if there are several, which few commands take.
   [[nodiscard]] std::filesystem::path registry_file() const;
+  // For each registry a session that has that one alone. Of several, each is with the run folders beside it.
+  [[nodiscard]] std::vector<Session> for_each_registry() const;
   [[nodiscard]] Catalogue catalogue() const;
   // With the plugins that the experiment file names, after those of the command line.
   [[nodiscard]] Session with_plugins_of(const std::filesystem::path& experiment) const;
@@ -60,6 +63,7 @@ void add_report(CLI::App& app, Session& session);
 void add_plan(CLI::App& app, Session& session);
 void add_status(CLI::App& app, Session& session);
 void add_show(CLI::App& app, Session& session);
+void add_diff(CLI::App& app, Session& session);
 void add_plugin(CLI::App& app, Session& session);
 void add_data(CLI::App& app, Session& session);
 void add_checkpoint(CLI::App& app, Session& session);

@@ -167,6 +167,36 @@ std::string metric_of(const std::string& column) {
   return plain.substr(plain.rfind('/') + 1);
 }
 
+bool is_percent(const std::string& column) { return unit_of(column) == Unit::percent; }
+
+bool natural_order(const std::string& one, const std::string& other) {
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  std::size_t i = 0;
+  std::size_t j = 0;
+  while (i < one.size() && j < other.size()) {
+    if (is_digit(one[i]) && is_digit(other[j])) {
+      const auto number = [&](const std::string& text, std::size_t& at) {
+        const std::size_t start = text.find_first_not_of('0', at);
+        at = std::min(text.size(), std::min(start, text.size()));
+        std::size_t end = at;
+        while (end < text.size() && is_digit(text[end])) ++end;
+        const std::string digits = text.substr(at, end - at);
+        at = end;
+        return digits;
+      };
+      const std::string left = number(one, i);
+      const std::string right = number(other, j);
+      if (left.size() != right.size()) return left.size() < right.size();
+      if (left != right) return left < right;
+    } else {
+      if (one[i] != other[j]) return one[i] < other[j];
+      ++i;
+      ++j;
+    }
+  }
+  return one.size() - i < other.size() - j;
+}
+
 bool higher_is_better(const std::string& column) {
   const std::string metric = metric_of(column);
   const auto names = [&](std::string_view word) { return metric.find(word) != std::string::npos; };

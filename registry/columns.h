@@ -17,7 +17,11 @@ bool is_cost(const std::string& column);
 std::string metric_of(const std::string& column);
 // The weights that a column names: "teacher" of the same; empty: those that plain columns mean.
 std::string weights_of(const std::string& column);
+bool is_percent(const std::string& column);
 bool higher_is_better(const std::string& column);
+
+// Whether `one` comes before `other`, by name, with numbers by their size: recall@5 before recall@10.
+bool natural_order(const std::string& one, const std::string& other);
 
 // Headers for people: "acc1 %", "FLOPs"; with the evaluator before it where two columns would read the same.
 std::vector<std::string> column_headers(const std::vector<std::string>& columns);

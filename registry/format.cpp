@@ -18,7 +18,6 @@ namespace silc {
 
 namespace {
 
-constexpr std::size_t kTerminalWidth = 120;
 constexpr std::string_view kNotApplicable = "n/a";
 constexpr std::array<std::pair<std::string_view, TableFormat>, 5> kFormats{{{"terminal", TableFormat::terminal},
                                                                             {"markdown", TableFormat::markdown},
@@ -29,6 +28,7 @@ constexpr std::array<std::pair<std::string_view, TableFormat>, 5> kFormats{{{"te
 struct Cell {
   std::string text;
   bool best = false;
+  int direction = 0;  // of a difference that is marked: above 1, below −1
 };
 
 // A table as people read it: header first, one cell a column.
@@ -59,13 +59,39 @@ std::string_view mark_of(const TableEntry& entry) {
   return above ? "▲" : "▼";
 }
 
+// "61.3 ± 1.1", or with its interval "61.3 [58.5, 64.1]".
+std::string mean_text(const std::string& column, const TableEntry& entry, bool intervals) {
+  if (!intervals || !entry.interval || is_cost(column)) return format_value(column, entry.mean, entry.spread);
+  return fmt::format("{} [{}, {}]", format_value(column, entry.mean, std::nullopt),
+                     format_value(column, entry.interval->low, std::nullopt),
+                     format_value(column, entry.interval->high, std::nullopt));
+}
+
+// "+3.9", or with its interval "+3.9 [+1.2, +6.6]".
+std::string difference_text(const std::string& column, const TableEntry& entry, bool intervals) {
+  if (!entry.difference) return {};
+  const std::string text = format_difference(column, *entry.difference);
+  if (!intervals || !entry.difference_interval || text.empty()) return text;
+  return fmt::format("{} [{}, {}]", text, format_difference(column, entry.difference_interval->low),
+                     format_difference(column, entry.difference_interval->high));
+}
+
+struct GridStyle {
+  bool differences = true;
+  bool weights = true;  // a column for whose weights were evaluated
+  bool intervals = false;
+  // Columns of the table, and whether n and weights stand behind them.
+  std::size_t first = 0;
+  std::size_t count = std::string::npos;
+  bool last = true;
+};
+
 std::string entry_text(const std::string& column, const TableEntry& entry, std::size_t row_seeds,
-                       bool with_difference) {
+                       const GridStyle& style) {
   if (!entry.not_applicable.empty()) return std::string(kNotApplicable);
   if (entry.values.empty()) return entry.failed > 0 && row_seeds == 0 ? "failed" : "–";
-  std::string text = format_value(column, entry.mean, entry.spread);
-  const std::string difference =
-      with_difference && entry.difference ? format_difference(column, *entry.difference) : "";
+  std::string text = mean_text(column, entry, style.intervals);
+  const std::string difference = style.differences ? difference_text(column, entry, style.intervals) : "";
   const std::string_view mark = mark_of(entry);
   if (!difference.empty())
     text += fmt::format(" ({}{}{})", difference, mark.empty() ? "" : " ", mark);
@@ -75,37 +101,44 @@ std::string entry_text(const std::string& column, const TableEntry& entry, std::
   return text;
 }
 
-struct GridStyle {
-  bool differences = true;
-  bool weights = true;  // a column for whose weights were evaluated
-};
+int direction_of(const TableEntry& entry) { return !entry.significant ? 0 : *entry.difference > 0 ? 1 : -1; }
+
+const std::string& label_of(const TableRow& row) { return row.label.empty() ? row.name : row.label; }
 
 Grid make_grid(const Table& table, const GridStyle& style) {
+  const std::size_t end = style.first + std::min(style.count, table.columns.size() - style.first);
+  const std::vector<std::string> headers = column_headers(table.columns);
   Grid grid(1);
   grid[0].push_back({"row"});
-  for (std::string& header : column_headers(table.columns)) grid[0].push_back({std::move(header)});
-  if (!table.published) grid[0].push_back({"n"});
-  if (style.weights) grid[0].push_back({"weights"});
+  for (std::size_t i = style.first; i < end; ++i) grid[0].push_back({headers[i]});
+  const bool n = !table.published && style.last;
+  const bool weights = style.weights && style.last;
+  if (n) grid[0].push_back({"n"});
+  if (weights) grid[0].push_back({"weights"});
   for (const TableRow& row : table.rows) {
     std::vector<Cell>& cells = grid.emplace_back();
-    cells.push_back({row.name});
-    for (std::size_t i = 0; i < table.columns.size(); ++i)
-      cells.push_back(
-          {entry_text(table.columns[i], row.entries[i], row_n(row), style.differences), row.entries[i].best});
-    if (!table.published) cells.push_back({count_text(row)});
-    if (style.weights) cells.push_back({row.weights.empty() ? "–" : row.weights});
+    cells.push_back({label_of(row)});
+    for (std::size_t i = style.first; i < end; ++i)
+      cells.push_back({entry_text(table.columns[i], row.entries[i], row_n(row), style), row.entries[i].best,
+                       direction_of(row.entries[i])});
+    if (n) cells.push_back({count_text(row)});
+    if (weights) cells.push_back({row.weights.empty() ? "–" : row.weights});
   }
   return grid;
 }
 
 std::string_view title_of(const Table& table) { return table.title.empty() ? table.name : table.title; }
 
+// Of the matrix's values at the end of the table's name, which the title has, too.
+std::size_t matrix_size(const Table& table) { return table.name.ends_with(table.matrix) ? table.matrix.size() : 0; }
+
 // "(experiment ablation, table components)", without what the title says already.
 std::string origin_of(const Table& table) {
   if (table.published) return "(published, not measured here)";
-  if (table.name == table.experiment || table.name == title_of(table))
-    return fmt::format("(experiment {})", table.experiment);
-  return fmt::format("(experiment {}, table {})", table.experiment, table.name);
+  if (table.joint) return fmt::format("(experiments {})", table.experiment);
+  const std::string_view name = std::string_view(table.name).substr(0, table.name.size() - matrix_size(table));
+  if (name == table.experiment || name == title_of(table)) return fmt::format("(experiment {})", table.experiment);
+  return fmt::format("(experiment {}, table {})", table.experiment, name);
 }
 
 std::vector<std::size_t> column_widths(const Grid& grid) {
@@ -196,34 +229,82 @@ Layout lay_out(const Table& table, const GridStyle& style, std::size_t header_wi
   return layout;
 }
 
-// The first layout that fits: as it is, else with broken headers, else without differences.
-Layout fit(const Table& table) {
-  constexpr std::array<std::size_t, 3> kHeaderWidths{kTerminalWidth, 16, 10};
-  const bool weights = !table.published && common_weights(table).empty();
-  Layout layout;
-  for (const bool differences : {true, false})
-    for (const std::size_t header_width : kHeaderWidths) {
-      layout = lay_out(table, {.differences = differences, .weights = weights}, header_width);
-      if (total_width(layout.widths) <= kTerminalWidth) return layout;
-    }
-  return layout;
+// Columns in blocks that fit, as few as can be; n and weights behind the last, or in a block of their own.
+std::vector<Layout> stack(const Table& table, GridStyle style, std::size_t header_width, std::size_t width) {
+  std::vector<Layout> blocks;
+  const std::size_t columns = table.columns.size();
+  const auto fits = [&](bool last) {
+    style.last = last;
+    Layout block = lay_out(table, style, header_width);
+    const bool narrow = total_width(block.widths) <= width;
+    if (narrow || (style.count <= 1 && !last)) blocks.push_back(std::move(block));
+    return narrow || (style.count <= 1 && !last);
+  };
+  bool done = false;
+  for (style.first = 0; style.first < columns; style.first += style.count) {
+    style.count = columns - style.first;
+    done = fits(true);
+    if (done) continue;
+    if (style.count > 1) --style.count;  // one stays for the block with n and weights
+    while (!fits(false)) --style.count;
+  }
+  if (!done && !table.published) {
+    style.first = columns;
+    style.count = 0;
+    style.last = true;
+    blocks.push_back(lay_out(table, style, header_width));
+  }
+  return blocks;
 }
 
-std::string format_terminal(const Table& table, bool color) {
-  const auto& [grid, left, header_lines, widths] = fit(table);
-  const std::string_view bold = color ? "\x1b[1m" : "";
-  const std::string_view dim = color ? "\x1b[2m" : "";
-  const std::string_view plain = color ? "\x1b[0m" : "";
-  std::string text = fmt::format("{}{}{}  {}{}{}\n\n", bold, title_of(table), plain, dim, origin_of(table), plain);
+// The first layout that fits: as it is, else with broken headers, else without differences, else in several blocks.
+std::vector<Layout> fit(const Table& table, std::size_t width) {
+  constexpr std::size_t kWhole = 1000;
+  constexpr std::array<std::size_t, 3> kHeaderWidths{kWhole, 16, 10};
+  GridStyle style;
+  style.weights = !table.published && common_weights(table).empty();
+  style.intervals = table.intervals;
+  for (const bool differences : {true, false}) {
+    if (!differences && table.intervals) break;  // who asks for intervals wants those of differences most
+    style.differences = differences;
+    for (const std::size_t header_width : kHeaderWidths) {
+      Layout layout = lay_out(table, style, header_width);
+      if (total_width(layout.widths) <= width || table.columns.size() < 2) return {std::move(layout)};
+    }
+  }
+  style.differences = true;
+  return stack(table, style, kHeaderWidths[1], width);
+}
+
+// Escapes for a terminal, or nothing.
+struct Ink {
+  explicit Ink(bool color) {
+    if (!color) return;
+    bold = "\x1b[1m";
+    dim = "\x1b[2m";
+    above = "\x1b[32m";
+    below = "\x1b[35m";
+    plain = "\x1b[0m";
+  }
+  std::string_view bold, dim, above, below, plain;
+};
+
+std::string inked(const Cell& cell, const Ink& ink) {
+  std::string text = cell.direction > 0 ? std::string(ink.above) : cell.direction < 0 ? std::string(ink.below) : "";
+  if (cell.best) text += ink.bold;
+  return text.empty() ? cell.text : text + cell.text + std::string(ink.plain);
+}
+
+std::string format_block(const Layout& layout, const Ink& ink) {
+  const auto& [grid, left, header_lines, widths] = layout;
+  std::string text;
   for (std::size_t r = 0; r < grid.size(); ++r) {
     std::string line;
     for (std::size_t c = 0; c < widths.size(); ++c) {
       const Cell& cell = grid[r][c];
       const std::string padding(widths[c] - display_width(cell.text), ' ');
       if (c > 0) line += "  ";
-      if (!left[c]) line += padding;
-      line += cell.best ? fmt::format("{}{}{}", bold, cell.text, plain) : cell.text;
-      if (left[c]) line += padding;
+      line += left[c] ? inked(cell, ink) + padding : padding + inked(cell, ink);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     text += line + "\n";
@@ -231,8 +312,17 @@ std::string format_terminal(const Table& table, bool color) {
     for (std::size_t i = 0; i < total_width(widths); ++i) text += "─";
     text += "\n";
   }
-  text += "\n";
-  for (const std::string& note : table.notes) text += paragraph(note, kTerminalWidth, 0);
+  return text + "\n";
+}
+
+std::string format_terminal(const Table& table, const FormatOptions& options) {
+  const Ink ink(options.color);
+  const std::string origin = origin_of(table);
+  const bool one_line = display_width(title_of(table)) + 2 + display_width(origin) <= options.width;
+  std::string text = fmt::format("{}{}{}{}{}{}{}\n\n", ink.bold, title_of(table), ink.plain, one_line ? "  " : "\n",
+                                 ink.dim, origin, ink.plain);
+  for (const Layout& block : fit(table, options.width)) text += format_block(block, ink);
+  for (const std::string& note : table.notes) text += paragraph(note, options.width, 0);
   if (const std::string weights = common_weights(table); !weights.empty())
     text += fmt::format("Weights evaluated: {}.\n", weights);
   return text;
@@ -245,7 +335,10 @@ std::string escape_markdown(std::string text) {
 }
 
 std::string format_markdown(const Table& table) {
-  const Grid grid = make_grid(table, {.differences = true, .weights = !table.published});
+  GridStyle style;
+  style.weights = !table.published;
+  style.intervals = table.intervals;
+  const Grid grid = make_grid(table, style);
   const std::size_t columns = grid.front().size();
   std::string text =
       fmt::format("### {}\n\n{}\n\n", escape_markdown(std::string(title_of(table))), escape_markdown(origin_of(table)));
@@ -321,7 +414,7 @@ bool has_foreign_script(const Table& table) {
     });
   };
   return is_foreign(table.title) || std::ranges::any_of(table.notes, is_foreign) ||
-         std::ranges::any_of(table.rows, is_foreign, &TableRow::name);
+         std::ranges::any_of(table.rows, is_foreign, label_of);
 }
 
 // Letters, digits and what else is safe in a \label, all other runs of characters a hyphen.
@@ -337,12 +430,65 @@ std::string latex_label(std::string_view text) {
   return label;
 }
 
-std::string format_latex(const Table& table) {
-  const Grid grid = make_grid(table, {.differences = false, .weights = !table.published});
-  const std::size_t columns = grid.front().size();
+// Whether a column of siunitx can hold its entries: those that are numbers with or without ±.
+bool is_numeric(const Table& table, std::size_t column) { return !is_cost(table.columns[column]) && !table.intervals; }
+
+// "57.4 \\pm 1.2 {$\\uparrow$}" as siunitx reads it; what is no number stands in braces.
+std::string siunitx_entry(const std::string& text) {
+  if (text.empty() || !(is_digit(text.front()) || text.starts_with("−"))) return "{" + escape_latex(text) + "}";
+  std::size_t end = text.size();
+  for (const std::string_view behind : {" (", " ▲", " ▼", " △", " ▽"}) end = std::min(end, text.find(behind));
+  std::string number = text.substr(0, end);
+  replace_all(number, "±", "\\pm");
+  replace_all(number, "−", "-");
+  const std::string rest = end == text.size() ? "" : text.substr(end + 1);
+  return rest.empty() ? number : fmt::format("{} {{{}}}", number, escape_latex(rest));
+}
+
+// "S[table-format=2.1(2)]" for the longest entry.
+std::string siunitx_column(const Grid& grid, std::size_t column) {
+  std::array<std::size_t, 2> digits{1, 0};  // before and after the point
+  for (std::size_t r = 1; r < grid.size(); ++r) {
+    const std::string& text = grid[r][column].text;
+    const std::size_t whole = std::min(text.size(), text.find_first_not_of("0123456789"));
+    digits[0] = std::max(digits[0], whole);
+    if (whole >= text.size() || text[whole] != '.') continue;
+    const std::size_t end = std::min(text.size(), text.find_first_not_of("0123456789", whole + 1));
+    digits[1] = std::max(digits[1], end - whole - 1);
+  }
+  return fmt::format("S[table-format={}.{}(2)]", digits[0], digits[1]);
+}
+
+std::string latex_row(const Table& table, const Grid& grid, std::size_t r, bool siunitx) {
+  std::string text;
+  for (std::size_t c = 0; c < grid[r].size(); ++c) {
+    const Cell& cell = grid[r][c];
+    const bool numeric = siunitx && c > 0 && c <= table.columns.size() && is_numeric(table, c - 1);
+    if (c > 0) text += " & ";
+    if (numeric && r > 0)
+      text += (cell.best ? "\\bfseries " : "") + siunitx_entry(cell.text);
+    else if (numeric)
+      text += "{" + escape_latex(cell.text) + "}";
+    else
+      text += cell.best ? fmt::format("\\textbf{{{}}}", escape_latex(cell.text)) : escape_latex(cell.text);
+  }
+  return text + " \\\\\n";
+}
+
+std::string format_latex(const Table& table, const FormatOptions& options) {
+  GridStyle style;
+  style.differences = table.intervals;
+  style.intervals = table.intervals;
+  style.weights = !table.published;
+  const Grid grid = make_grid(table, style);
   std::string layout;
-  for (std::size_t c = 0; c < columns; ++c) layout += is_name_column(grid, c) ? 'l' : 'r';
+  for (std::size_t c = 0; c < grid.front().size(); ++c) {
+    const bool numeric = options.siunitx && c > 0 && c <= table.columns.size() && is_numeric(table, c - 1);
+    layout += is_name_column(grid, c) ? "l" : numeric ? siunitx_column(grid, c) : "r";
+  }
   std::string text = "% needs \\usepackage{booktabs}\n";
+  if (options.siunitx)
+    text += "% and \\usepackage{siunitx}, \\sisetup{separate-uncertainty=true, detect-weight=true, mode=text}\n";
   if (has_foreign_script(table))
     text += "% has letters that pdflatex does not know: compile with xelatex or lualatex, and a font that has them\n";
   text += "\\begin{table}\n\\centering\n";
@@ -350,17 +496,21 @@ std::string format_latex(const Table& table) {
   text += fmt::format("\\label{{{}}}\n", latex_label("tab:" + table.experiment + "-" + table.name));
   text += fmt::format("\\begin{{tabular}}{{{}}}\n\\toprule\n", layout);
   for (std::size_t r = 0; r < grid.size(); ++r) {
-    for (std::size_t c = 0; c < columns; ++c) {
-      const std::string escaped = escape_latex(grid[r][c].text);
-      if (c > 0) text += " & ";
-      text += grid[r][c].best ? fmt::format("\\textbf{{{}}}", escaped) : escaped;
-    }
-    text += " \\\\\n";
+    text += latex_row(table, grid, r, options.siunitx);
     if (r == 0) text += "\\midrule\n";
   }
   text += "\\bottomrule\n\\end{tabular}\n";
   for (const std::string& note : table.notes) text += fmt::format("\\par\\footnotesize {}\n", escape_latex(note));
   return text + "\\end{table}\n";
+}
+
+// Around tables that are to compile as they are. Wide ones fit the page.
+std::string latex_document(const std::string& tables, const FormatOptions& options) {
+  std::string text =
+      "\\documentclass{article}\n\\usepackage[landscape, margin=1cm]{geometry}\n\\usepackage{booktabs}\n";
+  if (options.siunitx)
+    text += "\\usepackage{siunitx}\n\\sisetup{separate-uncertainty=true, detect-weight=true, mode=text}\n";
+  return text + "\\begin{document}\n" + tables + "\\end{document}\n";
 }
 
 // A name that begins as a formula does would run as one in a spreadsheet; behind an apostrophe it is a text.
@@ -514,17 +664,17 @@ TableFormat parse_format(const std::string& name) {
   throw Error(fmt::format("no table format \"{}\"; there are: terminal, markdown, csv, latex, json", name));
 }
 
-std::string format_tables(const std::vector<Table>& tables, TableFormat format, bool color) {
+std::string format_tables(const std::vector<Table>& tables, TableFormat format, const FormatOptions& options) {
   if (format == TableFormat::csv) return format_csv(tables);
   if (format == TableFormat::json) return format_json(tables);
   std::string text;
   for (const Table& table : tables) {
     if (!text.empty()) text += "\n";
     text += format == TableFormat::markdown ? format_markdown(table)
-            : format == TableFormat::latex  ? format_latex(table)
-                                            : format_terminal(table, color);
+            : format == TableFormat::latex  ? format_latex(table, options)
+                                            : format_terminal(table, options);
   }
-  return text;
+  return format == TableFormat::latex && options.document ? latex_document(text, options) : text;
 }
 
 }  // namespace silc

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <list>
 #include <map>
 #include <set>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "files/run_folder.h"
 #include "registry/columns.h"
 #include "registry/samples.h"
+#include "registry/settings.h"
 #include "registry/statistics.h"
 #include "silc/error.h"
 #include "text/names.h"
@@ -41,7 +43,10 @@ class Results {
       : metrics_(registry.metrics(experiment.name)), not_applicable_(registry.not_applicable(experiment.name)) {
     std::set<std::pair<std::string, int64_t>> planned;
     for (const PlannedCell& cell : experiment.cells)
-      if (planned.emplace(cell.row, cell.seed).second) ++planned_[cell.row];
+      if (planned.emplace(cell.row, cell.seed).second) {
+        ++planned_[cell.row];
+        seeds_[cell.row].insert(cell.seed);
+      }
     for (const CellRecord& cell : registry.cells(experiment.name)) {
       if (!cell.current || !planned.contains({cell.cell.row, cell.cell.seed})) continue;
       if (cell.state == CellState::failed) ++failed_[cell.cell.row];
@@ -87,6 +92,7 @@ class Results {
       if (metric.evaluator != "cost" && metric.primary && std::ranges::find(columns, column) == columns.end())
         columns.push_back(column);
     }
+    std::ranges::stable_sort(columns, natural_order);
     for (const char* cost : {"cost/examples", "cost/flops", "cost/core_seconds", "cost/peak_memory"})
       columns.emplace_back(cost);
     return columns;
@@ -135,6 +141,20 @@ class Results {
         sampled->second = {scores->data, scores->pictures, bootstrap.deviations(*scores)};
     }
     return sampled->second.deviations.empty() ? nullptr : &sampled->second;
+  }
+
+  // The seeds that were planned of a row.
+  [[nodiscard]] std::set<int64_t> seeds(const std::string& row) const {
+    const auto found = seeds_.find(row);
+    return found == seeds_.end() ? std::set<int64_t>{} : found->second;
+  }
+
+  // The run folder of the row's first seed that has one with its settings; empty: none has.
+  [[nodiscard]] std::filesystem::path folder(const std::string& row) const {
+    for (auto cell = folders_.lower_bound({row, std::numeric_limits<int64_t>::min()});
+         cell != folders_.end() && cell->first.first == row; ++cell)
+      if (std::filesystem::exists(RunFolder{cell->second}.cell())) return cell->second;
+    return {};
   }
 
   // Whether the row's costs are those of several phases.
@@ -190,6 +210,7 @@ class Results {
   mutable std::map<const MetricRecord*, SampledValue> sampled_;
   std::map<std::string, std::set<std::string>> datasets_;  // of a column
   std::map<std::string, int64_t> planned_;                 // cells of a row
+  std::map<std::string, std::set<int64_t>> seeds_;         // planned of a row
   std::map<std::string, int64_t> failed_;
   std::map<std::string, int64_t> finished_;
   std::map<std::string, std::string> weights_;
@@ -318,6 +339,30 @@ std::vector<std::string> choose_columns(const PlannedTable& planned, const Resul
   return chosen;
 }
 
+// " [optimizer.lr=0.001]", if the matrix gave it to the baseline and all rows.
+std::string common_matrix(const std::vector<std::string>& rows, const std::string& baseline) {
+  const std::string& any = baseline.empty() && !rows.empty() ? rows.front() : baseline;
+  const std::size_t start = any.rfind(" [");
+  if (start == std::string::npos || !any.ends_with("]")) return {};
+  std::string matrix = any.substr(start);
+  const auto has_it = [&](const std::string& row) { return row.ends_with(matrix); };
+  return std::ranges::all_of(rows, has_it) ? matrix : "";
+}
+
+// A row's name without the matrix's values that the title has.
+std::string shown_name(const Table& table, const std::string& row) {
+  return !table.matrix.empty() && row.ends_with(table.matrix) ? row.substr(0, row.size() - table.matrix.size()) : row;
+}
+
+// The table's own, else the experiment's, else its name; with the matrix's values at the end.
+std::string title_of(const PlannedExperiment& experiment, const PlannedTable& planned, const std::string& matrix) {
+  std::string title = planned.title;
+  if (!matrix.empty() && title.ends_with(matrix)) title.resize(title.size() - matrix.size());
+  if (title.empty()) title = experiment.title;
+  if (title.empty()) title = experiment.name;
+  return title + matrix;
+}
+
 // What the tests of a table rest on.
 struct TestSummary {
   std::size_t most_values = 0;          // of an entry
@@ -369,7 +414,7 @@ void note_tests_over_seeds(Table& table, const TestSummary& summary) {
   table.notes.push_back(
       fmt::format("▲ above, ▼ below \"{}\": {}, p < {} {}. Not marked: no difference shown by that test. Costs are not "
                   "tested.",
-                  table.baseline, test, kSignificance, family_text(summary)));
+                  shown_name(table, table.baseline), test, kSignificance, family_text(summary)));
   if (!summary.pictures.empty() && !summary.seeds_only.empty())
     table.notes.push_back(fmt::format("{}: tested over seeds alone, as scores of single pictures are missing.",
                                       list(summary.seeds_only)));
@@ -380,7 +425,7 @@ void note_tests_over_pictures(Table& table, const TestSummary& summary) {
       "△ above, ▽ below \"{}\" by more than the choice of test pictures explains: paired two-sided bootstrap over "
       "pictures (n = {}), p < {} {}. The noise of training is not in it: with another seed the difference may be "
       "another, and only two seeds or more can tell.",
-      table.baseline, fmt::join(summary.pictures_only, ", "), kSignificance, family_text(summary)));
+      shown_name(table, table.baseline), fmt::join(summary.pictures_only, ", "), kSignificance, family_text(summary)));
 }
 
 void note_statistics(Table& table) {
@@ -391,13 +436,18 @@ void note_statistics(Table& table) {
         "One seed only: no spread and no test over seeds, and one seed tells nothing about the "
         "noise of training.");
   } else {
-    table.notes.emplace_back("Mean ± sample standard deviation over n seeds.");
+    table.notes.emplace_back(table.intervals
+                                 ? "Mean over n seeds with its 95 % confidence interval (Student's t); costs: "
+                                   "± sample standard deviation."
+                                 : "Mean ± sample standard deviation over n seeds.");
     if (!summary.pairs.empty())
-      table.notes.back() +=
-          fmt::format(" In brackets, where shown: difference to \"{}\" over common seeds.", table.baseline);
+      table.notes.back() += fmt::format(" In brackets, where shown: difference to \"{}\" over common seeds.",
+                                        shown_name(table, table.baseline));
   }
   if (!summary.pairs.empty()) note_tests_over_seeds(table, summary);
   if (!summary.pictures_only.empty()) note_tests_over_pictures(table, summary);
+  if (table.intervals && !summary.families.empty())
+    table.notes.emplace_back("Intervals of differences: 95 %, by the same test, each for itself and not corrected.");
 }
 
 // "a, b and c"
@@ -442,33 +492,35 @@ void note_gaps(Table& table) {
     const int64_t planned = any.planned;
     const int64_t failed = any.failed;
     const int64_t missing = planned - failed - any.finished;
-    if (planned == 0) table.notes.push_back(fmt::format("\"{}\": not part of the last run.", row.name));
-    if (failed > 0) table.notes.push_back(fmt::format("\"{}\": {} of {} seeds failed.", row.name, failed, planned));
-    if (missing > 0) table.notes.push_back(fmt::format("\"{}\": {} of {} seeds missing.", row.name, missing, planned));
+    if (planned == 0) table.notes.push_back(fmt::format("\"{}\": not part of the last run.", row.label));
+    if (failed > 0) table.notes.push_back(fmt::format("\"{}\": {} of {} seeds failed.", row.label, failed, planned));
+    if (missing > 0) table.notes.push_back(fmt::format("\"{}\": {} of {} seeds missing.", row.label, missing, planned));
   }
   for (std::size_t column = 0; column < table.columns.size(); ++column) {
     std::vector<std::string> rows;
     for (const TableRow& row : table.rows) {
       const TableEntry& entry = row.entries[column];
-      if (entry.finished > 0 && entry.values.empty() && entry.not_applicable.empty()) rows.push_back(row.name);
+      if (entry.finished > 0 && entry.values.empty() && entry.not_applicable.empty()) rows.push_back(row.label);
     }
     if (!rows.empty()) table.notes.push_back(fmt::format("{}: no {} was recorded.", list(rows), table.columns[column]));
   }
 }
 
 // `all_metrics`: the table is to tell of every evaluation, of those too that apply to no row and have no column.
-void note_not_applicable(Table& table, const Results& results, bool all_metrics) {
+void note_not_applicable(Table& table, const std::vector<RowSource>& sources, bool all_metrics) {
   std::vector<std::pair<std::string, std::vector<std::string>>> rows;  // by reason, in order of the rows
   const auto add = [&](const std::string& reason, const std::string& row) {
     auto found = std::ranges::find(rows, reason, [](const auto& each) { return each.first; });
     if (found == rows.end()) found = rows.insert(found, {reason, {}});
     if (std::ranges::find(found->second, row) == found->second.end()) found->second.push_back(row);
   };
-  for (const TableRow& row : table.rows) {
+  for (std::size_t r = 0; r < table.rows.size(); ++r) {
+    const TableRow& row = table.rows[r];
     for (const TableEntry& entry : row.entries)
-      if (!entry.not_applicable.empty()) add(entry.not_applicable, row.name);
+      if (!entry.not_applicable.empty()) add(entry.not_applicable, row.label);
     if (!all_metrics) continue;
-    for (const std::string& reason : results.unseen_reasons(row.name, table.columns)) add(reason, row.name);
+    for (const std::string& reason : sources[r].results->unseen_reasons(sources[r].name, table.columns))
+      add(reason, row.label);
   }
   for (const auto& [reason, names] : rows) table.notes.push_back(fmt::format("{}: {}.", list(names), reason));
 }
@@ -481,10 +533,10 @@ void note_weights(Table& table) {
     table.notes.emplace_back("Rows differ in the weights that are evaluated: see column \"weights\".");
 }
 
-void note_phases(Table& table, const Results& results) {
+void note_phases(Table& table, const std::vector<RowSource>& sources) {
   std::vector<std::string> rows;
-  for (const TableRow& row : table.rows)
-    if (results.is_phased(row.name)) rows.push_back(row.name);
+  for (std::size_t r = 0; r < table.rows.size(); ++r)
+    if (sources[r].results->is_phased(sources[r].name)) rows.push_back(table.rows[r].label);
   if (!rows.empty() && std::ranges::any_of(table.columns, is_cost))
     table.notes.push_back(fmt::format("Costs of {}: of all phases of training together.", list(rows)));
 }
@@ -505,7 +557,7 @@ void note_warnings(Table& table) {
         places.push_back(fmt::format("seed {} at step {}", warning->seed, warning->step));
       const std::string phase = group[0]->phase.empty() ? "" : fmt::format(", phase \"{}\"", group[0]->phase);
       table.notes.push_back(
-          fmt::format("Warning: \"{}\"{} ({}): {}.", row.name, phase, fmt::join(places, ", "), group[0]->message));
+          fmt::format("Warning: \"{}\"{} ({}): {}.", row.label, phase, fmt::join(places, ", "), group[0]->message));
     }
   }
 }
@@ -534,28 +586,74 @@ void add_comparisons(Table& table, const std::vector<RowSource>& rows, const std
   }
 }
 
-Table build_table(const PlannedExperiment& experiment, const PlannedTable& planned, const Results& results,
-                  std::vector<std::string> columns, bool all_pictures, PictureBootstrap& bootstrap) {
-  Table table{.experiment = experiment.name,
-              .name = planned.name,
-              .title = planned.title.empty() ? experiment.title : planned.title,
-              .baseline = planned.baseline,
-              .columns = std::move(columns),
-              .rows = {},
-              .notes = {}};
-  std::vector<RowSource> rows;
-  for (const std::string& name : planned.rows.empty() ? experiment.rows : planned.rows) {
-    rows.push_back({name, &results, name});
-    TableRow& row = table.rows.emplace_back();
-    row.name = name;
-    row.weights = results.weights(name);
-    row.baseline = name == planned.baseline;
-    row.warnings = results.warnings(name);
-    for (const std::string& column : table.columns) row.entries.push_back(results.entry(column, name));
+// '128: "CLIP", "SILC"; 64: "SigLIP"': which rows have which value.
+std::string values_text(const std::vector<std::string>& values, const std::vector<std::string>& rows) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> groups;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    auto group = std::ranges::find(groups, values[i], &decltype(groups)::value_type::first);
+    if (group == groups.end()) group = groups.insert(groups.end(), {values[i], {}});
+    group->second.push_back(rows[i]);
   }
-  std::optional<RowSource> baseline;
-  if (!planned.baseline.empty()) baseline = RowSource{planned.baseline, &results, planned.baseline};
-  const bool too_many = count_cells(table) > kMostSampledCells && !all_pictures;
+  std::string text;
+  for (const auto& [value, names] : groups)
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", value.empty() ? "none" : value, list(names));
+  return text;
+}
+
+// Rows that differ in data, batch or seeds are not compared in what the table is about alone. Where two rows differ in
+// whole datasets, their options differ as well: the first few are said.
+void note_conditions(Table& table, const std::vector<RowSource>& sources) {
+  constexpr std::size_t kMostRows = 300;  // reading their settings takes 0.2 ms each
+  constexpr std::size_t kMostSaid = 3;
+  if (sources.size() < 2 || sources.size() > kMostRows) return;
+  std::vector<std::string> names, seed_names, seeds;
+  std::vector<std::map<std::string, std::string>> settings;
+  for (std::size_t r = 0; r < sources.size(); ++r) {
+    const std::set<int64_t> planned = sources[r].results->seeds(sources[r].name);
+    if (!planned.empty()) {
+      seed_names.push_back(table.rows[r].label);
+      seeds.push_back(fmt::format("{}", fmt::join(planned, ", ")));
+    }
+    const std::filesystem::path folder = sources[r].results->folder(sources[r].name);
+    if (folder.empty()) continue;
+    try {
+      settings.push_back(settings_of_cell(folder));
+      names.push_back(table.rows[r].label);
+    } catch (const Error&) {
+      // Damaged, or a phase is gone: nothing to compare.
+    }
+  }
+  std::vector<std::string> said;
+  if (std::ranges::adjacent_find(seeds, std::ranges::not_equal_to{}) != seeds.end())
+    said.push_back("seeds (" + values_text(seeds, seed_names) + ")");
+  std::size_t more = 0;
+  std::vector<SettingDifference> found = differences(settings);
+  std::erase_if(found, [](const SettingDifference& each) { return !is_condition(each); });
+  std::ranges::stable_partition(found, [](const auto& each) { return each.setting.starts_with("optimizer."); });
+  for (const SettingDifference& difference : found) {
+    if (said.size() < kMostSaid)
+      said.push_back(difference.setting + " (" + values_text(difference.values, names) + ")");
+    else
+      ++more;
+  }
+  if (said.empty()) return;
+  table.notes.push_back(fmt::format("Rows differ in what the table does not name: {}{}.", fmt::join(said, ", "),
+                                    more == 0 ? "" : fmt::format(" and {} settings more (silc diff ROW ROW)", more)));
+}
+
+// A table whose head is filled in, of rows wherever they come from.
+void fill_table(Table& table, const std::vector<RowSource>& rows, const std::optional<RowSource>& baseline,
+                const ReportRequest& request, PictureBootstrap& bootstrap, bool all_metrics) {
+  for (const RowSource& source : rows) {
+    TableRow& row = table.rows.emplace_back();
+    row.name = source.label;
+    row.label = shown_name(table, row.name);
+    row.weights = source.results->weights(source.name);
+    row.baseline = row.name == table.baseline;
+    row.warnings = source.results->warnings(source.name);
+    for (const std::string& column : table.columns) row.entries.push_back(source.results->entry(column, source.name));
+  }
+  const bool too_many = count_cells(table) > kMostSampledCells && !request.all_pictures;
   add_comparisons(table, rows, baseline, too_many ? nullptr : &bootstrap);
   note_statistics(table);
   if (too_many && baseline)
@@ -564,11 +662,30 @@ Table build_table(const PlannedExperiment& experiment, const PlannedTable& plann
                     "pictures; --pictures takes them in, and more time.",
                     kMostSampledCells));
   note_power(table);
+  note_conditions(table, rows);
   note_weights(table);
-  note_phases(table, results);
-  note_not_applicable(table, results, planned.columns.empty());
+  note_phases(table, rows);
+  note_not_applicable(table, rows, all_metrics);
   note_gaps(table);
   note_warnings(table);
+}
+
+Table build_table(const PlannedExperiment& experiment, const PlannedTable& planned, const Results& results,
+                  std::vector<std::string> columns, const ReportRequest& request, PictureBootstrap& bootstrap) {
+  const std::vector<std::string>& names = planned.rows.empty() ? experiment.rows : planned.rows;
+  Table table;
+  table.experiment = experiment.name;
+  table.name = planned.name;
+  table.matrix = common_matrix(names, planned.baseline);
+  table.title = title_of(experiment, planned, table.matrix);
+  table.baseline = planned.baseline;
+  table.intervals = request.intervals;
+  table.columns = std::move(columns);
+  std::vector<RowSource> rows;
+  for (const std::string& name : names) rows.push_back({name, &results, name});
+  std::optional<RowSource> baseline;
+  if (!planned.baseline.empty()) baseline = RowSource{planned.baseline, &results, planned.baseline};
+  fill_table(table, rows, baseline, request, bootstrap, planned.columns.empty());
   return table;
 }
 
@@ -629,8 +746,10 @@ std::vector<Table> build_tables(const Registry& registry, const ReportRequest& r
   return build_tables(registry, *experiment, request);
 }
 
-std::vector<Table> build_tables(const Registry& registry, const PlannedExperiment& experiment,
-                                const ReportRequest& request) {
+namespace {
+
+// Those of the experiment's tables that are asked for; of one that has none, one of everything.
+std::vector<PlannedTable> chosen_tables(const PlannedExperiment& experiment, const std::string& wanted) {
   std::vector<PlannedTable> planned = experiment.tables;
   if (planned.empty())
     planned.push_back({.name = "results",
@@ -638,31 +757,81 @@ std::vector<Table> build_tables(const Registry& registry, const PlannedExperimen
                        .baseline = experiment.rows.empty() ? "" : experiment.rows.front(),
                        .columns = {},
                        .rows = {}});
+  std::vector<std::string> names;
+  for (const PlannedTable& table : planned) names.push_back(table.name);
+  std::erase_if(planned, [&](const PlannedTable& table) { return !is_asked_for(table.name, wanted); });
+  if (planned.empty())
+    throw Error(
+        fmt::format("experiment \"{}\" has no table \"{}\"; there is: {}", experiment.name, wanted, list(names)));
+  return planned;
+}
 
+void add_once(std::vector<std::string>& items, const std::string& item) {
+  if (std::ranges::find(items, item) == items.end()) items.push_back(item);
+}
+
+void require_metrics(const std::vector<std::string>& metrics, const std::vector<std::string>& known,
+                     const std::string& experiment) {
+  for (const std::string& metric : metrics)
+    if (std::ranges::none_of(
+            known, [&](const std::string& column) { return column == metric || metric_of(column) == metric; }))
+      throw Error(fmt::format("no table of experiment \"{}\" has a column \"{}\"; there is: {}", experiment, metric,
+                              list(known)));
+}
+
+}  // namespace
+
+std::vector<Table> build_tables(const Registry& registry, const PlannedExperiment& experiment,
+                                const ReportRequest& request) {
   const Results results(registry, experiment);
   PictureBootstrap bootstrap;
   std::vector<Table> tables;
-  std::vector<std::string> names;
   std::vector<std::string> known_columns;
-  bool found = false;
-  for (const PlannedTable& table : planned) {
-    names.push_back(table.name);
-    if (!is_asked_for(table.name, request.table)) continue;
-    found = true;
+  for (const PlannedTable& table : chosen_tables(experiment, request.table)) {
     std::ranges::move(choose_columns(table, results, {}), std::back_inserter(known_columns));
     std::vector<std::string> columns = choose_columns(table, results, request.metrics);
     if (columns.empty() && !request.metrics.empty()) continue;
-    tables.push_back(build_table(experiment, table, results, std::move(columns), request.all_pictures, bootstrap));
+    tables.push_back(build_table(experiment, table, results, std::move(columns), request, bootstrap));
   }
-  if (!found)
-    throw Error(fmt::format("experiment \"{}\" has no table \"{}\"; there is: {}", experiment.name, request.table,
-                            list(names)));
-  for (const std::string& metric : request.metrics)
-    if (std::ranges::none_of(
-            known_columns, [&](const std::string& column) { return column == metric || metric_of(column) == metric; }))
-      throw Error(fmt::format("no table of experiment \"{}\" has a column \"{}\"; there is: {}", experiment.name,
-                              metric, list(known_columns)));
+  require_metrics(request.metrics, known_columns, experiment.name);
   return tables;
+}
+
+Table build_joint_table(const std::vector<ExperimentSource>& sources, const ReportRequest& request) {
+  std::list<Results> results;
+  PictureBootstrap bootstrap;
+  Table table;
+  table.name = "joint";
+  table.joint = true;
+  table.intervals = request.intervals;
+  std::vector<std::string> known_columns, labels, titles;
+  std::vector<RowSource> rows;
+  std::optional<RowSource> baseline;
+  bool all_metrics = false;
+  for (const ExperimentSource& source : sources) {
+    const Results& own = results.emplace_back(*source.registry, source.experiment);
+    add_once(labels, source.label);
+    add_once(titles, source.experiment.title);
+    std::vector<std::string> names;
+    for (const PlannedTable& planned : chosen_tables(source.experiment, request.table)) {
+      all_metrics = all_metrics || planned.columns.empty();
+      for (const std::string& column : choose_columns(planned, own, {})) add_once(known_columns, column);
+      for (const std::string& column : choose_columns(planned, own, request.metrics)) add_once(table.columns, column);
+      for (const std::string& name : planned.rows.empty() ? source.experiment.rows : planned.rows)
+        add_once(names, name);
+      if (!baseline && !planned.baseline.empty())
+        baseline = RowSource{source.label + "/" + planned.baseline, &own, planned.baseline};
+    }
+    for (const std::string& name : names) rows.push_back({source.label + "/" + name, &own, name});
+  }
+  table.experiment = fmt::format("{}", fmt::join(labels, ", "));
+  require_metrics(request.metrics, known_columns, table.experiment);
+  // Costs behind all metrics, whichever experiment they come from.
+  std::ranges::stable_partition(table.columns, [](const std::string& column) { return !is_cost(column); });
+  table.title = titles.size() == 1 && !titles.front().empty() ? titles.front() : "Several experiments";
+  if (baseline) table.baseline = baseline->label;
+  fill_table(table, rows, baseline, request, bootstrap, all_metrics);
+  return table;
 }
 
 }  // namespace silc

@@ -50,7 +50,8 @@ struct TableEntry {
 
 struct TableRow {
   std::string name;
-  std::string weights;  // whose weights its plain columns mean
+  std::string label = {};  // what people read: the name without what all rows have in common and the title says
+  std::string weights;     // whose weights its plain columns mean
   bool baseline = false;
   std::vector<TableEntry> entries;           // one a column
   std::vector<WarningRecord> warnings = {};  // of its seeds, finished or not
@@ -59,8 +60,11 @@ struct TableRow {
 struct Table {
   std::string experiment;
   std::string name;
-  std::string title;
+  std::string title;     // never empty of measured tables
+  std::string matrix;    // " [optimizer.lr=0.001]": values of a matrix that all rows have, at the end of name and title
   std::string baseline;  // a row's name; empty: none
+  bool intervals = false;  // shows 95 % intervals in place of spreads
+  bool joint = false;      // of several experiments, whose names are in `experiment`
   std::vector<std::string>
       columns;             // "EVALUATOR/METRIC", "EVALUATOR/DATASET/METRIC", either with "@WEIGHTS"; "cost/NAME"
   bool published = false;  // of numbers that others published, one value an entry, and not measured here
@@ -77,6 +81,7 @@ struct ReportRequest {
   // Compares pictures in tables of any size. Without it, tables of more than kMostSampledCells cells are tested over
   // seeds alone, which they say: reading and drawing takes about 5 ms a cell.
   bool all_pictures = false;
+  bool intervals = false;  // Table::intervals
 };
 
 // A table without columns gets all metrics and the main costs; an experiment without tables gets one such table. Throws
@@ -118,10 +123,29 @@ TableFormat parse_format(const std::string& name);
 // "acc1 46.2 %", "cider 0.12": a value as tables read, behind its metric's name.
 std::string named_value(const std::string& metric, double value);
 
-// terminal: aligned columns, with escapes for bold if `color`; where it would be wider than 120 columns, long headers
-// are broken into lines, and differences left out if that is not enough. markdown: as on GitHub. csv: RFC 4180, one
-// line an entry, full precision, names that a spreadsheet would take for a formula behind an apostrophe; its row's
-// warnings come last. latex: booktabs. json: full precision, with the value of every seed.
-std::string format_tables(const std::vector<Table>& tables, TableFormat format, bool color);
+// An experiment as it is to be shown beside others.
+struct ExperimentSource {
+  const Registry* registry = nullptr;
+  PlannedExperiment experiment;
+  std::string label;  // of its rows: "LABEL/ROW"
+};
+
+// One table of the rows of several experiments, which may be in several registries: the rows and columns of all their
+// tables that are asked for, compared with the baseline of the first, by common seeds. Throws as build_tables().
+Table build_joint_table(const std::vector<ExperimentSource>& sources, const ReportRequest& request);
+
+struct FormatOptions {
+  std::size_t width = 120;  // columns of the terminal
+  bool color = false;       // of the terminal: escapes for bold and for the colours of marks
+  bool siunitx = false;     // latex: numbers in columns of siunitx, aligned at the point
+  bool document = false;    // latex: a whole document, which compiles as it is
+};
+
+// terminal: aligned columns. A table that is wider than the terminal has its long headers broken into lines, then its
+// differences left out, then its columns in several blocks, one below the other. markdown: as on GitHub. csv: RFC 4180,
+// one line an entry, full precision, names that a spreadsheet would take for a formula behind an apostrophe; its row's
+// warnings come last. latex: booktabs. json: full precision, with the value of every seed
+// (docs/reference/report.schema.json).
+std::string format_tables(const std::vector<Table>& tables, TableFormat format, const FormatOptions& options = {});
 
 }  // namespace silc

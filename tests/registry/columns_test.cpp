@@ -77,5 +77,14 @@ TEST(NamedValue, ReadsAsTheTableDoes) {
   EXPECT_EQ(named_value("kl", 1.234), "kl 1.23");
 }
 
+TEST(Columns, StandInTheOrderOfTheirNumbers) {
+  EXPECT_TRUE(natural_order("recall@5", "recall@10"));
+  EXPECT_FALSE(natural_order("recall@10", "recall@5"));
+  EXPECT_FALSE(natural_order("recall@5", "recall@5"));
+  EXPECT_TRUE(natural_order("acc1", "acc5"));
+  EXPECT_TRUE(natural_order("recall", "recall@1"));
+  EXPECT_TRUE(natural_order("a@05", "a@10"));
+}
+
 }  // namespace
 }  // namespace silc

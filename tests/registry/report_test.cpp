@@ -4,6 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#if __has_include(<valijson/validator.hpp>)
+#include <valijson/adapters/nlohmann_json_adapter.hpp>
+#include <valijson/schema.hpp>
+#include <valijson/schema_parser.hpp>
+#include <valijson/validator.hpp>
+#endif
+
 #include <cmath>
 #include <cstdlib>
 #include <numeric>
@@ -25,6 +32,26 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 using testing::ThrowsMessage;
+
+// Against docs/reference/report.schema.json.
+void expect_valid(const std::vector<Table>& tables) {
+#if __has_include(<valijson/validator.hpp>)
+  const auto description =
+      nlohmann::json::parse(read_file(std::filesystem::path(SILC_SOURCE_DIR) / "docs/reference/report.schema.json"));
+  valijson::Schema schema;
+  valijson::SchemaParser().populateSchema(valijson::adapters::NlohmannJsonAdapter(description), schema);
+  const auto json = nlohmann::json::parse(format_tables(tables, TableFormat::json));
+  valijson::ValidationResults faults;
+  EXPECT_TRUE(valijson::Validator().validate(schema, valijson::adapters::NlohmannJsonAdapter(json), &faults));
+  for (valijson::ValidationResults::Error fault; faults.popError(fault);) {
+    std::string place;
+    for (const std::string& part : fault.context) place += part;
+    ADD_FAILURE() << place << ": " << fault.description;
+  }
+#else
+  GTEST_SKIP() << "there is no valijson: " << tables.size();
+#endif
+}
 
 class Report : public testing::Test {
  protected:
@@ -84,12 +111,23 @@ class Report : public testing::Test {
 };
 
 TEST_F(Report, ReadsAsBeforeInEveryFormat) {
-  for (const std::string name : {"terminal", "markdown", "csv", "latex", "json"}) {
-    const std::string text = format_tables({table()}, parse_format(name), false);
+  const auto check = [&](const std::string& name, TableFormat format, const FormatOptions& options, bool intervals) {
+    ReportRequest request{.experiment = "ablation", .table = "", .metrics = {}};
+    request.intervals = intervals;
+    const std::string text = format_tables({table(request)}, format, options);
     const std::filesystem::path file = std::filesystem::path(testing::TempDir()) / ("silc-report-" + name);
     if (text != golden(name)) FakeRuns::write(file, text);
     EXPECT_EQ(text, golden(name)) << "what it reads now lies in " << file;
-  }
+  };
+  check("terminal", TableFormat::terminal, {}, false);
+  check("terminal-narrow", TableFormat::terminal, {.width = 60}, false);
+  check("terminal-color", TableFormat::terminal, {.color = true}, false);
+  check("terminal-intervals", TableFormat::terminal, {}, true);
+  check("markdown", TableFormat::markdown, {}, false);
+  check("csv", TableFormat::csv, {}, false);
+  check("latex", TableFormat::latex, {}, false);
+  check("latex-siunitx", TableFormat::latex, {.siunitx = true, .document = true}, false);
+  check("json", TableFormat::json, {}, false);
 }
 
 TEST_F(Report, MarksADifferenceOnlyWhereTheTestShowsIt) {
@@ -147,7 +185,7 @@ TEST_F(Report, NotesWarningsUnderTheirRowInEveryFormat) {
               Contains("Warning: \"SILC\" (seed 0 at step 40, seed 1 at step 41): teacher_entropy 0.5 (below "
                        "1 for 30 steps): raise it."));
   const auto in = [&](TableFormat format) {
-    std::string text = format_tables({table}, format, false);
+    std::string text = format_tables({table}, format);
     std::replace(text.begin(), text.end(), '\n', ' ');  // notes are broken into lines
     return text;
   };
@@ -156,7 +194,7 @@ TEST_F(Report, NotesWarningsUnderTheirRowInEveryFormat) {
   EXPECT_THAT(in(TableFormat::latex), HasSubstr("seed 1 at step 41): teacher\\_entropy 0.5"));
   EXPECT_THAT(in(TableFormat::csv), HasSubstr("seed 0, step 40: teacher_entropy 0.5 (below 1 for 30 steps): raise it; "
                                               "seed 1, step 41: "));
-  const auto json = nlohmann::json::parse(format_tables({table}, TableFormat::json, false));
+  const auto json = nlohmann::json::parse(format_tables({table}, TableFormat::json));
   const auto& warning = json["tables"][0]["rows"][2]["warnings"][1];
   EXPECT_EQ(warning["seed"], 1);
   EXPECT_EQ(warning["step"], 41);
@@ -200,8 +238,8 @@ TEST_F(CaptioningReport, TellsWhatDoesNotApplyFromWhatIsMissing) {
 
 TEST_F(CaptioningReport, ShowsWhatDoesNotApplyInEveryFormat) {
   for (const TableFormat format : {TableFormat::terminal, TableFormat::markdown, TableFormat::csv, TableFormat::latex})
-    EXPECT_THAT(format_tables({table()}, format, false), HasSubstr("n/a"));
-  const auto json = nlohmann::json::parse(format_tables({table()}, TableFormat::json, false));
+    EXPECT_THAT(format_tables({table()}, format), HasSubstr("n/a"));
+  const auto json = nlohmann::json::parse(format_tables({table()}, TableFormat::json));
   const auto& rows = json["tables"][0]["rows"];
   EXPECT_EQ(rows[0]["entries"][0]["not_applicable"], "captioning does not apply: the model has no caption decoder");
   EXPECT_TRUE(rows[1]["entries"][0]["not_applicable"].is_null());
@@ -221,7 +259,7 @@ TEST_F(CaptioningReport, SaysInATableOfAllMetricsWhatAppliesToNoRow) {
 }
 
 TEST_F(CaptioningReport, CountsTheSeedsThatFinishedWithoutAValue) {
-  EXPECT_THAT(format_tables({table()}, TableFormat::terminal, false), HasSubstr("CLIP       n/a       1\n"));
+  EXPECT_THAT(format_tables({table()}, TableFormat::terminal), HasSubstr("CLIP       n/a       1\n"));
 }
 
 TEST_F(CaptioningReport, SaysWhatIsNotRecordedOfRowsThatFinished) {
@@ -235,7 +273,7 @@ TEST_F(Report, ShowsARowWhoseSeedsAllFailedAsFailed) {
     fakes_.event(cell(3, seed), "failed", 100, {{"message", "no"}, {"plugin", nullptr}});
     registry_.ingest(cell(3, seed).folder);
   }
-  EXPECT_THAT(format_tables({table()}, TableFormat::terminal, false), HasSubstr("failed  failed"));
+  EXPECT_THAT(format_tables({table()}, TableFormat::terminal), HasSubstr("failed  failed"));
 }
 
 TEST_F(Report, MarksTheBestOnlyWhereHigherIsBetterAndSomethingIsCompared) {
@@ -259,7 +297,7 @@ TEST_F(Report, ClaimsNothingFromOneSeed) {
   EXPECT_FALSE(table.rows[1].entries[0].spread);
   EXPECT_FALSE(table.rows[1].entries[0].p_value);
   EXPECT_THAT(table.notes, ElementsAre(HasSubstr("one seed tells nothing about the noise of training")));
-  EXPECT_THAT(format_tables({table}, TableFormat::terminal, false), AllOf(Not(HasSubstr("▲")), Not(HasSubstr("±"))));
+  EXPECT_THAT(format_tables({table}, TableFormat::terminal), AllOf(Not(HasSubstr("▲")), Not(HasSubstr("±"))));
 }
 
 // Rows whose pictures were scored one by one: "SILC" is right on `better` pictures of 400 where "CLIP" is wrong.
@@ -304,7 +342,7 @@ TEST_F(PictureReport, TestsOneSeedOverPicturesAloneAndSaysWhatThatLeavesOut) {
   EXPECT_TRUE(entry.significant);
   EXPECT_EQ(table.rows[1].entries[0].interval_evidence, Evidence::pictures);
   EXPECT_THAT(table.notes, ElementsAre(HasSubstr("One seed only"), HasSubstr("The noise of training is not in it")));
-  EXPECT_THAT(format_tables({table}, TableFormat::terminal, false), AllOf(HasSubstr("(+10.0 △)"), Not(HasSubstr("▲"))));
+  EXPECT_THAT(format_tables({table}, TableFormat::terminal), AllOf(HasSubstr("(+10.0 △)"), Not(HasSubstr("▲"))));
 }
 
 TEST_F(PictureReport, TestsSeveralSeedsOverSeedsAndPictures) {
@@ -363,9 +401,9 @@ TEST_F(Report, MarksPublishedNumbersAndCountsNoSeedsOfThem) {
   entry.values = {0.741};
   entry.mean = 0.741;
   table.rows = {{.name = "baseline", .weights = {}, .baseline = false, .entries = {entry}}};
-  EXPECT_EQ(format_tables({table}, TableFormat::terminal, false),
+  EXPECT_EQ(format_tables({table}, TableFormat::terminal),
             "A paper  (published, not measured here)\n\nrow       acc1 %\n────────────────\nbaseline    74.1\n\n");
-  EXPECT_THAT(format_tables({table}, TableFormat::json, false), HasSubstr("\"published\": true"));
+  EXPECT_THAT(format_tables({table}, TableFormat::json), HasSubstr("\"published\": true"));
 }
 
 TEST_F(Report, KeepsOnlyTheMetricsAskedFor) {
@@ -409,11 +447,69 @@ TEST_F(Report, FindsTheTablesThatAMatrixMadeOfOne) {
   EXPECT_EQ(build_tables(registry_, {.experiment = "ablation", .table = "mainly", .metrics = {}}).size(), 1);
 }
 
+TEST_F(Report, SaysTheValuesOfAMatrixOnceInTheTitle) {
+  const std::string matrix = " [optimizer.lr=0.001]";
+  experiment_ = FakeRuns::experiment("ablation", {"CLIP" + matrix, "SILC" + matrix}, {0, 1}, 100);
+  experiment_.tables[0].name += matrix;
+  experiment_.tables[0].title = matrix;  // of a table that has none of its own
+  registry_.plan(experiment_);
+  for (std::size_t i = 0; i < 4; ++i) {
+    fakes_.finish("ablation", experiment_.cells[i], 0.5 + 0.01 * static_cast<double>(i * i));
+    registry_.ingest(experiment_.cells[i].folder);
+  }
+  const Table table = this->table();
+  EXPECT_EQ(table.rows[0].name, "CLIP" + matrix);
+  const std::string text = format_tables({table}, TableFormat::terminal);
+  EXPECT_THAT(text, testing::StartsWith("Does it help? [optimizer.lr=0.001]  (experiment ablation, table main)\n"));
+  EXPECT_EQ(text.find(matrix), text.rfind(matrix)) << text;
+  EXPECT_THAT(text, AllOf(HasSubstr("\nCLIP  "), HasSubstr("▼ below \"CLIP\"")));
+}
+
+TEST_F(Report, NamesATableByItsExperimentWhereThereIsNoTitle) {
+  experiment_.title = experiment_.tables[0].title = "";
+  registry_.plan(experiment_);
+  EXPECT_EQ(table().title, "ablation");
+}
+
+TEST_F(Report, OrdersStandardColumnsByTheirNumbers) {
+  experiment_.tables.clear();
+  registry_.plan(experiment_);
+  nlohmann::json metrics;
+  for (const char* name : {"recall@10", "recall@5", "recall@1"})
+    metrics.push_back(FakeRuns::metric("student", name, 0.5, "retrieval"));
+  fakes_.metrics(cell(0, 0), metrics, nlohmann::json::object());
+  registry_.ingest(cell(0, 0).folder);
+  const auto columns = table().columns;
+  EXPECT_THAT(std::vector(columns.begin(), columns.begin() + 3),
+              ElementsAre("retrieval/recall@1", "retrieval/recall@5", "retrieval/recall@10"));
+}
+
+TEST_F(Report, StacksColumnsThatDoNotFitBesideEachOther) {
+  for (const std::size_t width : {40, 60, 80}) {
+    const std::string text = format_tables({table()}, TableFormat::terminal, {.width = width});
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(display_width(line), width) << line;
+    for (const char* part : {"61.3 ± 1.1 (+3.9 ▲)", "16 384", "5 min 51 s", "2 of 3", "teacher"})
+      EXPECT_THAT(text, HasSubstr(part)) << width;
+  }
+}
+
+TEST_F(Report, ShowsIntervalsInPlaceOfSpreads) {
+  ReportRequest request{.experiment = "ablation", .table = "", .metrics = {}};
+  request.intervals = true;
+  const Table table = this->table(request);
+  const std::string text = format_tables({table}, TableFormat::terminal);
+  // 0.57367 ± 4.3027 · 0.012014 / √3; 0.039167 ± 4.3027 · 0.0010408 / √3.
+  EXPECT_THAT(text,
+              AllOf(HasSubstr("57.4 [54.4, 60.4]"), HasSubstr("(+3.9 [+3.7, +4.2] ▲)"), HasSubstr("82.4 ± 1.0 s")));
+  EXPECT_THAT(table.notes, Contains(HasSubstr("95 % confidence interval (Student's t)")));
+}
+
 TEST_F(Report, CallsATableWithoutTitleByThatOfItsExperiment) {
   experiment_.title = "Which component helps?";
   experiment_.tables[0].title = "";
   registry_.plan(experiment_);
-  EXPECT_THAT(format_tables({table()}, TableFormat::terminal, false),
+  EXPECT_THAT(format_tables({table()}, TableFormat::terminal),
               testing::StartsWith("Which component helps?  (experiment ablation, table main)\n"));
 }
 
@@ -428,8 +524,67 @@ TEST_F(Report, NamesWhatThereIsWhenAskedForSomethingElse) {
 }
 
 TEST_F(Report, UsesBoldOnATerminalOnlyWhenAsked) {
-  EXPECT_THAT(format_tables({table()}, TableFormat::terminal, true), HasSubstr("\x1b[1m61.3 ± 1.1"));
-  EXPECT_THAT(format_tables({table()}, TableFormat::terminal, false), Not(HasSubstr("\x1b")));
+  EXPECT_THAT(format_tables({table()}, TableFormat::terminal, {.color = true}), HasSubstr("\x1b[1m61.3 ± 1.1"));
+  EXPECT_THAT(format_tables({table()}, TableFormat::terminal), Not(HasSubstr("\x1b")));
+}
+
+// Two experiments in two registries; cells of the second are of another batch, and of one seed more.
+class JointReport : public testing::Test {
+ protected:
+  void SetUp() override {
+    run(fakes_[0], registries_[0], "ablation", {"CLIP", "SILC"}, {0, 1}, 32);
+    run(fakes_[1], registries_[1], "scaling", {"CLIP"}, {0, 1, 2}, 64);
+  }
+
+  static void run(FakeRuns& fakes, Registry& registry, const std::string& name, const std::vector<std::string>& rows,
+                  const std::vector<int64_t>& seeds, int batch) {
+    const PlannedExperiment experiment = FakeRuns::experiment(name, rows, seeds);
+    registry.plan(experiment);
+    double score = 0.5;
+    for (const PlannedCell& cell : experiment.cells) {
+      fakes.finish(name, cell, score += 0.01 * static_cast<double>(cell.seed + 1));
+      std::ofstream(fakes.folder(cell).cell(), std::ios::app) << "[optimizer]\nbatch = " << batch << "\n";
+      registry.ingest(cell.folder);
+    }
+  }
+
+  Table table(const ReportRequest& request = {}) {
+    return build_joint_table({{&registries_[0], *registries_[0].experiment("ablation"), "ablation"},
+                              {&registries_[1], *registries_[1].experiment("scaling"), "scaling"}},
+                             request);
+  }
+
+  FakeRuns fakes_[2];
+  Registry registries_[2] = {fakes_[0].open(), fakes_[1].open()};
+};
+
+TEST_F(JointReport, NamesRowsByTheirExperimentAndComparesThemWithTheFirstBaseline) {
+  const Table table = this->table();
+  ASSERT_EQ(table.rows.size(), 3);
+  EXPECT_EQ(table.rows[0].name, "ablation/CLIP");
+  EXPECT_TRUE(table.rows[0].baseline);
+  EXPECT_EQ(table.rows[2].name, "scaling/CLIP");
+  EXPECT_FALSE(table.rows[2].baseline);
+  EXPECT_EQ(table.rows[2].entries[0].pairs, 2);
+  EXPECT_THAT(table.columns, ElementsAre("zero_shot_classification/acc1", "cost/flops"));
+  EXPECT_THAT(format_tables({table}, TableFormat::terminal),
+              testing::StartsWith("Does it help?  (experiments ablation, scaling)\n"));
+  expect_valid({table});
+}
+
+TEST_F(JointReport, WarnsOfConditionsThatTheTableDoesNotName) {
+  EXPECT_THAT(
+      table().notes,
+      Contains("Rows differ in what the table does not name: seeds (0, 1: \"ablation/CLIP\", \"ablation/SILC\"; "
+               "0, 1, 2: \"scaling/CLIP\"), optimizer.batch (32: \"ablation/CLIP\", \"ablation/SILC\"; 64: "
+               "\"scaling/CLIP\")."));
+}
+
+TEST_F(JointReport, KnowsTheMetricsOfAllExperiments) {
+  EXPECT_THAT(table({.experiment = "", .table = "", .metrics = {"acc1"}}).columns,
+              ElementsAre("zero_shot_classification/acc1"));
+  EXPECT_THAT([&] { table({.experiment = "", .table = "", .metrics = {"acc2"}}); },
+              ThrowsMessage<Error>(HasSubstr("column \"acc2\"")));
 }
 
 // Lines of a terminal table up to the notes.
@@ -445,7 +600,7 @@ TEST_F(Report, BreaksLongHeadersToFitTheTerminal) {
                                    "retrieval/image_retrieval_recall@5", "retrieval/text_retrieval_recall@5",
                                    "zero_shot_segmentation/miou@teacher"};
   registry_.plan(experiment_);
-  const auto lines = table_lines(format_tables({table()}, TableFormat::terminal, false));
+  const auto lines = table_lines(format_tables({table()}, TableFormat::terminal));
   for (const std::string& line : lines) EXPECT_LE(display_width(line), 120) << line;
   EXPECT_THAT(lines[0], AllOf(HasSubstr("image_retrieval_  "), Not(HasSubstr("recall"))));
   EXPECT_THAT(lines[1], AllOf(testing::StartsWith("row "), HasSubstr(" recall@1 %"), HasSubstr(" miou@teacher %")));
@@ -454,13 +609,13 @@ TEST_F(Report, BreaksLongHeadersToFitTheTerminal) {
 TEST_F(Report, SaysOnceWhichWeightsAllRowsHave) {
   experiment_.tables[0].rows = {"CLIP", "+ views, EMA"};
   registry_.plan(experiment_);
-  const std::string text = format_tables({table()}, TableFormat::terminal, false);
+  const std::string text = format_tables({table()}, TableFormat::terminal);
   EXPECT_THAT(text, testing::EndsWith("Weights evaluated: student.\n"));
   EXPECT_THAT(table_lines(text)[0], Not(HasSubstr("weights")));
 }
 
 TEST_F(Report, AlignsWideCharactersByTheirWidth) {
-  std::istringstream lines(format_tables({table()}, TableFormat::terminal, false));
+  std::istringstream lines(format_tables({table()}, TableFormat::terminal));
   std::vector<std::string> rows;
   for (std::string line; std::getline(lines, line);)
     if (line.ends_with("student") || line.ends_with("teacher") || line.ends_with("–")) rows.push_back(line);
@@ -494,7 +649,7 @@ std::vector<std::vector<std::string>> parse_csv(const std::string& text) {
 
 TEST_F(Report, GivesCsvThatReadsBackAsTheSameNumbers) {
   const Table table = this->table();
-  const auto records = parse_csv(format_tables({table}, TableFormat::csv, false));
+  const auto records = parse_csv(format_tables({table}, TableFormat::csv));
   ASSERT_EQ(records.size(), 1 + table.rows.size() * table.columns.size());
   const auto number = [](const std::string& field) {
     return field.empty() ? std::nullopt : std::optional(std::stod(field));
@@ -529,7 +684,7 @@ TEST_F(Report, GivesCsvInWhichNoNameRunsAsAFormula) {
   const std::vector<std::string> hostile = {"=1+1", "+CLIP", "-CLIP", "@CLIP", "=HYPERLINK(\"x\",\"y\")"};
   for (const std::string& name : hostile) {
     table.rows[0].name = name;
-    EXPECT_EQ(parse_csv(format_tables({table}, TableFormat::csv, false)).at(1).at(2), "'" + name);
+    EXPECT_EQ(parse_csv(format_tables({table}, TableFormat::csv)).at(1).at(2), "'" + name);
   }
 }
 
@@ -537,7 +692,7 @@ TEST_F(Report, GivesLatexLabelsOfSafeCharactersOnly) {
   Table table = this->table();
   table.experiment = "100% a_b & c";
   table.name = "{x}~\\y";
-  EXPECT_THAT(format_tables({table}, TableFormat::latex, false), HasSubstr("\\label{tab:100-a-b-c-x-y}\n"));
+  EXPECT_THAT(format_tables({table}, TableFormat::latex), HasSubstr("\\label{tab:100-a-b-c-x-y}\n"));
 }
 
 TEST_F(Report, GivesLatexThatCompilesWithHostileNames) {
@@ -552,16 +707,32 @@ TEST_F(Report, GivesLatexThatCompilesWithHostileNames) {
   table.rows[1].name = "[2ex] a row that begins as an argument does";
   table.rows[2].name = "*starred";
   table.rows[3].name = "what pdflatex knows";
-  FakeRuns::write(folder / "table.tex", "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n" +
-                                            format_tables({table}, TableFormat::latex, false) + "\\end{document}\n");
-  const std::string command =
-      "cd '" + folder.string() + "' && pdflatex -halt-on-error -interaction=nonstopmode table.tex";
-  EXPECT_EQ(std::system((command + " > output.txt").c_str()), 0) << read_file(folder / "table.log");
-  EXPECT_TRUE(std::filesystem::exists(folder / "table.pdf"));
+  for (TableRow& row : table.rows) row.label.clear();
+  const bool has_siunitx = std::system("kpsewhich siunitx.sty > /dev/null 2>&1") == 0;
+  for (const bool siunitx : {false, true}) {
+    if (siunitx && !has_siunitx) continue;
+    FakeRuns::write(folder / "table.tex",
+                    format_tables({table}, TableFormat::latex, {.siunitx = siunitx, .document = true}));
+    const std::string command =
+        "cd '" + folder.string() + "' && pdflatex -halt-on-error -interaction=nonstopmode table.tex";
+    EXPECT_EQ(std::system((command + " > output.txt").c_str()), 0) << read_file(folder / "table.log");
+    EXPECT_TRUE(std::filesystem::exists(folder / "table.pdf"));
+    std::filesystem::remove(folder / "table.pdf");
+  }
 }
 
+TEST_F(Report, GivesJsonThatTheSchemaDescribes) {
+  fakes_.warning(cell(2, 0), 40, "teacher_entropy_zero", nullptr);
+  registry_.ingest(cell(2, 0).folder);
+  expect_valid({table()});
+}
+
+TEST_F(CaptioningReport, GivesJsonThatTheSchemaDescribes) { expect_valid({table()}); }
+
+TEST_F(PictureReport, GivesJsonThatTheSchemaDescribes) { expect_valid({table({0}, 40), table({0, 1}, 40)}); }
+
 TEST_F(Report, GivesJsonWithTheValueOfEverySeed) {
-  const auto json = nlohmann::json::parse(format_tables({table()}, TableFormat::json, false));
+  const auto json = nlohmann::json::parse(format_tables({table()}, TableFormat::json));
   const auto& entry = json["tables"][0]["rows"][2]["entries"][0];
   EXPECT_EQ(entry["column"], "zero_shot_classification/acc1");
   EXPECT_EQ(entry["values"].size(), 2);
@@ -574,10 +745,10 @@ TEST_F(Report, GivesJsonWithTheValueOfEverySeed) {
 TEST_F(Report, LeavesDifferencesOutWhereTheyWouldNotFit) {
   experiment_.tables[0].columns = {"zero_shot_classification/acc1", "zero_shot_segmentation/miou"};
   registry_.plan(experiment_);
-  EXPECT_THAT(format_tables({table()}, TableFormat::terminal, false), HasSubstr("(+3.9 ▲)"));
-  for (int i = 0; i < 5; ++i) experiment_.tables[0].columns.emplace_back("zero_shot_segmentation/miou");
+  EXPECT_THAT(format_tables({table()}, TableFormat::terminal), HasSubstr("(+3.9 ▲)"));
+  for (int i = 0; i < 3; ++i) experiment_.tables[0].columns.emplace_back("zero_shot_segmentation/miou");
   registry_.plan(experiment_);
-  EXPECT_THAT(format_tables({table()}, TableFormat::terminal, false), AllOf(HasSubstr(" ▲"), Not(HasSubstr("(+3.9"))));
+  EXPECT_THAT(format_tables({table()}, TableFormat::terminal), AllOf(HasSubstr(" ▲"), Not(HasSubstr("(+3.9"))));
 }
 
 }  // namespace
