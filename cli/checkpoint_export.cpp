@@ -54,18 +54,14 @@ void lay_over(ModelFile& file, const std::vector<std::string>& assignments) {
   Faults faults;
   for (const std::string& assignment : assignments) {
     const std::optional<Setting> setting = parse_assignment(assignment, faults);
-    if (setting && (setting->table().size() != 1 || setting->table().front().key != "model"))
-      faults.add(setting->place,
-                 fmt::format("{} is no setting of the model: --set model.image.mlp=\"gelu\"", assignment));
+    const Entry* const model = setting ? setting->find("model") : nullptr;
+    if (model != nullptr)
+      file.model.merge_patch(to_json(model->value));
     else if (setting)
-      file.model.merge_patch(to_json(setting->table().front().value));
+      faults.add(setting->place,
+                 fmt::format("{}: only keys of the model can be set here, as model.image.mlp", assignment));
   }
   faults.throw_if_any();
-  std::erase_if(file.questions, [&](const Question& question) {
-    std::string pointer = "/" + question.key;
-    std::replace(pointer.begin(), pointer.end(), '.', '/');
-    return file.model.contains(nlohmann::json::json_pointer(pointer));
-  });
 }
 
 int export_model(Session& session, const ExportArguments& arguments) {

@@ -16,6 +16,7 @@ namespace silc {
 namespace {
 
 namespace fs = std::filesystem;
+using Json = nlohmann::json;
 
 // silc's tensors as a file of weights, so that a reader's can be made of them.
 class ModelTensors : public WeightsFile {
@@ -68,7 +69,7 @@ void check_folder(const ModelExport& planned, const fs::path& folder, bool repla
 // Of a plugin's options, those that name a file.
 constexpr std::array<const char*, 3> kFileOptions = {"file", "model", "vocabulary"};
 
-void carry_files(nlohmann::json& options, const ModelFile& file, ModelExport& planned) {
+void carry_files(Json& options, const ModelFile& file, ModelExport& planned) {
   for (const char* const key : kFileOptions) {
     const auto found = options.find(key);
     if (found == options.end() || !found->is_string() || found->get<std::string>().empty()) continue;
@@ -107,7 +108,7 @@ ModelExport export_own(const ModelFile& file, const ExportRequest& request) {
                       "out",
                       file.path.string()));
   }
-  nlohmann::json model = file.model;
+  Json model = file.model;
   for (const char* const tower : {"image", "text"}) {
     if (!model.contains(tower)) continue;
     carry_files(model[tower], file, planned);
@@ -116,7 +117,7 @@ ModelExport export_own(const ModelFile& file, const ExportRequest& request) {
       model[tower].erase("tokenizer");
       continue;
     }
-    nlohmann::json& tokenizer = model[tower]["tokenizer"];
+    Json& tokenizer = model[tower]["tokenizer"];
     if (tokenizer.is_string()) tokenizer = {{"tokenizer", tokenizer}};
     carry_files(tokenizer, file, planned);
     if (tokenizer.value("tokenizer", "") == "words")
@@ -130,13 +131,17 @@ ModelExport export_own(const ModelFile& file, const ExportRequest& request) {
 }
 
 ModelExport plan_export(const ModelFile& file, const ExportRequest& request) {
-  std::vector<std::string> asked;
-  for (const Question& question : file.questions)
-    if (request.tokenizer || !question.key.starts_with("text.tokenizer"))
-      asked.push_back("model." + question.key + ": " + question.what);
-  if (!asked.empty())
+  std::vector<std::string> open;
+  for (const Question& question : file.questions) {
+    std::string pointer = "/" + question.key;
+    std::replace(pointer.begin(), pointer.end(), '.', '/');
+    const bool answered = file.model.contains(Json::json_pointer(pointer));
+    const bool needless = !request.tokenizer && question.key.starts_with("text.tokenizer");
+    if (!answered && !needless) open.push_back("model." + question.key + ": " + question.what);
+  }
+  if (!open.empty())
     throw Error(fmt::format("{} does not say all of its model; --set does:\n  {}", file.path.string(),
-                            fmt::join(asked, "\n  ")));
+                            fmt::join(open, "\n  ")));
   switch (request.format) {
     case ExportFormat::open_clip:
       return export_open_clip(file, request);

@@ -418,6 +418,16 @@ TEST_F(Exports, AreRefusedWithAllReasonsAtOnce) {
               AllOf(HasSubstr("model.image.registers"), HasSubstr("model.image.stem"), HasSubstr("model.text.mlp")));
 }
 
+TEST_F(Exports, AskWhatAFileOfOthersDoesNotSay) {
+  ModelFile file = write_model(settings_with());
+  file.questions = {{"image.mlp", "the activation"}, {"text.tokenizer.model", "the model"}};
+  const ExportRequest request{.format = ExportFormat::open_clip, .tokenizer = false};
+  EXPECT_THAT(fault_of([&] { static_cast<void>(plan_export(file, request)); }),
+              AllOf(HasSubstr("model.image.mlp: the activation"), Not(HasSubstr("tokenizer"))));
+  file.model["image"]["mlp"] = "gelu";
+  EXPECT_EQ(fault_of([&] { static_cast<void>(plan_export(file, request)); }), "");
+}
+
 TEST_F(Exports, AreRefusedWhereATensorHasNoPlace) {
   const ModelFile file = write_model(settings_with(), false, {{"model.image.patch_head.mlp.weight", {2, 2}}});
   EXPECT_THAT(fault_of([&] { static_cast<void>(plan_export(file, {.format = ExportFormat::open_clip})); }),
