@@ -3,14 +3,12 @@
 
 #include <algorithm>
 #include <memory>
-#include <optional>
 
 #include "cli/checkpoint_commands.h"
 #include "cli/session.h"
 #include "cli/text.h"
 #include "silc/error.h"
 #include "spec/checkpoint.h"
-#include "spec/toml_document.h"
 #include "weights/export.h"
 
 namespace silc {
@@ -23,7 +21,7 @@ struct ExportArguments {
   std::string format = "safetensors";
   std::string weights = "student";
   fs::path output;
-  std::vector<std::string> settings;
+  std::vector<std::string> sets;
   bool without_tokenizer = false;
   bool without_decoder = false;
   bool force = false;
@@ -40,28 +38,13 @@ fs::path find_model(const Session& session, const std::string& subject) {
 
 // With the model's settings, and what else silc's own format keeps: what it was trained with, and what a tokenizer that
 // learns its vocabulary from captions has it from.
-ModelFile read_whole(const fs::path& path, ExportFormat format) {
+ModelFile read_whole(const fs::path& path, ExportFormat format, const std::vector<std::string>& sets) {
   CheckpointFile checkpoint = with_settings(read_model_file(path));
-  checkpoint.file.model = to_json(checkpoint.model);
+  checkpoint.file.model = to_json(model_settings(checkpoint, sets)).at("model");
   if (format != ExportFormat::safetensors) return std::move(checkpoint.file);
   if (checkpoint.objective) checkpoint.file.model["objective"] = to_json(*checkpoint.objective);
   if (checkpoint.captions) checkpoint.file.model["captions"] = to_json(*checkpoint.captions);
   return std::move(checkpoint.file);
-}
-
-// Lays KEY=VALUE over the model's settings; what a file does not say of its model is answered by that.
-void lay_over(ModelFile& file, const std::vector<std::string>& assignments) {
-  Faults faults;
-  for (const std::string& assignment : assignments) {
-    const std::optional<Setting> setting = parse_assignment(assignment, faults);
-    const Entry* const model = setting ? setting->find("model") : nullptr;
-    if (model != nullptr)
-      file.model.merge_patch(to_json(model->value));
-    else if (setting)
-      faults.add(setting->place,
-                 fmt::format("{}: only keys of the model can be set here, as model.image.mlp", assignment));
-  }
-  faults.throw_if_any();
 }
 
 int export_model(Session& session, const ExportArguments& arguments) {
@@ -70,8 +53,7 @@ int export_model(Session& session, const ExportArguments& arguments) {
   const ExportRequest request{.format = parse_export_format(arguments.format),
                               .tokenizer = !arguments.without_tokenizer,
                               .decoder = !arguments.without_decoder};
-  ModelFile file = read_whole(find_model(session, arguments.subject), request.format);
-  lay_over(file, arguments.settings);
+  ModelFile file = read_whole(find_model(session, arguments.subject), request.format, arguments.sets);
   if (arguments.weights == "teacher") file = with_teacher(std::move(file));
   const ModelExport planned = plan_export(file, request);
   session.started = true;
@@ -120,10 +102,11 @@ void add_checkpoint_export(CLI::App& group, Session& session) {
       ->add_option("--weights", arguments->weights, "of the image tower: student (default), or the objective's teacher")
       ->option_text("student|teacher");
   command
-      ->add_option("--set", arguments->settings,
-                   "a setting of the model that the file does not say, as model.image.mlp=\"gelu\"; repeatable")
+      ->add_option("--set", arguments->sets,
+                   "says what the file does not: --set model.image.mlp='\"quick_gelu\"'; repeatable")
       ->option_text("KEY=VALUE")
-      ->allow_extra_args(false);
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command->add_flag("--without-tokenizer", arguments->without_tokenizer,
                     "without the tokenizer, where the format has no place for it");
   command->add_flag("--without-decoder", arguments->without_decoder, "without the objective's caption decoder");

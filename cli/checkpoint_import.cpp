@@ -24,22 +24,6 @@ struct ImportArguments {
   bool force = false;
 };
 
-// The model as [model] has it, with what the command line says over it.
-Setting settings_of(const CheckpointFile& checkpoint, const std::vector<std::string>& sets) {
-  Setting settings{{}, Setting::Table{}};
-  settings.set("model", checkpoint.model);
-  Faults faults;
-  for (const std::string& set : sets)
-    if (std::optional<Setting> setting = parse_assignment(set, faults)) {
-      if (setting->find("model") == nullptr)
-        faults.add({"--set"}, fmt::format("{}: only keys of the model can be set here, as model.image.mlp", set));
-      expand_plugin_names(*setting);
-      lay_over(settings, *setting);
-    }
-  faults.throw_if_any();
-  return settings;
-}
-
 // What the settings leave open, as sentences.
 std::vector<Question> open_questions(const Setting& settings, const CheckpointFile& checkpoint) {
   std::vector<Question> open;
@@ -65,7 +49,7 @@ void print_model(const CheckpointFile& checkpoint, const Setting& settings, cons
 int import_model(Session& session, const ImportArguments& arguments) {
   Checkpoints checkpoints;
   const CheckpointFile& checkpoint = checkpoints.read(arguments.path);
-  const Setting settings = settings_of(checkpoint, arguments.sets);
+  const Setting settings = model_settings(checkpoint, arguments.sets);
   const std::vector<Question> open = open_questions(settings, checkpoint);
   if (!arguments.output.empty() && !open.empty()) {
     std::string message = checkpoint.file.path.string() + " does not say what its model is in all:";
@@ -98,6 +82,21 @@ int import_model(Session& session, const ImportArguments& arguments) {
 }
 
 }  // namespace
+
+Setting model_settings(const CheckpointFile& checkpoint, const std::vector<std::string>& sets) {
+  Setting settings{{}, Setting::Table{}};
+  settings.set("model", checkpoint.model);
+  Faults faults;
+  for (const std::string& set : sets)
+    if (std::optional<Setting> setting = parse_assignment(set, faults)) {
+      if (setting->find("model") == nullptr)
+        faults.add({"--set"}, fmt::format("{}: only keys of the model can be set here, as model.image.mlp", set));
+      expand_plugin_names(*setting);
+      lay_over(settings, *setting);
+    }
+  faults.throw_if_any();
+  return settings;
+}
 
 void add_checkpoint_import(CLI::App& group, Session& session) {
   const auto arguments = std::make_shared<ImportArguments>();

@@ -37,6 +37,7 @@ void ExportBuilder::refuse(const std::string& tower, const std::string& key, con
 
 const std::vector<int64_t>& ExportBuilder::shape(const std::string& name) const {
   const auto found = file_.tensors.find(name);
+  if (found == file_.tensors.end()) throw_refusals();
   if (found == file_.tensors.end())
     throw Error(fmt::format("{} lacks the tensor \"{}\", which its settings speak of", file_.path.string(), name));
   return found->second.shape;
@@ -104,6 +105,12 @@ void ExportBuilder::add_json(const std::string& name, const nlohmann::ordered_js
   export_.files[name] = content.dump(2) + "\n";
 }
 
+void ExportBuilder::throw_refusals() const {
+  if (!refusals_.empty())
+    throw Error(fmt::format("{} cannot become a model of {}:\n  {}\n--format safetensors takes every model",
+                            file_.path.string(), reader_, fmt::join(refusals_, "\n  ")));
+}
+
 ModelExport ExportBuilder::finish() {
   std::vector<std::string> unplaced;
   for (const std::string& name : below("model."))
@@ -114,9 +121,7 @@ ModelExport ExportBuilder::finish() {
         "{} tensors have no place there: {}{}", unplaced.size(),
         fmt::join(unplaced.begin(), unplaced.begin() + std::min<std::ptrdiff_t>(4, std::ssize(unplaced)), ", "),
         unplaced.size() > 4 ? ", …" : ""));
-  if (!refusals_.empty())
-    throw Error(fmt::format("{} cannot become a model of {}:\n  {}\n--format safetensors takes every model",
-                            file_.path.string(), reader_, fmt::join(refusals_, "\n  ")));
+  throw_refusals();
   return std::move(export_);
 }
 

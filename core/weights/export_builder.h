@@ -48,7 +48,7 @@ class ExportBuilder {
 
   // silc's tensors.
   [[nodiscard]] bool has(const std::string& name) const { return file_.tensors.contains(name); }
-  // Throws silc::Error where there is no such tensor.
+  // Throws silc::Error where there is no such tensor: with what has been refused, if anything has.
   [[nodiscard]] const std::vector<int64_t>& shape(const std::string& name) const;
   [[nodiscard]] HostTensor values(const std::string& name) const;
   // Names below a prefix, without it.
@@ -78,6 +78,7 @@ class ExportBuilder {
  private:
   [[nodiscard]] const nlohmann::json& settings(const std::string& tower) const;
   void add(const std::string& to, Recipe recipe, const std::vector<std::string>& used);
+  void throw_refusals() const;
 
   const ModelFile& file_;
   ExportRequest request_;

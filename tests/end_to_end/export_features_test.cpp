@@ -191,15 +191,32 @@ class Case {
   nlohmann::json settings_;
 };
 
-// `package`: as check_export.py and --format call it.
-void expect_the_same_features(const std::string& package, const std::vector<Exported>& models) {
-  const TemporaryFolder temporary;
-  std::string arguments = " " SILC_SOURCE_DIR "/tests/reference/check_export.py " + package;
-  for (const Exported& model : models) {
-    const fs::path folder = temporary.path() / model.name;
-    Case(model).write(folder, parse_export_format(package));
-    arguments += " '" + folder.string() + "'";
+// A model of others (tests/reference/foreign_models.py), with what its own Python computes.
+void write_foreign(const std::string& name, const fs::path& folder, ExportFormat format) {
+  const fs::path from = fs::path(SILC_SOURCE_DIR "/tests/data/foreign") / name;
+  const auto described = nlohmann::json::parse(std::ifstream(from / "case.json"));
+  ModelFile file = read_model_file(from / described["path"].get<std::string>());
+  for (const auto& [key, value] : described["given"].items()) {
+    std::string pointer = key.substr(std::string("model").size());
+    std::replace(pointer.begin(), pointer.end(), '.', '/');
+    file.model[nlohmann::json::json_pointer(pointer)] = value;
   }
+  fs::create_directories(folder);
+  fs::copy_file(from / "expected.safetensors", folder / "expected.safetensors");
+  write_export(plan_export(file, {.format = format, .tokenizer = false}), file, folder / "export", /*replace=*/false);
+}
+
+// `package`: as check_export.py and --format call it. `foreign`: models of others that it has a place for.
+void expect_the_same_features(const std::string& package, const std::vector<Exported>& models,
+                              const std::vector<std::string>& foreign) {
+  const TemporaryFolder temporary;
+  const ExportFormat format = parse_export_format(package);
+  std::vector<std::string> names = foreign;
+  for (const Exported& model : models) Case(model).write(temporary.path() / model.name, format);
+  for (const std::string& name : foreign) write_foreign(name, temporary.path() / name, format);
+  for (const Exported& model : models) names.push_back(model.name);
+  std::string arguments = " " SILC_SOURCE_DIR "/tests/reference/check_export.py " + package;
+  for (const std::string& name : names) arguments += " '" + (temporary.path() / name).string() + "'";
   constexpr int kMissing = 3;
   std::string missing;
   for (const std::string& python : pythons()) {
@@ -209,7 +226,7 @@ void expect_the_same_features(const std::string& package, const std::vector<Expo
       continue;
     }
     EXPECT_EQ(checked.exit_code, 0) << checked.output;
-    for (const Exported& model : models) EXPECT_NE(checked.output.find(model.name + ": image"), std::string::npos);
+    for (const std::string& name : names) EXPECT_NE(checked.output.find(name + ": image"), std::string::npos) << name;
     return;
   }
   GTEST_SKIP() << "no Python here can load " << package << ":\n" << missing;
@@ -235,18 +252,21 @@ TEST(ExportedModels, GiveTheSameFeaturesAndIdsInOpenClip) {
         /*sigmoid=*/true,
         /*identity=*/false,
         /*text_bias=*/true},
-       {"pieces_and_eot", {}, {}, kPieces}});
+       {"pieces_and_eot", {}, {}, kPieces}},
+      {"hf_clip_quick_gelu", "hf_clip_sharded", "open_clip_average", "open_clip_hub", "openai_script"});
 }
 
 TEST(ExportedModels, GiveTheSameFeaturesAndIdsInTransformers) {
-  expect_the_same_features("huggingface",
-                           {{"clip", {}, {}, kMerges},
-                            {"activations",
-                             {{"mlp", text("quick_gelu")}, {"norm_eps", 1e-3}},
-                             {{"mlp", text("gelu_tanh")}, {"norm_eps", 1e-2}, {"mlp_ratio", 1.7}},
-                             kBytes},
-                            {"siglip", kBiasedMap, kLast, kPieces, 16, /*sigmoid=*/true, /*identity=*/true, true},
-                            {"map_without_bias", kMap, kLast, kBytes, 16, false, /*identity=*/true}});
+  expect_the_same_features(
+      "huggingface",
+      {{"clip", {}, {}, kMerges},
+       {"activations",
+        {{"mlp", text("quick_gelu")}, {"norm_eps", 1e-3}},
+        {{"mlp", text("gelu_tanh")}, {"norm_eps", 1e-2}, {"mlp_ratio", 1.7}},
+        kBytes},
+       {"siglip", kBiasedMap, kLast, kPieces, 16, /*sigmoid=*/true, /*identity=*/true, true},
+       {"map_without_bias", kMap, kLast, kBytes, 16, false, /*identity=*/true}},
+      {"big_vision_siglip", "hf_siglip", "open_clip_hub_gelu", "open_clip_siglip_hub", "openai_script"});
 }
 
 }  // namespace

@@ -90,7 +90,7 @@ Shapes shapes_of(const Json& settings) {
   const int64_t width = image["width"], patch = image["patch"], side = image["image_size"].get<int64_t>() / patch;
   const std::string pooling = image.value("pooling", "cls"), vit = "model.image.backbone.";
   const bool class_token = pooling == "cls" || image.value("class_token", false);
-  shapes[vit + "conv1.weight"] = {width, 3, patch, patch};
+  shapes[vit + (image.value("stem", "patch") == "conv" ? "stem.0.weight" : "conv1.weight")] = {width, 3, patch, patch};
   if (image.value("patch_bias", false)) shapes[vit + "conv1.bias"] = {width};
   if (class_token) shapes[vit + "class_embedding"] = {width};
   shapes[vit + "positional_embedding"] = {side * side + (class_token ? 1 : 0), width};
@@ -350,6 +350,14 @@ INSTANTIATE_TEST_SUITE_P(
                       RoundTrip{"safetensors", ExportFormat::safetensors, siglip_with()}),
     [](const auto& info) { return info.param.name; });
 
+TEST_F(Exports, OfOtherBackbonesAreRefusedBeforeTheirTensorsAreLookedFor) {
+  ModelFile file = write_model(settings_with({{"image", {{"backbone", "resnet"}}}}));
+  std::erase_if(file.tensors, [](const auto& tensor) { return tensor.first.starts_with("model.image.backbone."); });
+  for (const ExportFormat format : {ExportFormat::open_clip, ExportFormat::hugging_face})
+    EXPECT_THAT(fault_of([&] { static_cast<void>(plan_export(file, {.format = format})); }),
+                HasSubstr("model.image.backbone = \"resnet\": only a vision transformer is written"));
+}
+
 struct Refusal {
   std::string name;
   ExportFormat format;
@@ -370,6 +378,10 @@ INSTANTIATE_TEST_SUITE_P(
     Settings, ExportsThatDoNotFit,
     ::testing::Values(
         Refusal{"stem", ExportFormat::open_clip, {{"image", {{"stem", "conv"}}}}, "model.image.stem = \"conv\": "},
+        Refusal{"stem_of_transformers",
+                ExportFormat::hugging_face,
+                {{"image", {{"stem", "conv"}}}},
+                "model.image.stem = \"conv\": "},
         Refusal{"rotary",
                 ExportFormat::open_clip,
                 {{"image", {{"positions", "both"}}}},
