@@ -496,14 +496,22 @@ void note_gaps(Table& table) {
     if (failed > 0) table.notes.push_back(fmt::format("\"{}\": {} of {} seeds failed.", row.label, failed, planned));
     if (missing > 0) table.notes.push_back(fmt::format("\"{}\": {} of {} seeds missing.", row.label, missing, planned));
   }
+  // Every cell that was trained has recorded its costs.
+  std::vector<std::string> untrained;
   for (std::size_t column = 0; column < table.columns.size(); ++column) {
     std::vector<std::string> rows;
     for (const TableRow& row : table.rows) {
       const TableEntry& entry = row.entries[column];
-      if (entry.finished > 0 && entry.values.empty() && entry.not_applicable.empty()) rows.push_back(row.label);
+      if (entry.finished == 0 || !entry.values.empty() || !entry.not_applicable.empty()) continue;
+      std::vector<std::string>& named = is_cost(table.columns[column]) ? untrained : rows;
+      if (std::ranges::find(named, row.label) == named.end()) named.push_back(row.label);
     }
     if (!rows.empty()) table.notes.push_back(fmt::format("{}: no {} was recorded.", list(rows), table.columns[column]));
   }
+  if (!untrained.empty())
+    table.notes.push_back(
+        fmt::format("{}: what training cost is not known; the weights came from files, and were evaluated as they are.",
+                    list(untrained)));
 }
 
 // `all_metrics`: the table is to tell of every evaluation, of those too that apply to no row and have no column.

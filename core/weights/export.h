@@ -34,8 +34,8 @@ struct ModelExport {
   std::vector<std::string> remarks;                     // sentences on what differs for the reader
 };
 
-// `file` with its settings: `file.model` is not empty, and answers the file's questions. Throws silc::Error with every setting and tensor for which the
-// format has no place, and why.
+// `file` with its settings: `file.model` is not empty, and answers the file's questions. Throws silc::Error with every
+// setting and tensor for which the format has no place, and why.
 ModelExport plan_export(const ModelFile& file, const ExportRequest& request);
 
 // Durably, and one tensor at a time. Throws silc::Error where the folder is there and not empty; with `replace`, where
