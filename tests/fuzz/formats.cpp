@@ -372,6 +372,7 @@ fs::path foreign(const std::string& name) { return SILC_SOURCE_DIR "/tests/data/
 void read_model(const fs::path& path) {
   const ModelFile model = read_model_file(path);
   require(model.has("image"), "a model has an image tower");
+  refusal([&] { static_cast<void>(with_teacher(model)); });
   for (const auto& [name, recipe] : model.tensors)
     refusal([&, &recipe = recipe] {
       const HostTensor tensor = follow(recipe, *model.weights);
@@ -381,9 +382,22 @@ void read_model(const fs::path& path) {
     });
 }
 
+// As silc exports one: its settings are in the metadata.
+std::string exported_model() {
+  const std::vector<float> values(12, 0.5F);
+  const std::map<std::string, TensorView> tensors = {
+      {"model.image.projection", {.dtype = "F32", .shape = {3, 4}, .bytes = std::as_bytes(std::span(values))}},
+      {"objective.teacher.image.projection",
+       {.dtype = "F32", .shape = {4, 3}, .bytes = std::as_bytes(std::span(values))}}};
+  put("exported", "");
+  write_safetensors(folder() / "exported", tensors,
+                    {{std::string(kModelMetadata), R"({"image": {"backbone": "vit", "width": 3}, "embed_dim": 4})"}});
+  return read_all(folder() / "exported");
+}
+
 // Models of one file, the smaller towers of each family.
 std::vector<std::string> model_files() {
-  std::vector<std::string> files;
+  std::vector<std::string> files = {exported_model()};
   for (const char* const name :
        {"open_clip_fp16/model.safetensors", "open_clip_siglip_file/model.safetensors",
         "open_clip_checkpoint/epoch_3.pt", "openai_script/model.pt", "big_vision_vit/model.npz",
