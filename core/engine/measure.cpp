@@ -174,7 +174,7 @@ nlohmann::json measure(const MeasureRequest& request) {
   prepare_torch(request.threads, parse_device(cell.engine.device));
   const Assembly assembly = assemble(cell, catalogue);
   const DeviceMeter meter(assembly.device);
-  Measurement measurement = measure_steps(cell, assembly);
+  Measurement measurement = is_evaluated_only(cell) ? Measurement{} : measure_steps(cell, assembly);
   if (!measurement.extrapolated) try_evaluations(cell, catalogue, assembly);
 
   double total_steps = 0;

@@ -54,6 +54,7 @@ class WatchedBackbone : public ImageBackbone {
 Assembly assemble_watched(const ResolvedCell& cell, const Catalogue& catalogue,
                           const std::shared_ptr<std::vector<Hidden>>& hidden) {
   Assembly assembly;
+  if (!is_there(cell.train)) throw Error("row \"" + cell.row + "\" trains nothing, so that there are no views of it");
   assembly.dataset = load_dataset(cell.train, catalogue);
   assembly.tokenizer = load_tokenizer(cell.text.tokenizer, catalogue, cell.train, assembly.dataset);
   torch::manual_seed(static_cast<uint64_t>(cell.seed));
