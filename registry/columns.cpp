@@ -247,7 +247,7 @@ std::string format_difference(const std::string& column, double difference) {
   return fmt::format("{}{}", difference < 0 ? "−" : "+", number);
 }
 
-double shown_scale(const std::string& column) { return unit_of(column) == Unit::percent ? 100 : 1; }
+double shown_scale(const std::string& column) { return is_percent(column) ? 100 : 1; }
 
 std::string shown_amount(const std::string& column, double difference) {
   const double shown = shown_scale(column) * difference;
@@ -255,7 +255,7 @@ std::string shown_amount(const std::string& column, double difference) {
 }
 
 std::string amount_text(const std::string& column, double difference) {
-  return fmt::format("{} {}of {}", shown_amount(column, difference), shown_scale(column) > 1 ? "points " : "",
+  return fmt::format("{} {}of {}", shown_amount(column, difference), is_percent(column) ? "points " : "",
                      metric_of(column));
 }
 

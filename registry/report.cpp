@@ -254,10 +254,13 @@ void test_over_seeds(TableEntry& entry, const std::vector<double>& differences,
 }
 
 void test_over_pictures(TableEntry& entry, const std::vector<double>& deviations) {
-  entry.evidence = Evidence::pictures;
   entry.picture_error = error_of(deviations);
-  entry.difference_interval = percentile_interval(*entry.difference, deviations);
-  entry.p_value = percentile_p(*entry.difference, deviations);
+  const MeanNoise noise{.seeds = 1, .seed_error = 0, .picture_error = entry.picture_error};
+  entry.p_value = *entry.difference == 0 ? std::optional(1.0) : two_sided_p(*entry.difference, noise);
+  if (!entry.p_value) return;
+  entry.evidence = Evidence::pictures;
+  const double half = half_width(noise);
+  entry.difference_interval = Interval{*entry.difference - half, *entry.difference + half};
 }
 
 // `bootstrap`: null leaves the scores of single pictures out.
@@ -469,8 +472,10 @@ void note_power(Table& table) {
     const int64_t many = kMore * few;
     std::vector<std::string> now, then, both;
     for (const ColumnNoise& column : columns) {
-      const double with_few = detectable_difference(column.noise, few, column.alpha());
-      const double with_many = detectable_difference(column.noise, many, column.alpha());
+      // No two fractions differ by more than one.
+      const double most = is_percent(column.column) ? 1 : std::numeric_limits<double>::infinity();
+      const double with_few = std::min(most, detectable_difference(column.noise, few, column.alpha()));
+      const double with_many = std::min(most, detectable_difference(column.noise, many, column.alpha()));
       now.push_back(amount_text(column.column, with_few));
       then.push_back(amount_text(column.column, with_many));
       both.push_back(fmt::format("{} ({})", now.back(), shown_amount(column.column, with_many)));

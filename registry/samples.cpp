@@ -292,13 +292,6 @@ Interval percentile_interval(double value, std::vector<double> deviations, doubl
   return {value + percentile(deviations, alpha / 2), value + percentile(deviations, 1 - alpha / 2)};
 }
 
-double percentile_p(double value, const std::vector<double>& deviations) {
-  const auto below = std::ranges::count_if(deviations, [&](double each) { return value + each <= 0; });
-  const auto above = std::ranges::count_if(deviations, [&](double each) { return value + each >= 0; });
-  return std::min(1.0,
-                  2 * (static_cast<double>(std::min(below, above)) + 1) / (static_cast<double>(deviations.size()) + 1));
-}
-
 double shared_error(const std::vector<std::vector<double>>& seeds) {
   const auto n = static_cast<double>(seeds.size());
   std::vector<double> means(seeds.front().size());

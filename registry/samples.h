@@ -68,15 +68,12 @@ class PictureBootstrap {
   std::map<std::pair<int64_t, std::size_t>, Draws> draws_;  // by pictures and groups
 };
 
-// Root of the mean square: what deviations() say of the standard error.
+// Root of the mean square: what deviations() say of the standard error. Tests use it with the normal distribution, as
+// a share of a thousand replicates beyond zero would leave a p-value near the limit to chance.
 double error_of(const std::vector<double>& deviations);
 
-// `value` with the percentiles of the deviations around it.
+// `value`, which need not be far from the end of its range, with the percentiles of the deviations around it.
 Interval percentile_interval(double value, std::vector<double> deviations, double alpha = kSignificance);
-
-// Two-sided p-value for a true value of zero, from the share of replicates on the other side of it; 2/(replicates + 1)
-// at the least.
-double percentile_p(double value, const std::vector<double>& deviations);
 
 // What the pictures add to the noise of a mean over seeds, from the deviations of each seed (one vector a seed, the
 // same draws in all): the variance that all seeds share. What differs between seeds and pictures at once is in the

@@ -32,7 +32,7 @@ std::optional<double> paired_t_test(std::span<const double> differences);
 
 // What makes a mean over seeds uncertain. The two parts are independent.
 struct MeanNoise {
-  int64_t seeds = 2;         // two or more
+  int64_t seeds = 2;         // two or more; one if there is no error of theirs
   double seed_error = 0;     // standard error of the mean for the choice of seeds, estimated from them
   double picture_error = 0;  // for the choice of test pictures, known well as they are many
 };
