@@ -90,17 +90,20 @@ void add_checkpoint_export(CLI::App& group, Session& session) {
       "folder is there whole or not at all.");
   command->add_option("cell", arguments->subject, "the cell, or a file or folder of weights")
       ->option_text("CELL|CHECKPOINT")
+      ->type_name("cell")
       ->required();
   command
       ->add_option("--format", arguments->format,
                    "open_clip: for open_clip.create_model_and_transforms(\"local-dir:DIR\"); huggingface: for "
                    "transformers' AutoModel.from_pretrained(\"DIR\"); safetensors (default): silc's own tensors "
                    "with the model's settings, of every model")
-      ->option_text("NAME");
+      ->option_text("NAME")
+      ->type_name("open_clip|huggingface|safetensors");
   command->add_option("--output", arguments->output, "the folder to write")->option_text("DIR")->required();
   command
       ->add_option("--weights", arguments->weights, "of the image tower: student (default), or the objective's teacher")
-      ->option_text("student|teacher");
+      ->option_text("student|teacher")
+      ->type_name("student|teacher");
   command
       ->add_option("--set", arguments->sets,
                    "says what the file does not: --set model.image.mlp='\"quick_gelu\"'; repeatable")

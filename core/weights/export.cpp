@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <stdexcept>
 
 #include "files/durable_file.h"
 #include "files/safetensors.h"
@@ -76,8 +77,12 @@ void carry_files(Json& options, const ModelFile& file, ModelExport& planned) {
     const fs::path source = option_file(file, found->get<std::string>());
     if (!fs::exists(source))
       throw Error(fmt::format("{}, which the model's option {} names, is not there", source.string(), key));
-    *found = source.filename().string();
-    planned.copies[source.filename().string()] = source;
+    const std::string name = source.filename().string();
+    const auto [copy, added] = planned.copies.try_emplace(name, source);
+    if (name == planned.weights || (!added && copy->second != source))
+      throw Error(
+          fmt::format("two files of the export would be called {}; give {} another name", name, source.string()));
+    *found = name;
   }
 }
 
@@ -96,17 +101,16 @@ fs::path option_file(const ModelFile& file, const std::string& name) {
 }
 
 ModelExport export_own(const ModelFile& file, const ExportRequest& request) {
+  if (request.decoder && has_caption_decoder(file))
+    throw Error(
+        fmt::format("{}: the objective's caption decoder is no part of the model; --without-decoder leaves it out",
+                    file.path.string()));
   ModelExport planned;
   planned.weights = "model.safetensors";
   for (const auto& [name, recipe] : file.tensors) {
     const bool loss = name.ends_with(".logit_scale") || name.ends_with(".logit_bias");
     if (name.starts_with("model.") || (loss && !name.starts_with("objective.teacher.")))
       planned.tensors[name] = {.parts = {{.source = name}}, .shape = recipe.shape};
-    else if (request.decoder && name.starts_with("objective.captioner."))
-      throw Error(
-          fmt::format("{}: the objective's caption decoder is no part of the model; --without-decoder leaves it "
-                      "out",
-                      file.path.string()));
   }
   Json model = file.model;
   for (const char* const tower : {"image", "text"}) {
@@ -142,15 +146,22 @@ ModelExport plan_export(const ModelFile& file, const ExportRequest& request) {
   if (!open.empty())
     throw Error(fmt::format("{} does not say all of its model; --set does:\n  {}", file.path.string(),
                             fmt::join(open, "\n  ")));
-  switch (request.format) {
-    case ExportFormat::open_clip:
-      return export_open_clip(file, request);
-    case ExportFormat::hugging_face:
-      return export_hugging_face(file, request);
-    case ExportFormat::safetensors:
-      break;
+  try {
+    switch (request.format) {
+      case ExportFormat::open_clip:
+        return export_open_clip(file, request);
+      case ExportFormat::hugging_face:
+        return export_hugging_face(file, request);
+      case ExportFormat::safetensors:
+        break;
+    }
+    return export_own(file, request);
+  } catch (const Json::exception& error) {
+    throw Error(fmt::format("{}: its model's settings have values of another kind than they should: {}",
+                            file.path.string(), error.what()));
+  } catch (const std::out_of_range&) {
+    throw Error(fmt::format("{}: its tensors have other shapes than its model's settings say", file.path.string()));
   }
-  return export_own(file, request);
 }
 
 void write_export(const ModelExport& planned, const ModelFile& file, const fs::path& folder, bool replace) {

@@ -151,6 +151,25 @@ void export_blocks(ExportBuilder& builder, const std::string& to, const std::str
   }
 }
 
+namespace {
+
+// A file that somebody has changed may say anything of its transformers. Throws silc::Error.
+void check_shape(const ExportBuilder& builder, const std::string& tower, int64_t width, int64_t heads) {
+  width = builder.setting(tower, "width", width);
+  heads = builder.setting(tower, "heads", heads);
+  const auto layers = builder.setting<int64_t>(tower, "layers", 12);
+  const std::string blocks = "model." + tower + ".backbone.transformer.resblocks.";
+  const bool counted = builder.has(fmt::format("{}{}.ln_1.weight", blocks, layers - 1)) &&
+                       !builder.has(fmt::format("{}{}.ln_1.weight", blocks, layers));
+  if (!counted || heads < 1 || width % heads != 0 || builder.shape(blocks + "0.ln_1.weight") != std::vector{width})
+    throw Error(
+        fmt::format("{}: the {} tower's tensors are not those of width {}, {} layers and {} heads, as its "
+                    "settings say",
+                    builder.file().path.string(), tower, width, layers, heads));
+}
+
+}  // namespace
+
 void check_towers(ExportBuilder& builder) {
   builder.require<std::string>("image", "backbone", "vit", "vit", "only a vision transformer is written");
   builder.require<std::string>("text", "backbone", "text_transformer", "text_transformer",
@@ -162,10 +181,20 @@ void check_towers(ExportBuilder& builder) {
     if (builder.text_setting(tower, "mlp", "gelu") == "swiglu") builder.refuse(tower, "mlp", "it has no gated MLP");
   if (builder.text_setting("text", "pooling", "eot") == "mean")
     builder.refuse("text", "pooling", "it reads the text out at one token");
+  if (builder.text_setting("image", "backbone", "vit") == "vit") check_shape(builder, "image", 768, 12);
+  if (builder.text_setting("text", "backbone", "text_transformer") == "text_transformer")
+    check_shape(builder, "text", 512, 8);
   if (!builder.below("model.image.patch_head.").empty())
     builder.refuse("the objective's patch head, of which pictures have their embedding, has no place there");
-  if (builder.request().decoder && !builder.below("objective.captioner.").empty())
+  if (builder.request().decoder && has_caption_decoder(builder.file()))
     builder.refuse("the objective's caption decoder has no place there; --without-decoder leaves it out");
+}
+
+bool has_caption_decoder(const ModelFile& file) {
+  // It alone attends to pictures.
+  return std::any_of(file.tensors.begin(), file.tensors.end(), [](const auto& tensor) {
+    return tensor.first.starts_with(kObjective) && tensor.first.find(".cross_attention.") != std::string::npos;
+  });
 }
 
 Preprocessing preprocessing_of(const ExportBuilder& builder) {

@@ -102,6 +102,8 @@ void export_layer(ExportBuilder& builder, const std::string& to, const std::stri
 
 // What both formats' towers must be: a vit and a text_transformer of silc's, with nothing beside them.
 void check_towers(ExportBuilder& builder);
+// Whether the objective has a decoder that writes captions.
+bool has_caption_decoder(const ModelFile& file);
 // Whether a tower's projection leaves its features as they are.
 bool is_identity(ExportBuilder& builder, const std::string& tower);
 

@@ -17,6 +17,7 @@
 #include "tokens/bpe.h"
 #include "tokens/clean.h"
 #include "tokens/unicode.h"
+#include "weights/export.h"
 #include "weights/model_file.h"
 #include "weights/pickle.h"
 #include "weights/statistics.h"
@@ -379,6 +380,11 @@ void read_model(const fs::path& path) {
       require(tensor.shape == recipe.shape, "a recipe gives the shape that it names");
       require(byte_size("F32", tensor.shape) == tensor.values.size() * sizeof(float),
               "a recipe gives as many values as its shape has");
+    });
+  for (const ExportFormat format : {ExportFormat::open_clip, ExportFormat::hugging_face, ExportFormat::safetensors})
+    refusal([&] {
+      const ModelExport planned = plan_export(model, {.format = format, .tokenizer = false, .decoder = false});
+      require(!planned.tensors.empty(), "an export has tensors");
     });
 }
 

@@ -430,6 +430,24 @@ TEST_F(Exports, AreRefusedWithAllReasonsAtOnce) {
               AllOf(HasSubstr("model.image.registers"), HasSubstr("model.image.stem"), HasSubstr("model.text.mlp")));
 }
 
+TEST_F(Exports, OfSettingsThatDoNotGoWithTheirTensorsAreRefused) {
+  const Json changes = {{{"image", {{"heads", 0}}}},
+                        {{"image", {{"layers", "two"}}}},
+                        {{"text", {{"layers", 9}}}},
+                        {{"embed_dim", "four"}},
+                        {{"image", {{"mean", 1}}}}};
+  for (const Json& change : changes) {
+    ModelFile file = write_model(settings_with());
+    file.model.merge_patch(change);
+    for (const ExportFormat format : {ExportFormat::open_clip, ExportFormat::hugging_face})
+      EXPECT_NE(fault_of([&] { static_cast<void>(plan_export(file, {.format = format})); }), "") << change;
+  }
+  ModelFile file = write_model(settings_with());
+  file.model["image"]["layers"] = "two";
+  EXPECT_THAT(fault_of([&] { static_cast<void>(plan_export(file, {.format = ExportFormat::hugging_face})); }),
+              HasSubstr("values of another kind"));
+}
+
 TEST_F(Exports, AskWhatAFileOfOthersDoesNotSay) {
   ModelFile file = write_model(settings_with());
   file.questions = {{"image.mlp", "the activation"}, {"text.tokenizer.model", "the model"}};
@@ -447,11 +465,13 @@ TEST_F(Exports, AreRefusedWhereATensorHasNoPlace) {
 }
 
 TEST_F(Exports, LeaveACaptionDecoderOutOnRequestAlone) {
-  const ModelFile file = write_model(settings_with(), false, {{"objective.captioner.table", {2, 2}}});
+  const ModelFile file =
+      write_model(settings_with(), false, {{"objective.decoder.blocks.0.cross_attention.key.weight", {2, 2}}});
   for (const ExportFormat format : {ExportFormat::open_clip, ExportFormat::safetensors}) {
     EXPECT_THAT(fault_of([&] { static_cast<void>(plan_export(file, {.format = format})); }),
                 HasSubstr("--without-decoder"));
-    EXPECT_FALSE(plan_export(file, {.format = format, .decoder = false}).tensors.contains("objective.captioner.table"));
+    const auto left_out = plan_export(file, {.format = format, .decoder = false});
+    EXPECT_FALSE(left_out.tensors.contains("objective.decoder.blocks.0.cross_attention.key.weight"));
   }
 }
 
