@@ -51,6 +51,11 @@ std::string count_text(const TableRow& row) {
   return fmt::format("{} of {}", n, planned);
 }
 
+void replace_all(std::string& text, std::string_view from, std::string_view to) {
+  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+    text.replace(at, from.size(), to);
+}
+
 // Hollow where the noise of training is not in the test.
 std::string_view mark_of(const TableEntry& entry) {
   if (!entry.significant) return "";
@@ -62,9 +67,11 @@ std::string_view mark_of(const TableEntry& entry) {
 // "61.3 ± 1.1", or with its interval "61.3 [58.5, 64.1]".
 std::string mean_text(const std::string& column, const TableEntry& entry, bool intervals) {
   if (!intervals || !entry.interval || is_cost(column)) return format_value(column, entry.mean, entry.spread);
-  return fmt::format("{} [{}, {}]", format_value(column, entry.mean, std::nullopt),
-                     format_value(column, entry.interval->low, std::nullopt),
-                     format_value(column, entry.interval->high, std::nullopt));
+  std::string text = fmt::format("{} [{}, {}]", format_value(column, entry.mean, std::nullopt),
+                                 format_value(column, entry.interval->low, std::nullopt),
+                                 format_value(column, entry.interval->high, std::nullopt));
+  replace_all(text, "-", "−");  // intervals of fractions may reach below zero
+  return text;
 }
 
 // "+3.9", or with its interval "+3.9 [+1.2, +6.6]".
@@ -152,11 +159,6 @@ std::size_t total_width(const std::vector<std::size_t>& widths) {
   std::size_t total = 0;
   for (const std::size_t width : widths) total += width + 2;
   return total - 2;
-}
-
-void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
-    text.replace(at, from.size(), to);
 }
 
 // Numbers stand to the right, names (the first column and that of weights) to the left.

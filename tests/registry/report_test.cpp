@@ -162,6 +162,19 @@ TEST_F(Report, ComparesOverCommonSeeds) {
   EXPECT_THAT(entry.seeds, ElementsAre(0, 1));
 }
 
+TEST_F(Report, PoolsTheNoiseOfAColumnsComparisonsByTheirDegreesOfFreedom) {
+  const Table table = this->table();
+  const std::vector<ColumnNoise> noise = measured_noise(table);
+  ASSERT_EQ(noise.size(), 2) << "acc1 and miou; no costs, nor what the baseline lacks";
+  const double three_seeds = *table.rows[1].entries[0].difference_spread;
+  const double two_seeds = *table.rows[2].entries[0].difference_spread;
+  EXPECT_DOUBLE_EQ(noise[0].noise.spread, std::sqrt((2 * three_seeds * three_seeds + two_seeds * two_seeds) / 3));
+  EXPECT_EQ(noise[0].seeds, 3);
+  EXPECT_EQ(noise[0].comparisons, 3) << "one row has not run yet";
+  EXPECT_TRUE(noise[0].marked);
+  EXPECT_FALSE(noise[1].marked);
+}
+
 TEST_F(Report, DoesNotTestCosts) {
   for (const TableRow& row : table().rows)
     for (std::size_t column = 3; column < 6; ++column) EXPECT_FALSE(row.entries[column].p_value);
@@ -404,6 +417,7 @@ TEST_F(Report, MarksPublishedNumbersAndCountsNoSeedsOfThem) {
   EXPECT_EQ(format_tables({table}, TableFormat::terminal),
             "A paper  (published, not measured here)\n\nrow       acc1 %\n────────────────\nbaseline    74.1\n\n");
   EXPECT_THAT(format_tables({table}, TableFormat::json), HasSubstr("\"published\": true"));
+  expect_valid({table});
 }
 
 TEST_F(Report, KeepsOnlyTheMetricsAskedFor) {
