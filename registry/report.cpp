@@ -419,8 +419,9 @@ void note_tests_over_seeds(Table& table, const TestSummary& summary) {
                   "tested.",
                   shown_name(table, table.baseline), test, kSignificance, family_text(summary)));
   if (!summary.pictures.empty() && !summary.seeds_only.empty())
-    table.notes.push_back(fmt::format("{}: tested over seeds alone, as scores of single pictures are missing.",
-                                      list(summary.seeds_only)));
+    table.notes.push_back(
+        fmt::format("{}: tested over seeds alone, as scores of single pictures are missing or of more than {} classes.",
+                    list(summary.seeds_only), kMostSampledClasses));
 }
 
 void note_tests_over_pictures(Table& table, const TestSummary& summary) {

@@ -98,7 +98,7 @@ std::optional<PictureScores> overlap_scores(const SafetensorsFile& file, const s
   const TensorView* intersection = find_tensor(file, "intersection");
   const TensorView* join = find_tensor(file, "union");
   if (intersection == nullptr || join == nullptr || intersection->shape.size() != 2 ||
-      intersection->shape != join->shape || intersection->shape[1] == 0)
+      intersection->shape != join->shape || intersection->shape[1] == 0 || intersection->shape[1] > kMostSampledClasses)
     return std::nullopt;
   const auto hits = numbers_of(*intersection);
   const auto unions = numbers_of(*join);
@@ -129,9 +129,8 @@ std::optional<PictureScores> class_recalls(const SafetensorsFile& file) {
     return std::nullopt;
   const auto labels = numbers_of(*label);
   const auto values = numbers_of(*correct);
-  constexpr float kMostClasses = 1e5F;
-  if (!labels || !values || std::ranges::any_of(*labels, [](float each) { return each < 0 || each > kMostClasses; }))
-    return std::nullopt;
+  const auto is_beyond = [](float each) { return each < 0 || each >= static_cast<float>(kMostSampledClasses); };
+  if (!labels || !values || std::ranges::any_of(*labels, is_beyond)) return std::nullopt;
   const auto classes = static_cast<std::size_t>(*std::ranges::max_element(*labels)) + 1;
   PictureScores scores = empty_scores(labels->size(), classes);
   for (std::size_t i = 0; i < labels->size(); ++i) {

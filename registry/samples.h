@@ -15,6 +15,9 @@
 
 namespace silc {
 
+// Metrics over more classes are not drawn anew: the work grows with pictures times classes.
+inline constexpr int64_t kMostSampledClasses = 256;
+
 // One metric of one cell, picture by picture. What a metric is of: one ratio (correct captions of all captions) or the
 // mean of several (of each class, intersection of union), each of a sum over pictures by a sum over pictures. What
 // belongs to one picture (its captions, its pixels) stays together. A class without any denominator does not count.
@@ -35,7 +38,8 @@ class SampleFiles {
   // `folder`: samples/ of a run folder; may be missing.
   explicit SampleFiles(const std::filesystem::path& folder);
 
-  // Nothing where the evaluator left no scores of that metric, or they give another value than `value`: so is known
+  // Nothing where the evaluator left no scores of that metric, they are of more than kMostSampledClasses, or they give
+  // another value than `value`: so is known
   // that the metric is what it is taken for, whoever wrote the evaluator.
   [[nodiscard]] std::optional<PictureScores> find(const std::string& evaluator, const std::string& weights,
                                                   const std::string& metric, double value) const;

@@ -80,6 +80,16 @@ TEST_F(Samples, MakesRecallOfClassesOfLabels) {
   EXPECT_TRUE(find("zero_shot", "mean_per_class_recall", 0.75));
 }
 
+TEST_F(Samples, OfMoreClassesThanCanBeDrawnAnewAreLeftOut) {
+  const std::vector<float> correct{1, 0};
+  for (const int64_t last : {255, 256}) {
+    const std::vector<int64_t> label{0, last};
+    write("zero_shot", {{"acc1", tensor("F32", {2}, correct)}, {"label", tensor("I64", {2}, label)}});
+    EXPECT_EQ(find("zero_shot", "mean_per_class_recall", 0.5).has_value(), last == 255);
+    EXPECT_TRUE(find("zero_shot", "acc1", 0.5));
+  }
+}
+
 TEST_F(Samples, AreNotUsedWhereTheyDoNotGiveTheMetric) {
   const std::vector<float> correct{1, 0, 1, 1};
   write("zero_shot", {{"acc1", tensor("F32", {4}, correct)}});
