@@ -614,6 +614,12 @@ std::string values_text(const std::vector<std::string>& values, const std::vecto
   return text;
 }
 
+// Weights that are evaluated as they are: there is no training whose conditions could differ.
+bool trains_nothing(const std::map<std::string, std::string>& settings) {
+  const auto budget = settings.find("budget.examples");
+  return budget != settings.end() && budget->second == "0";
+}
+
 // Rows that differ in data, batch or seeds are not compared in what the table is about alone. Where two rows differ in
 // whole datasets, their options differ as well: the first few are said.
 void note_conditions(Table& table, const std::vector<RowSource>& sources) {
@@ -623,19 +629,19 @@ void note_conditions(Table& table, const std::vector<RowSource>& sources) {
   std::vector<std::string> names, seed_names, seeds;
   std::vector<std::map<std::string, std::string>> settings;
   for (std::size_t r = 0; r < sources.size(); ++r) {
-    const std::set<int64_t> planned = sources[r].results->seeds(sources[r].name);
-    if (!planned.empty()) {
-      seed_names.push_back(table.rows[r].label);
-      seeds.push_back(fmt::format("{}", fmt::join(planned, ", ")));
-    }
     const std::filesystem::path folder = sources[r].results->folder(sources[r].name);
-    if (folder.empty()) continue;
-    try {
-      settings.push_back(settings_of_cell(folder));
-      names.push_back(table.rows[r].label);
-    } catch (const Error&) {
-      // Damaged, or a phase is gone: nothing to compare.
-    }
+    if (!folder.empty()) try {
+        std::map<std::string, std::string> own = settings_of_cell(folder);
+        if (trains_nothing(own)) continue;
+        settings.push_back(std::move(own));
+        names.push_back(table.rows[r].label);
+      } catch (const Error&) {
+        // Damaged, or a phase is gone: nothing to compare.
+      }
+    const std::set<int64_t> planned = sources[r].results->seeds(sources[r].name);
+    if (planned.empty()) continue;
+    seed_names.push_back(table.rows[r].label);
+    seeds.push_back(fmt::format("{}", fmt::join(planned, ", ")));
   }
   std::vector<std::string> said;
   if (std::ranges::adjacent_find(seeds, std::ranges::not_equal_to{}) != seeds.end())

@@ -265,6 +265,10 @@ class HuggingFace {
                                             .std = {0.229, 0.224, 0.225},
                                             .interpolation = "bicubic",
                                             .resize_mode = "shortest"}));
+    builder_.assume(
+        fmt::format("pictures are seen at {} pixels, the size that the position embeddings are for; "
+                    "preprocessors of classifiers often show 224, which model.image.image_size says",
+                    image["image_size"].get<int64_t>()));
     builder_.leave_if([](std::string_view name) {
       return name.ends_with("embeddings.mask_token") || name.starts_with("classifier.");
     });

@@ -41,6 +41,10 @@ fs::path weights_in(const fs::path& path) {
                                                       "pytorch_model.bin"};
   for (const std::string_view name : kNames)
     if (fs::exists(path / name)) return path / name;
+  if (fs::exists(path / "pytorch_model.bin.index.json"))
+    throw Error(path.string() +
+                " has its weights in several files of PyTorch, which are read from safetensors alone; "
+                "load the model with transformers and save it again");
   for (const std::string_view extension : {".safetensors", ".npz", ".pt", ".pth", ".bin"})
     if (const auto file = only_file(path, extension)) return *file;
   throw Error(path.string() + " holds no file of weights: .safetensors, .npz, .pt, .pth or .bin");

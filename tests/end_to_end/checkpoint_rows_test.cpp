@@ -270,8 +270,20 @@ evaluation.weights = ["student"]
   // Rows of earlier calls stay in the table.
   const auto table = silc("report eval");
   EXPECT_THAT(table.output, AllOf(HasSubstr("first"), HasSubstr("middle"), HasSubstr("second"), HasSubstr("teacher")));
+  EXPECT_THAT(table.output, AllOf(HasSubstr("what training cost is not known"), Not(HasSubstr("Rows differ"))));
   const auto shown = silc("show eval/first/0");
   EXPECT_THAT(shown.output, AllOf(HasSubstr(runs[0]), HasSubstr("hash")));
+}
+
+TEST_F(CheckpointRows, ThatAreOnlyEvaluatedArePlannedAsWorkWithoutSteps) {
+  std::ofstream(root_ / "weights.toml") << kHead + "\n[[row]]\nname = \"CLIP\"\nobjective = \"clip\"\n";
+  ASSERT_EQ(silc("run weights.toml --seeds 3 -q").exit_code, 0);
+  const std::string run = fs::directory_iterator(root_ / "runs/weights/clip")->path().string();
+  std::ofstream(root_ / "weights.toml") << kHead + "\n[[row]]\nname = \"again\"\nbudget.examples = 0\ncheckpoint = \"" +
+                                               run + "\"\n";
+  const auto planned = silc("plan weights.toml --json");
+  ASSERT_EQ(planned.exit_code, 0) << planned.output;
+  EXPECT_THAT(planned.output, Not(HasSubstr("could not be measured")));
 }
 
 TEST_F(CheckpointRows, AWrongRequestOfEvalLeavesTheExperimentAsItWas) {
