@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <set>
 
 #include "silc/error.h"
 #include "weights/model_builder.h"
@@ -34,10 +35,13 @@ void check_settings(const Json& tower, const std::string& name, const std::files
       {"scale_attn_inner", false}, {"scale_attn", false},          {"scale_fc", false},
       {"embed_cls", false},        {"hf_model_name", nullptr},     {"qk_norm", false},
       {"proj_type", "linear"}};
+  // Of silc's towers, that of pictures can have norms within its blocks, which open_clip's "custom" blocks are for.
+  static const std::set<std::string> kInnerNorms = {"block_type", "scale_attn_inner", "scale_fc", "qk_norm"};
   for (const auto& [key, standard] : usual) {
     const auto found = tower.find(key);
     if (found == tower.end() || found->is_null() || *found == standard) continue;
     if (key == "block_type" && *found == "default") continue;
+    if (name == "vision_cfg" && kInnerNorms.contains(key)) continue;
     throw Error(
         fmt::format("{}: {}.{} = {} makes a model that silc does not have", file.string(), name, key, found->dump()));
   }
@@ -133,6 +137,7 @@ class OpenClip {
         add_blocks(builder_, to + "transformer.resblocks", from + "transformer.resblocks.", width, kBlocks);
     add_norm(builder_, to + "ln_post", from + "ln_post", width);
     set_shape(image, blocks, width);
+    add_inner_norms(to + "transformer.resblocks", from + "transformer.resblocks.", blocks, width);
     image["heads"] = settings.contains("width") ? heads_of_width(value_or(settings, "head_width", int64_t{64}), width)
                                                 : usual_heads(builder_, width, "image");
     set_activation(image, "image", settings);
@@ -155,6 +160,24 @@ class OpenClip {
     if (channels < 1 || width % channels != 0)
       throw Error(fmt::format("{} is {}, which does not divide the width of {}", setting, channels, width));
     return width / channels;
+  }
+
+  // Of the image tower's blocks. One that has them within attention alone is none of silc's, and its tensors are
+  // unknown.
+  void add_inner_norms(const std::string& to, const std::string& from, const BlockShape& blocks, int64_t width) {
+    const std::string first = from + "0.";
+    const bool of_heads = builder_.has(first + "attn.ln_q.weight"), of_mlp = builder_.has(first + "mlp.ln.weight");
+    const bool of_attention = of_mlp && builder_.has(first + "attn.ln_inner.weight");
+    if (of_heads) builder_.image()["qk_norm"] = true;
+    if (of_mlp) builder_.image()["sub_norm"] = of_attention ? "all" : "mlp";
+    for (int64_t i = 0; i < blocks.layers; ++i) {
+      const std::string block = fmt::format("{}.{}.", to, i), source = fmt::format("{}{}.", from, i);
+      if (of_heads)
+        for (const std::string norm : {"attn.ln_q", "attn.ln_k"})
+          add_norm(builder_, block + norm, source + norm, builder_.extent(first + "attn.ln_q.weight", 0));
+      if (of_attention) add_norm(builder_, block + "attn.ln_inner", source + "attn.ln_inner", width);
+      if (of_mlp) add_norm(builder_, block + "mlp.ln_inner", source + "mlp.ln", blocks.hidden);
+    }
   }
 
   static void set_shape(Json& tower, const BlockShape& blocks, int64_t width) {

@@ -80,6 +80,14 @@ void add_blocks(Shapes& shapes, const std::string& tower, const Json& settings) 
     add_layer(shapes, block + "attn.out_proj", {width, width});
     add_layer(shapes, block + "mlp.c_fc", {hidden, width});
     add_layer(shapes, block + "mlp.c_proj", {width, hidden});
+    if (settings.value("qk_norm", false))
+      for (const char* const norm : {"attn.ln_q", "attn.ln_k"})
+        add_layer(shapes, block + norm, {width / settings["heads"].get<int64_t>()});
+    const std::string norms = settings.value("sub_norm", "none");
+    if (norms == "all") add_layer(shapes, block + "attn.ln_inner", {width});
+    if (norms != "none") add_layer(shapes, block + "mlp.ln_inner", {hidden});
+    if (settings.value("layer_scale", 0.0) != 0)
+      for (const char* const scale : {"ls_1.gamma", "ls_2.gamma"}) shapes[block + scale] = {width};
   }
 }
 
@@ -337,17 +345,21 @@ TEST_P(ExportsAndBack, GiveEveryTensorToTheByte) {
 
 INSTANTIATE_TEST_SUITE_P(
     Formats, ExportsAndBack,
-    ::testing::Values(RoundTrip{"open_clip", ExportFormat::open_clip, settings_with()},
-                      RoundTrip{
-                          "open_clip_unusual", ExportFormat::open_clip,
-                          settings_with({{"image", {{"mlp", "gelu_tanh"}, {"norm_eps", 1e-6}, {"pre_norm", false}}},
-                                         {"text", {{"mask", "bidirectional"}, {"pooling", "last"}}}})},
-                      RoundTrip{"huggingface", ExportFormat::hugging_face, settings_with()},
-                      RoundTrip{"huggingface_siglip", ExportFormat::hugging_face,
-                                siglip_with({{"image", {{"patch_bias", true}, {"mlp", "gelu_tanh"}}},
-                                             {"text", {{"projection_bias", true}}}}),
-                                true},
-                      RoundTrip{"safetensors", ExportFormat::safetensors, siglip_with()}),
+    ::testing::Values(
+        RoundTrip{"open_clip", ExportFormat::open_clip, settings_with()},
+        RoundTrip{"open_clip_unusual", ExportFormat::open_clip,
+                  settings_with({{"image", {{"mlp", "gelu_tanh"}, {"norm_eps", 1e-6}, {"pre_norm", false}}},
+                                 {"text", {{"mask", "bidirectional"}, {"pooling", "last"}}}})},
+        RoundTrip{"open_clip_inner_norms", ExportFormat::open_clip,
+                  settings_with({{"image", {{"qk_norm", true}, {"sub_norm", "all"}, {"layer_scale", 1.0}}}})},
+        RoundTrip{"open_clip_mlp_norm", ExportFormat::open_clip,
+                  settings_with({{"image", {{"sub_norm", "mlp"}, {"pooling", "mean"}, {"class_token", true}}}})},
+        RoundTrip{"huggingface", ExportFormat::hugging_face, settings_with()},
+        RoundTrip{"huggingface_siglip", ExportFormat::hugging_face,
+                  siglip_with({{"image", {{"patch_bias", true}, {"mlp", "gelu_tanh"}}},
+                               {"text", {{"projection_bias", true}}}}),
+                  true},
+        RoundTrip{"safetensors", ExportFormat::safetensors, siglip_with()}),
     [](const auto& info) { return info.param.name; });
 
 TEST_F(Exports, OfOtherBackbonesAreRefusedBeforeTheirTensorsAreLookedFor) {
