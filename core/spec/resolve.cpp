@@ -239,14 +239,15 @@ class Resolver {
   }
 
   // The files that a row starts from, and where nothing is trained the objective that they were trained with.
-  void checkpoint(const Setting& settings, const std::string& subject, const Place& place, ResolvedCell& cell) {
+  void checkpoint(const Setting& settings, const std::string& subject, ResolvedCell& cell) {
     const Setting* setting = value_at(&settings, "checkpoint");
     const bool complete = context_.completeness == Completeness::complete;
     if (!setting || !context_.checkpoints) {
       if (complete && trains_nothing(settings))
-        faults_.add(place, fmt::format("{} has a budget of 0: only weights that are there can be evaluated without "
-                                       "training; name them, as in checkpoint = \"ViT-B-16.safetensors\"",
-                                       subject));
+        faults_.add(value_at(&settings, "budget")->table().front().value.place,
+                    fmt::format("{} has a budget of 0: only weights that are there can be evaluated without "
+                                "training; name them, as in checkpoint = \"ViT-B-16.safetensors\"",
+                                subject));
       return;
     }
     const auto chosen = read_checkpoint(*setting, *context_.checkpoints, faults_);
@@ -440,7 +441,7 @@ ResolvedCell resolve_settings(const Setting& settings, const std::string& subjec
   resolver.engine(value_at(&settings, "engine"), cell.engine);
   resolver.evaluation(value_at(&settings, "evaluation"), cell.weights);
 
-  resolver.checkpoint(settings, subject, place, cell);
+  resolver.checkpoint(settings, subject, cell);
 
   if (context.completeness != Completeness::partial) {
     check_complete(settings, subject, place, context.faults);
