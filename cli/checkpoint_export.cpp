@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cli/checkpoint_commands.h"
+#include "cli/option_arguments.h"
 #include "cli/session.h"
 #include "cli/text.h"
 #include "silc/error.h"
@@ -104,12 +105,8 @@ void add_checkpoint_export(CLI::App& group, Session& session) {
       ->add_option("--weights", arguments->weights, "of the image tower: student (default), or the objective's teacher")
       ->option_text("student|teacher")
       ->type_name("student|teacher");
-  command
-      ->add_option("--set", arguments->sets,
-                   "says what the file does not: --set model.image.mlp='\"quick_gelu\"'; repeatable")
-      ->option_text("KEY=VALUE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_set_flag(*command, arguments->sets,
+               "says what the file does not: --set model.image.mlp='\"quick_gelu\"'; repeatable");
   command->add_flag("--without-tokenizer", arguments->without_tokenizer,
                     "without the tokenizer, where the format has no place for it");
   command->add_flag("--without-decoder", arguments->without_decoder, "without the objective's caption decoder");

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/checkpoint_commands.h"
+#include "cli/option_arguments.h"
 #include "cli/session.h"
 #include "cli/text.h"
 #include "silc/error.h"
@@ -110,12 +111,8 @@ void add_checkpoint_import(CLI::App& group, Session& session) {
       ->add_option("path", arguments->path, "a file or folder of open_clip, OpenAI, Hugging Face, big_vision or timm")
       ->option_text("FILE|FOLDER")
       ->required();
-  command
-      ->add_option("--set", arguments->sets,
-                   "says what the file does not: --set model.image.mlp='\"quick_gelu\"'; repeatable")
-      ->option_text("KEY=VALUE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_set_flag(*command, arguments->sets,
+               "says what the file does not: --set model.image.mlp='\"quick_gelu\"'; repeatable");
   command->add_option("--output", arguments->output, "a folder to write, with the model as silc has it")
       ->option_text("DIR");
   command->add_flag("--force", arguments->force, "replace what an earlier import or export left there");

@@ -88,10 +88,12 @@ std::string title_of(const fs::path& path) {
     if (row && row->value.is_text() && seed)
       return fmt::format("{} (seed {})", row->value.text(), toml_text(seed->value));
   }
-  const fs::path named = file.filename().empty() ? file.parent_path() : file;
+  // Names that say nothing of the model: that of the folder does.
   static const std::set<std::string> kUsual = {"model", "open_clip_model", "open_clip_pytorch_model", "pytorch_model"};
-  if (fs::is_directory(named)) return named.filename().string();
-  return kUsual.contains(named.stem().string()) ? named.parent_path().filename().string() : named.stem().string();
+  fs::path named = file.filename().empty() ? file.parent_path() : file;
+  if (!fs::is_directory(named)) named.replace_extension();
+  while (kUsual.contains(named.filename().string())) named = named.parent_path();
+  return named.filename().string();
 }
 
 Setting checkpoint_table(const std::vector<std::string>& paths, const std::vector<double>& shares,
@@ -293,13 +295,9 @@ void add_eval(CLI::App& app, Session& session) {
       ->option_text("KEY=VALUE")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command
-      ->add_option("--set", arguments->run.experiment.sets,
-                   "sets a key of the rows, as what a file does not say of its model: --set "
-                   "model.image.mlp='\"quick_gelu\"'; repeatable")
-      ->option_text("KEY=VALUE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_set_flag(*command, arguments->run.experiment.sets,
+               "sets a key of the rows, as what a file does not say of its model: --set "
+               "model.image.mlp='\"quick_gelu\"'; repeatable");
   command
       ->add_option("--weights", arguments->weights,
                    "student (default), teacher: of a run of silc; average: one row of the checkpoints' mean; "

@@ -11,6 +11,7 @@
 #include <set>
 #include <tuple>
 
+#include "cli/option_arguments.h"
 #include "schedule/fingerprints.h"
 #include "schedule/preflight.h"
 #include "text/names.h"
@@ -185,13 +186,9 @@ PlannedExperiment ExperimentPlan::planned() const {
 
 void add_experiment_flags(CLI::App& command, ExperimentRequest& request) {
   command.add_option("experiment", request.file, "the experiment file")->option_text("EXPERIMENT.toml")->required();
-  command
-      .add_option("--set", request.sets,
-                  "sets a key of the file, over what it and its rows say; VALUE is TOML; repeatable: "
-                  "--set optimizer.lr=1e-4")
-      ->option_text("KEY=VALUE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_set_flag(command, request.sets,
+               "sets a key of the file, over what it and its rows say; VALUE is TOML; repeatable: "
+               "--set optimizer.lr=1e-4");
   command.add_option("--rows", request.rows, "only these rows (default: all)")
       ->option_text("A,B")
       ->type_name("rows")

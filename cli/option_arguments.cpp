@@ -42,4 +42,11 @@ void check_options(const std::vector<PluginInfo>& plugins, const std::vector<std
   }
 }
 
+void add_set_flag(CLI::App& command, std::vector<std::string>& sets, const std::string& help) {
+  command.add_option("--set", sets, help)
+      ->option_text("KEY=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
 }  // namespace silc

@@ -1,6 +1,7 @@
-// Options of plugins on the command line: --option KEY=VALUE. No LibTorch.
+// KEY=VALUE on the command line: options of plugins (--option) and keys of experiments (--set). No LibTorch.
 #pragma once
 
+#include <CLI/App.hpp>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -15,5 +16,8 @@ nlohmann::json chosen_options(const PluginInfo& plugin, const std::vector<std::s
 
 // Throws silc::Error for an option that is not written KEY=VALUE, and for one that none of the plugins has.
 void check_options(const std::vector<PluginInfo>& plugins, const std::vector<std::string>& options);
+
+// --set KEY=VALUE, repeatable.
+void add_set_flag(CLI::App& command, std::vector<std::string>& sets, const std::string& help);
 
 }  // namespace silc

@@ -22,17 +22,26 @@ std::map<std::string, std::string> recorded_ids() {
   return ids;
 }
 
+Experiment identities(const std::vector<std::string>& sets = {}) {
+  static const std::vector<fs::path> folders = {fs::path(SILC_BINARY_DIR) / "plugins"};
+  return read_experiment({.file = kHere / "identities.toml", .sets = sets}, Catalogue::scan(folders));
+}
+
 std::map<std::string, std::string> present_ids() {
-  const fs::path folders[] = {fs::path(SILC_BINARY_DIR) / "plugins"};
   std::map<std::string, std::string> ids;
-  for (const ResolvedCell& cell : read_experiment({.file = kHere / "identities.toml"}, Catalogue::scan(folders)).cells)
-    ids[cell.row] = cell_id(cell);
+  for (const ResolvedCell& cell : identities().cells) ids[cell.row] = cell_id(cell);
   return ids;
 }
 
 // Recorded once. A plugin or the engine whose results change raises its version, and with it ids change: then record
 // those of its rows anew. No other change may show here.
 TEST(Identities, OfEverySettingOfEveryObjectiveStayAsTheyWere) { EXPECT_EQ(present_ids(), recorded_ids()); }
+
+TEST(Identities, AnOptionThatCameLaterCountsWhereItIsNotAtItsDefault) {
+  const auto first_id = [](const std::vector<std::string>& sets) { return cell_id(identities(sets).cells.front()); };
+  EXPECT_EQ(first_id({"model.image.patch_bias=false"}), first_id({}));
+  EXPECT_NE(first_id({"model.image.patch_bias=true"}), first_id({}));
+}
 
 }  // namespace
 }  // namespace silc
