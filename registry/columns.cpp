@@ -254,9 +254,8 @@ std::string shown_amount(const std::string& column, double difference) {
   return fmt::format("{:.{}f}", shown, shown >= 9.5 ? 0 : shown >= 0.095 ? 1 + (shown < 0.95) : 3);
 }
 
-std::string amount_text(const std::string& column, double difference) {
-  return fmt::format("{} {}of {}", shown_amount(column, difference), is_percent(column) ? "points " : "",
-                     metric_of(column));
+std::string amount_text(const std::string& column, const std::string& name, double difference) {
+  return fmt::format("{} {}of {}", shown_amount(column, difference), is_percent(column) ? "points " : "", name);
 }
 
 std::string named_value(const std::string& metric, double value) {

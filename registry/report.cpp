@@ -462,10 +462,22 @@ std::string enumeration(const std::vector<std::string>& items) {
   return text;
 }
 
+// What columns are called above the table, without their unit.
+std::map<std::string, std::string> names_of(const std::vector<std::string>& columns) {
+  constexpr std::string_view kPercent = " %";
+  std::map<std::string, std::string> names;
+  const std::vector<std::string> headers = column_headers(columns);
+  for (std::size_t i = 0; i < columns.size(); ++i)
+    names[columns[i]] =
+        headers[i].ends_with(kPercent) ? headers[i].substr(0, headers[i].size() - kPercent.size()) : headers[i];
+  return names;
+}
+
 // What the seeds could not have shown, where they showed nothing.
 void note_power(Table& table) {
   constexpr int64_t kMore = 4;  // times the seeds: half the smallest difference, and less for few seeds
   constexpr std::size_t kSpelledOut = 2;
+  const std::map<std::string, std::string> names = names_of(table.columns);
   std::map<int64_t, std::vector<ColumnNoise>> by_seeds;
   for (ColumnNoise& column : measured_noise(table))
     if (!column.marked) by_seeds[column.seeds].push_back(std::move(column));
@@ -477,8 +489,8 @@ void note_power(Table& table) {
       const double most = is_percent(column.column) ? 1 : std::numeric_limits<double>::infinity();
       const double with_few = std::min(most, detectable_difference(column.noise, few, column.alpha()));
       const double with_many = std::min(most, detectable_difference(column.noise, many, column.alpha()));
-      now.push_back(amount_text(column.column, with_few));
-      then.push_back(amount_text(column.column, with_many));
+      now.push_back(amount_text(column.column, names.at(column.column), with_few));
+      then.push_back(amount_text(column.column, names.at(column.column), with_many));
       both.push_back(fmt::format("{} ({})", now.back(), shown_amount(column.column, with_many)));
     }
     std::string text = fmt::format("Where nothing is marked: with {} seeds, differences below ", few);

@@ -112,8 +112,8 @@ double shown_scale(const std::string& column);
 
 // "1.5" of 0.015 of acc1: two digits.
 std::string shown_amount(const std::string& column, double difference);
-// "1.5 points of acc1" of 0.015; "0.12 of cider".
-std::string amount_text(const std::string& column, double difference);
+// "1.5 points of acc1" of 0.015; "0.12 of cider". `name`: what the column is called.
+std::string amount_text(const std::string& column, const std::string& name, double difference);
 
 enum class TableFormat { terminal, markdown, csv, latex, json };
 
