@@ -86,7 +86,7 @@ HostTensor identity(const std::vector<int64_t>& shape) {
 
 bool is_plain(const Recipe& recipe) {
   const TensorPart& part = recipe.parts.front();
-  return recipe.parts.size() == 1 && !part.source.empty() && part.begin == 0 && part.count < 0 &&
+  return recipe.parts.size() == 1 && !part.source.empty() && part.begin == 0 && part.count < 0 && part.shape.empty() &&
          part.permutation.empty();
 }
 
