@@ -16,6 +16,7 @@ namespace silc {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace nlohmann::literals;  // _json_pointer
 
 struct ExportArguments {
   std::string subject;
@@ -39,12 +40,16 @@ fs::path find_model(const Session& session, const std::string& subject) {
 
 // With the model's settings, and what else silc's own format keeps: what it was trained with, and what a tokenizer that
 // learns its vocabulary from captions has it from.
-ModelFile read_whole(const fs::path& path, ExportFormat format, const std::vector<std::string>& sets) {
+ModelFile read_whole(const Catalogue& catalogue, const fs::path& path, ExportFormat format,
+                     const std::vector<std::string>& sets) {
   CheckpointFile checkpoint = with_settings(read_model_file(path));
   checkpoint.file.model = to_json(model_settings(checkpoint, sets)).at("model");
   if (format != ExportFormat::safetensors) return std::move(checkpoint.file);
   if (checkpoint.objective) checkpoint.file.model["objective"] = to_json(*checkpoint.objective);
-  if (checkpoint.captions) checkpoint.file.model["captions"] = to_json(*checkpoint.captions);
+  const std::string tokenizer = checkpoint.file.model.value("/text/tokenizer/tokenizer"_json_pointer, "");
+  const PluginInfo* plugin = catalogue.find(PluginKind::tokenizer, tokenizer);
+  if (checkpoint.captions && plugin != nullptr && plugin->learns_from_captions)
+    checkpoint.file.model["captions"] = to_json(*checkpoint.captions);
   return std::move(checkpoint.file);
 }
 
@@ -54,7 +59,8 @@ int export_model(Session& session, const ExportArguments& arguments) {
   const ExportRequest request{.format = parse_export_format(arguments.format),
                               .tokenizer = !arguments.without_tokenizer,
                               .decoder = !arguments.without_decoder};
-  ModelFile file = read_whole(find_model(session, arguments.subject), request.format, arguments.sets);
+  ModelFile file =
+      read_whole(session.catalogue(), find_model(session, arguments.subject), request.format, arguments.sets);
   if (arguments.weights == "teacher") file = with_teacher(std::move(file));
   const ModelExport planned = plan_export(file, request);
   session.started = true;

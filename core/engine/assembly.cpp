@@ -109,7 +109,13 @@ std::shared_ptr<Tokenizer> load_tokenizer(const PluginChoice& choice, const Cata
                                           const DataSource& source, const std::shared_ptr<Dataset>& dataset) {
   if (!dataset) {
     const TokenizerContext nothing{.options = choice.options, .caption_count = 0, .caption = {}};
-    return with_plugin(catalogue, choice, [&](const PluginInfo& plugin) { return make_tokenizer(plugin, nothing); });
+    return with_plugin(catalogue, choice, [&](const PluginInfo& plugin) {
+      if (plugin.learns_from_captions)
+        throw Error(
+            "its vocabulary is learnt from the captions of training, and there are none; choose the tokenizer "
+            "that the weights were trained with");
+      return make_tokenizer(plugin, nothing);
+    });
   }
   // Captions are numbered sample by sample, then by their place in the sample; the first sample says how many there
   // are.

@@ -130,6 +130,7 @@ std::pair<PluginInfo, std::size_t> parse_record(const fs::path& library, std::sp
   plugin.version = header.version;
   plugin.library = library;
   plugin.needs = header.needs;
+  plugin.learns_from_captions = header.learns_from_captions != 0;
   if (header.split_count > kMostSplits) damaged(library, "hold too many splits");
   for (const SplitRecord& split : std::span(header.splits).first(header.split_count))
     plugin.splits.push_back({text_field(library, split.name), text_field(library, split.content)});

@@ -26,6 +26,7 @@ struct PluginInfo {
   std::filesystem::path library;
   Needs needs = {};
   std::vector<SplitInfo> splits = {};  // of a dataset; empty: it does not say
+  bool learns_from_captions = false;   // of a tokenizer
 };
 
 // A shared library on the plugin path that cannot be used, and why.

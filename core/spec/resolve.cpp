@@ -255,7 +255,9 @@ class Resolver {
     cell.start.files = chosen->files;
     const CheckpointFile& first = *chosen->first;
     check_answers(settings, first, subject, setting->place, faults_);
-    if (first.captions) cell.start.captions = training_source(&*first.captions, "captions");
+    const PluginInfo* tokenizer = context_.catalogue.find(PluginKind::tokenizer, cell.text.tokenizer.name);
+    if (first.captions && tokenizer && tokenizer->learns_from_captions)
+      cell.start.captions = training_source(&*first.captions, "captions");
     if (!trains_nothing(settings) || value_at(&settings, "objective")) return;
     if (!first.file.has("text"))
       faults_.add(setting->place, fmt::format("{}: {} has no text tower, so that there is nothing to evaluate it by; "

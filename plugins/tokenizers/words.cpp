@@ -89,7 +89,7 @@ std::vector<std::string> split_words(std::string_view text) {
   return words;
 }
 
-SILC_TOKENIZER(words, Words, 1, "whole lower-case words, the vocabulary built from the training captions", kVocabulary,
-               kSample);
+SILC_TOKENIZER(words, Words, 1, "whole lower-case words, the vocabulary built from the training captions",
+               learns_from_captions(), kVocabulary, kSample);
 
 }  // namespace silc::tokenizers::words

@@ -273,6 +273,8 @@ evaluation.weights = ["student"]
   EXPECT_THAT(table.output, AllOf(HasSubstr("what training cost is not known"), Not(HasSubstr("Rows differ"))));
   const auto shown = silc("show eval/first/0");
   EXPECT_THAT(shown.output, AllOf(HasSubstr(runs[0]), HasSubstr("hash")));
+  // A tokenizer that has nothing from the captions of training needs none of those data.
+  EXPECT_THAT(shown.output, Not(HasSubstr("[start.captions]")));
 }
 
 TEST_F(CheckpointRows, ThatAreOnlyEvaluatedArePlannedAsWorkWithoutSteps) {

@@ -95,6 +95,13 @@ consteval SplitRecord split(std::string_view name, std::string_view content) {
   return record;
 }
 
+// Stands among the options in the declaration of a tokenizer that has its vocabulary from the captions of the training
+// data. Others get none where there is no training: a model of theirs can be read without the data.
+//
+//     SILC_TOKENIZER(words, Words, 1, "…", silc::learns_from_captions(), kVocabulary);
+struct LearnsFromCaptions {};
+consteval LearnsFromCaptions learns_from_captions() { return {}; }
+
 inline constexpr std::size_t kPluginAlignment = 16;
 inline constexpr char kPluginMagic[8] = {'S', 'I', 'L', 'C', 'P', 'L', 'U', 'G'};
 
@@ -114,7 +121,8 @@ struct PluginHeader {
   uint32_t version = 1;       // raised by the author when results change: part of a cell's identity
   PluginKind kind = PluginKind::objective;
   uint8_t split_count = 0;
-  uint8_t reserved[2] = {};
+  uint8_t learns_from_captions = 0;  // of a tokenizer: 1, it does
+  uint8_t reserved[1] = {};
   Needs needs;
   SplitRecord splits[kMostSplits] = {};  // of a dataset
   char name[64] = {};
@@ -190,6 +198,12 @@ constexpr void declare(Record& record, const SplitRecord& split) {
   record.header.splits[record.header.split_count++] = split;
 }
 
+template <class Record>
+constexpr void declare(Record& record, const LearnsFromCaptions& /*marker*/) {
+  if (record.header.kind != PluginKind::tokenizer) throw std::logic_error("only tokenizers learn from captions");
+  record.header.learns_from_captions = 1;
+}
+
 consteval void check_needs(const PluginHeader& header) {
   const uint32_t all = header.needs.needed | header.needs.optional;
   if (header.needs.needed & header.needs.optional)
@@ -202,7 +216,7 @@ consteval void check_needs(const PluginHeader& header) {
 
 }  // namespace detail
 
-// `declared`: options, groups of options, needs(), may_need() and split(), in any order.
+// `declared`: options, groups of options, needs(), may_need(), split() and learns_from_captions(), in any order.
 template <class... Declared>
 consteval auto declare_plugin(PluginKind kind, std::string_view name, std::string_view factory, uint32_t version,
                               std::string_view summary, const Declared&... declared) {

@@ -13,8 +13,8 @@ namespace silc {
 
 struct TokenizerContext {
   const Options& options;
-  // Captions of the training data, for tokenizers that build their vocabulary from them: a pure
-  // function of the index, 0 ≤ index < caption_count.
+  // Captions of the training data, for tokenizers that build their vocabulary from them and say so in their declaration
+  // (learns_from_captions): a pure function of the index, 0 ≤ index < caption_count.
   int64_t caption_count = 0;
   std::function<std::string(int64_t index)> caption;
 };
