@@ -18,9 +18,15 @@ using Ids = std::vector<int64_t>;
 
 std::shared_ptr<Tokenizer> make(const PluginInfo& plugin, const Options& options) {
   const auto dataset = std::make_shared<PracticeDataset>(kTexts);
-  return make_tokenizer(plugin, {.options = options, .caption_count = kTexts, .caption = [dataset](int64_t index) {
-                                   return dataset->sample(index).captions[0];
-                                 }});
+  const auto caption = [dataset, says_so = plugin.learns_from_captions](int64_t index) {
+    // Where weights that are there are evaluated, it would get none.
+    if (!says_so)
+      throw Error(
+          "it reads the captions of training and does not say so; name silc::learns_from_captions() among its "
+          "options");
+    return dataset->sample(index).captions[0];
+  };
+  return make_tokenizer(plugin, {.options = options, .caption_count = kTexts, .caption = caption});
 }
 
 std::string shown(const std::string& text) {
