@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "files/content_hash.h"
 #include "files/durable_file.h"
@@ -141,6 +142,20 @@ std::optional<Named> read_names(const Setting& setting, Faults& faults) {
   return named;
 }
 
+// A command may read its experiment several times; files of gigabytes are read once for as long as they stay as they
+// are.
+std::string known_hash(const std::vector<std::filesystem::path>& files) {
+  using State = std::tuple<std::filesystem::path, uintmax_t, std::filesystem::file_time_type>;
+  static std::map<std::vector<State>, std::string> known;
+  std::vector<State> states;
+  std::error_code gone;  // content_hash says it better
+  for (const std::filesystem::path& file : files)
+    states.emplace_back(std::filesystem::absolute(file), std::filesystem::file_size(file, gone),
+                        std::filesystem::last_write_time(file, gone));
+  if (const auto found = known.find(states); found != known.end()) return found->second;
+  return known.emplace(std::move(states), content_hash(files)).first->second;
+}
+
 }  // namespace
 
 CheckpointFile with_settings(ModelFile file) {
@@ -163,7 +178,7 @@ const CheckpointFile& Checkpoints::read(const std::filesystem::path& path) {
   const std::filesystem::path file = std::filesystem::weakly_canonical(path);
   if (const auto found = known_.find(file); found != known_.end()) return found->second;
   CheckpointFile result = with_settings(read_model_file(path));
-  result.hash = content_hash(result.file.files);
+  result.hash = known_hash(result.file.files);
   result.file.weights = nullptr;
   return known_.emplace(file, std::move(result)).first->second;
 }

@@ -10,7 +10,7 @@
 
 #include "files/durable_file.h"
 #include "spec/experiment.h"
-#include "tests/files/command.h"
+#include "tests/end_to_end/silc_runs.h"
 #include "tests/files/temporary_folder.h"
 
 namespace silc {
@@ -58,6 +58,15 @@ model.text = { mlp = "quick_gelu", heads = 3, tokenizer = "bytes" }
 )" + more;
 }
 
+// Trains a text tower to the same file's image tower, from where its first phase says.
+const std::string kLit = R"(
+[[row]]
+name = "LiT"
+objective = "lit"
+model.image = { mlp = "quick_gelu", heads = 2 }
+model.text = { mlp = "quick_gelu", heads = 3, tokenizer = "bytes" }
+)";
+
 class CheckpointRows : public ::testing::Test {
  protected:
   Experiment read(const std::string& text) {
@@ -75,9 +84,7 @@ class CheckpointRows : public ::testing::Test {
     return "";
   }
 
-  testing::CommandResult silc(const std::string& arguments) {
-    return testing::run_command("cd '" + root_.string() + "' && '" SILC_BINARY_DIR "/bin/silc' " + arguments + " 2>&1");
-  }
+  testing::CommandResult silc(const std::string& arguments) { return testing::silc_in(root_, arguments); }
 
   // Of the one cell below a folder of the runs.
   nlohmann::json results(const fs::path& row) {
@@ -189,13 +196,7 @@ budget.examples = 32
 }
 
 TEST_F(CheckpointRows, APhaseThatNamesACheckpointAloneIsWhereTheNextOneStarts) {
-  const ResolvedCell cell = read(kHead + R"(
-[[row]]
-name = "LiT"
-objective = "lit"
-model.image = { mlp = "quick_gelu", heads = 2 }
-model.text = { mlp = "quick_gelu", heads = 3, tokenizer = "bytes" }
-[[row.phase]]
+  const ResolvedCell cell = read(kHead + kLit + R"([[row.phase]]
 checkpoint = ")" + foreign("open_clip_quick_gelu/model.safetensors") +
                                  R"("
 [[row.phase]]
@@ -208,13 +209,7 @@ budget.examples = 32
 }
 
 TEST_F(CheckpointRows, ARowThatStartsFromOneWhichIsOnlyEvaluatedStartsFromItsFile) {
-  const Experiment experiment = read(kHead + open_clip_row("budget.examples = 0\n") + R"(
-[[row]]
-name = "LiT"
-objective = "lit"
-model.image = { mlp = "quick_gelu", heads = 2 }
-model.text = { mlp = "quick_gelu", heads = 3, tokenizer = "bytes" }
-[[row.phase]]
+  const Experiment experiment = read(kHead + open_clip_row("budget.examples = 0\n") + kLit + R"([[row.phase]]
 row = "released"
 [[row.phase]]
 budget.examples = 32

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "files/durable_file.h"
-#include "tests/files/command.h"
+#include "tests/end_to_end/silc_runs.h"
 #include "tests/files/temporary_folder.h"
 
 namespace silc {
@@ -58,9 +58,7 @@ class ExportedCells : public ::testing::Test {
  protected:
   ExportedCells() { std::ofstream(root_ / "exported.toml") << kExperiment; }
 
-  testing::CommandResult silc(const std::string& arguments) {
-    return testing::run_command("cd '" + root_.string() + "' && '" SILC_BINARY_DIR "/bin/silc' " + arguments + " 2>&1");
-  }
+  testing::CommandResult silc(const std::string& arguments) { return testing::silc_in(root_, arguments); }
 
   // Retrieval by weights and metric, of a row of an experiment.
   std::map<std::string, double> metrics(const fs::path& row) {

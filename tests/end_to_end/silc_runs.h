@@ -20,9 +20,15 @@
 #include "files/durable_file.h"
 #include "files/run_folder.h"
 #include "nlohmann/json.hpp"
+#include "tests/files/command.h"
 #include "tests/files/temporary_folder.h"
 
 namespace silc::testing {
+
+// `silc ARGUMENTS` in `folder`, with what it says on stderr.
+inline CommandResult silc_in(const std::filesystem::path& folder, const std::string& arguments) {
+  return run_command("cd '" + folder.string() + "' && '" SILC_BINARY_DIR "/bin/silc' " + arguments + " 2>&1");
+}
 
 // The experiment is the file pair.toml in `root_`.
 class SilcRuns : public ::testing::Test {
