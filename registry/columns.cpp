@@ -135,6 +135,7 @@ std::string readable_cost(const std::string& metric) {
       {"core_seconds", "core time"},
       {"seconds", "wall time"},
       {"evaluation_core_seconds", "evaluation core time"},
+      {"evaluation_along_core_seconds", "evaluation along core time"},
       {"peak_memory", "peak memory"},
       {"device_seconds", "GPU time"},
       {"device_peak_memory", "GPU memory"}};

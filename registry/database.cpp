@@ -127,6 +127,30 @@ CREATE TABLE not_applicable (  -- evaluations that do not apply to a cell, by th
   reason    TEXT NOT NULL,
   PRIMARY KEY (cell_id, evaluator, dataset, weights)
 ) STRICT, WITHOUT ROWID;
+)sql",
+    R"sql(
+CREATE TABLE metric_along (  -- evaluations along training; costs are of training until then, of this phase
+  cell_id      INTEGER NOT NULL REFERENCES cell ON DELETE CASCADE,
+  step         INTEGER NOT NULL,
+  fraction     REAL NOT NULL,  -- of the budget
+  examples     REAL NOT NULL,
+  flops        REAL NOT NULL,
+  core_seconds REAL NOT NULL,
+  seconds      REAL NOT NULL,
+  evaluator    TEXT NOT NULL,
+  dataset      TEXT NOT NULL,
+  weights      TEXT NOT NULL,
+  name         TEXT NOT NULL,
+  value        REAL NOT NULL,
+  n            INTEGER NOT NULL,
+  PRIMARY KEY (cell_id, step, evaluator, dataset, weights, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW result_along AS
+  SELECT experiment.name AS experiment, cell.row, cell.seed, cell.id, cell.position IS NOT NULL AS current,
+         metric_along.step, fraction, examples, flops, core_seconds, seconds, evaluator, dataset, metric_along.weights,
+         metric_along.name AS metric, value, n
+  FROM metric_along JOIN cell USING (cell_id) JOIN experiment USING (experiment_id);
 )sql"};
 
 int version_of(SQLite::Database& database) { return database.execAndGet("PRAGMA user_version").getInt(); }

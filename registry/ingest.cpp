@@ -205,7 +205,11 @@ class EventReader {
         insert_(database, "INSERT OR REPLACE INTO step_metric (cell_id, step, name, value) VALUES (?, ?, ?, ?)"),
         insert_warning_(database,
                         "INSERT OR REPLACE INTO warning (cell_id, name, step, metric, value, message) "
-                        "VALUES (?, ?, ?, ?, ?, ?)") {}
+                        "VALUES (?, ?, ?, ?, ?, ?)"),
+        insert_along_(database,
+                      "INSERT OR REPLACE INTO metric_along (cell_id, step, fraction, examples, flops, core_seconds, "
+                      "seconds, evaluator, dataset, weights, name, value, n) "
+                      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") {}
 
   void read(const fs::path& file) {
     const std::string head = first_line(file);
@@ -238,11 +242,12 @@ class EventReader {
       take_step(event);
     } else if (kind == "warning") {
       take_warning(warning_of(event));
+    } else if (kind == "evaluated_along") {
+      take_along(event);
+    } else if (kind == "paused") {  // as one that was interrupted: more of it is to be done
+      set_last_event("interrupted", time);
     } else if (kind == "started" || kind == "finished" || kind == "failed" || kind == "interrupted") {
-      cell_.last_event = kind;
-      cell_.state_time = time;
-      cell_.message.clear();
-      cell_.plugin.clear();
+      set_last_event(kind, time);
     }
     if (kind == "started") {
       remove_after(event.at("step"));
@@ -254,6 +259,13 @@ class EventReader {
       if (const auto plugin = event.find("plugin"); plugin != event.end() && plugin->is_string())
         cell_.plugin = *plugin;
     }
+  }
+
+  void set_last_event(const std::string& kind, double time) {
+    cell_.last_event = kind;
+    cell_.state_time = time;
+    cell_.message.clear();
+    cell_.plugin.clear();
   }
 
   void take_step(const Event& event) {
@@ -273,6 +285,20 @@ class EventReader {
     insert_warning_.clearBindings();
   }
 
+  void take_along(const Event& event) {
+    for (const Json& metric : event.at("metrics")) {
+      if (!metric.at("value").is_number()) continue;
+      SQLite::bind(insert_along_, cell_.cell_id, event.at("step").get<int64_t>(), event.at("fraction").get<double>(),
+                   event.at("examples").get<double>(), event.at("flops").get<double>(),
+                   event.at("core_seconds").get<double>(), event.at("seconds").get<double>(),
+                   metric.at("evaluator").get<std::string>(), metric.at("dataset").get<std::string>(),
+                   metric.at("weights").get<std::string>(), metric.at("name").get<std::string>(),
+                   metric.at("value").get<double>(), metric.at("n").get<int64_t>());
+      insert_along_.exec();
+      insert_along_.reset();
+    }
+  }
+
   // Anything else than a number has no place in the table; a loss that is not finite is null in JSON.
   void insert_number(int64_t step, const std::string& name, const Json& value) {
     if (!value.is_number()) return;
@@ -283,7 +309,7 @@ class EventReader {
 
   // What an attempt that goes on from `step` makes void.
   void remove_after(int64_t step) {
-    for (const char* table : {"step_metric", "warning"}) {
+    for (const char* table : {"step_metric", "warning", "metric_along"}) {
       SQLite::Statement remove(database_, std::string("DELETE FROM ") + table + " WHERE cell_id = ? AND step > ?");
       SQLite::bind(remove, cell_.cell_id, step);
       remove.exec();
@@ -294,6 +320,7 @@ class EventReader {
   CellRow& cell_;
   SQLite::Statement insert_;
   SQLite::Statement insert_warning_;
+  SQLite::Statement insert_along_;
 };
 
 std::vector<AttemptRecord> to_records(const std::vector<Event>& lines) {

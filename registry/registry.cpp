@@ -115,6 +115,27 @@ bool add_earlier_phases(const PhaseCosts& phases, const std::string& folder, Met
   return true;
 }
 
+std::vector<AlongRecord> read_along(SQLite::Statement& query) {
+  std::vector<AlongRecord> records;
+  while (query.executeStep())
+    records.push_back({.row = query.getColumn(0).getString(),
+                       .seed = query.getColumn(1).getInt64(),
+                       .step = query.getColumn(2).getInt64(),
+                       .fraction = query.getColumn(3).getDouble(),
+                       .examples = query.getColumn(4).getDouble(),
+                       .flops = query.getColumn(5).getDouble(),
+                       .core_seconds = query.getColumn(6).getDouble(),
+                       .seconds = query.getColumn(7).getDouble(),
+                       .evaluator = query.getColumn(8).getString(),
+                       .dataset = query.getColumn(9).getString(),
+                       .weights = query.getColumn(10).getString(),
+                       .name = query.getColumn(11).getString(),
+                       .value = query.getColumn(12).getDouble(),
+                       .n = query.getColumn(13).getInt64(),
+                       .primary = query.getColumn(14).getInt() != 0});
+  return records;
+}
+
 std::optional<int64_t> optional_integer(const SQLite::Column& column) {
   return column.isNull() ? std::nullopt : std::optional<int64_t>(column.getInt64());
 }
@@ -435,6 +456,52 @@ std::vector<StepMetric> Registry::step_metrics(const CellRecord& cell, const std
                          .name = query.getColumn(1).getString(),
                          .value = query.getColumn(2).getDouble()});
     return metrics;
+  });
+}
+
+std::vector<AlongRecord> Registry::metrics_along(const std::string& experiment) const {
+  return with_database_errors(impl_->file, [&] {
+    // Of each current cell that has phases before it: how many, how many of them have recorded costs, and their sums.
+    SQLite::Statement query(impl_->database, R"sql(
+      WITH RECURSIVE phase(last, folder) AS (
+        SELECT cell.cell_id, cell.previous FROM cell JOIN experiment USING (experiment_id)
+          WHERE experiment.name = ?1 AND cell.position IS NOT NULL AND cell.previous <> ''
+        UNION ALL SELECT phase.last, cell.previous FROM phase JOIN cell USING (folder) WHERE cell.previous <> ''),
+      earlier AS (
+        SELECT phase.last AS cell_id, count(*) AS phases, count(seconds.value) AS known,
+               sum(examples.value) AS examples, sum(flops.value) AS flops,
+               sum(core_seconds.value) AS core_seconds, sum(seconds.value) AS seconds
+        FROM phase LEFT JOIN cell USING (folder)
+          LEFT JOIN metric AS examples ON examples.cell_id = cell.cell_id AND examples.evaluator = 'cost'
+            AND examples.name = 'examples'
+          LEFT JOIN metric AS flops ON flops.cell_id = cell.cell_id AND flops.evaluator = 'cost' AND flops.name = 'flops'
+          LEFT JOIN metric AS core_seconds ON core_seconds.cell_id = cell.cell_id AND core_seconds.evaluator = 'cost'
+            AND core_seconds.name = 'core_seconds'
+          LEFT JOIN metric AS seconds ON seconds.cell_id = cell.cell_id AND seconds.evaluator = 'cost'
+            AND seconds.name = 'seconds'
+        GROUP BY phase.last)
+      SELECT cell.row, cell.seed, step, fraction, along.examples + coalesce(earlier.examples, 0),
+             along.flops + coalesce(earlier.flops, 0), along.core_seconds + coalesce(earlier.core_seconds, 0),
+             along.seconds + coalesce(earlier.seconds, 0), evaluator, dataset, along.weights, along.name, along.value, n,
+             along.weights = cell.weights
+      FROM metric_along AS along JOIN cell USING (cell_id) JOIN experiment USING (experiment_id)
+        LEFT JOIN earlier ON earlier.cell_id = cell.cell_id
+      WHERE experiment.name = ?1 AND cell.position IS NOT NULL AND (earlier.phases IS NULL OR earlier.known = earlier.phases)
+      ORDER BY cell.position, step, evaluator, dataset, along.weights, along.name)sql");
+    query.bind(1, experiment);
+    return read_along(query);
+  });
+}
+
+std::vector<AlongRecord> Registry::metrics_along(const CellRecord& cell) const {
+  return with_database_errors(impl_->file, [&] {
+    SQLite::Statement query(impl_->database, R"sql(
+      SELECT cell.row, cell.seed, step, fraction, examples, flops, core_seconds, seconds, evaluator, dataset,
+             along.weights, name, value, n, along.weights = cell.weights
+      FROM metric_along AS along JOIN cell USING (cell_id) WHERE folder = ?
+      ORDER BY step, evaluator, dataset, along.weights, name)sql");
+    query.bind(1, cell.cell.folder.generic_string());
+    return read_along(query);
   });
 }
 

@@ -85,6 +85,25 @@ struct StepMetric {
   double value = 0;
 };
 
+// A score along training (files/run_folder.h, evaluated_along), with what training had cost until then.
+struct AlongRecord {
+  std::string row;
+  int64_t seed = 0;
+  int64_t step = 0;
+  double fraction = 0;  // of the budget, of this phase
+  double examples = 0;
+  double flops = 0;
+  double core_seconds = 0;
+  double seconds = 0;
+  std::string evaluator;
+  std::string dataset;
+  std::string weights;
+  std::string name;
+  double value = 0;
+  int64_t n = 0;
+  bool primary = true;  // of the weights that the row's plain columns mean
+};
+
 struct ArtifactRecord {
   std::filesystem::path path;  // relative to the run folder
   int64_t bytes = 0;
@@ -171,6 +190,10 @@ class Registry {
   // Of current cells in any state and of the phases that they start from: cell by cell, first phase first, by step.
   [[nodiscard]] std::vector<WarningRecord> warnings(const std::string& experiment) const;
 
+  // Of current cells in any state: cell by cell, by step. Costs are those of the cell with all its earlier phases; a
+  // cell of which one is not known has none.
+  [[nodiscard]] std::vector<AlongRecord> metrics_along(const std::string& experiment) const;
+
   // Of current finished cells.
   [[nodiscard]] std::vector<NotApplicableRecord> not_applicable(const std::string& experiment) const;
 
@@ -180,6 +203,8 @@ class Registry {
   [[nodiscard]] std::vector<AttemptRecord> attempts(const CellRecord& cell) const;
   // By step, then name. `name`: only this one; empty: all.
   [[nodiscard]] std::vector<StepMetric> step_metrics(const CellRecord& cell, const std::string& name = "") const;
+  // By step. Costs of this phase alone.
+  [[nodiscard]] std::vector<AlongRecord> metrics_along(const CellRecord& cell) const;
   [[nodiscard]] std::vector<ArtifactRecord> artifacts(const CellRecord& cell) const;
 
   // SQLite's own checks of the file (integrity_check, foreign_key_check): one message a fault, none if it is sound.

@@ -33,6 +33,12 @@ DeviceCost& DeviceCost::operator+=(const DeviceCost& other) {
   return *this;
 }
 
+DeviceCost& DeviceCost::operator-=(const DeviceCost& other) {
+  seconds -= other.seconds;
+  energy = energy && other.energy ? std::optional(*energy - *other.energy) : std::nullopt;
+  return *this;
+}
+
 void write_device_cost(const std::optional<DeviceCost>& cost, nlohmann::json& to) {
   if (!cost) return;
   to["device_seconds"] = cost->seconds;
@@ -57,6 +63,13 @@ Cost& Cost::operator+=(const Cost& other) {
   core_seconds += other.core_seconds;
   seconds += other.seconds;
   peak_memory = std::max(peak_memory, other.peak_memory);
+  return *this;
+}
+
+Cost& Cost::operator-=(const Cost& other) {
+  if (device && other.device) *device -= *other.device;
+  core_seconds -= other.core_seconds;
+  seconds -= other.seconds;
   return *this;
 }
 

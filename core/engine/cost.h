@@ -20,6 +20,8 @@ struct DeviceCost {
 
   // Sums times and energy, which is not known where one of the two is not; keeps the greater peak.
   DeviceCost& operator+=(const DeviceCost& other);
+  // Takes times and energy away; the peak stays.
+  DeviceCost& operator-=(const DeviceCost& other);
 };
 
 // Cost of a stretch of work.
@@ -31,6 +33,8 @@ struct Cost {
 
   // Sums times, keeps the greater peak.
   Cost& operator+=(const Cost& other);
+  // Takes times away; peaks stay.
+  Cost& operator-=(const Cost& other);
 };
 
 // Of a GPU, as metrics.json and `checkpointed` events have them: "device_seconds", "device_peak_memory", "energy". What

@@ -99,6 +99,50 @@ std::shared_ptr<Dataset> without_unreadable(const std::shared_ptr<Dataset>& data
   return std::make_shared<Subset>(dataset, readable.places);
 }
 
+// As run_evaluator, without what cannot be read where the data's settings allow that: `dataset` is then what is left.
+Scores score(const Evaluation& evaluation, const ResolvedCell& cell, const Catalogue& catalogue,
+             const Assembly& assembly, const std::string& weights, std::shared_ptr<Dataset>& dataset, int64_t step,
+             EventLog& events) {
+  TowerEncoder encoder = make_encoder(cell, assembly, weights);
+  const int64_t threads = data_threads(cell.engine, assembly.device);
+  const auto run = [&] { return run_evaluator(evaluation, catalogue, *dataset, encoder, threads); };
+  try {
+    return run();
+  } catch (const PluginFailure& failure) {
+    if (!may_skip(evaluation.data) || failure.kind() != PluginKind::dataset) throw;
+    const auto readable = without_unreadable(dataset, evaluation.data, threads, step, events);
+    if (!readable) throw;
+    dataset = readable;
+    return run();
+  }
+}
+
+// Of `size` samples, `count` that lie evenly: data that are sorted by class keep their classes.
+std::vector<int64_t> spread_evenly(int64_t count, int64_t size) {
+  std::vector<int64_t> places(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count; ++i) places[static_cast<size_t>(i)] = (2 * i + 1) * size / (2 * count);
+  return places;
+}
+
+// Puts the modes of all modules back that evaluating changes.
+class KeptModes {
+ public:
+  explicit KeptModes(const Assembly& assembly) {
+    for (const auto& root : {std::static_pointer_cast<torch::nn::Module>(assembly.model),
+                             std::static_pointer_cast<torch::nn::Module>(assembly.objective)})
+      for (const auto& module : root->modules()) modes_.emplace_back(module, module->is_training());
+  }
+  // A module's mode is set with those of its parts, which come after it.
+  ~KeptModes() {
+    for (const auto& [module, training] : modes_) module->train(training);
+  }
+  KeptModes(const KeptModes&) = delete;
+  KeptModes& operator=(const KeptModes&) = delete;
+
+ private:
+  std::vector<std::pair<std::shared_ptr<torch::nn::Module>, bool>> modes_;
+};
+
 nlohmann::json metrics_json(const std::vector<Metric>& metrics) {
   auto list = nlohmann::json::array();
   for (const Metric& metric : metrics)
@@ -163,19 +207,7 @@ EvaluationOutcome evaluate(const ResolvedCell& cell, const Catalogue& catalogue,
         log_info("evaluating " + evaluation.name + " on " + evaluation.data.dataset.name + ", weights: " + weights);
         const Stopwatch watch;
         if (!dataset) dataset = load_dataset(evaluation.data, catalogue);
-        TowerEncoder encoder = make_encoder(cell, assembly, weights);
-        const int64_t threads = data_threads(cell.engine, assembly.device);
-        const auto run = [&] { return run_evaluator(evaluation, catalogue, *dataset, encoder, threads); };
-        Scores scores;
-        try {
-          scores = run();
-        } catch (const PluginFailure& failure) {
-          if (!may_skip(evaluation.data) || failure.kind() != PluginKind::dataset) throw;
-          const auto readable = without_unreadable(dataset, evaluation.data, threads, trained_steps, events);
-          if (!readable) throw;
-          dataset = readable;
-          scores = run();
-        }
+        const Scores scores = score(evaluation, cell, catalogue, assembly, weights, dataset, trained_steps, events);
         write_tensors(samples, scores.samples,
                       {{"evaluator", evaluation.name},
                        {"dataset", evaluation.data.dataset.name},
@@ -201,6 +233,43 @@ EvaluationOutcome evaluate(const ResolvedCell& cell, const Catalogue& catalogue,
     }
   }
   return outcome;
+}
+
+AlongEvaluator::AlongEvaluator(const ResolvedCell& cell, const Catalogue& catalogue, const Assembly& assembly,
+                               EventLog& events)
+    : cell_(cell), catalogue_(catalogue), assembly_(assembly), events_(events) {
+  for (const Evaluation& evaluation : cell.evaluations) {
+    const PluginInfo& plugin = catalogue.require(evaluation.evaluator.kind, evaluation.evaluator.name);
+    if (why_not_applicable(plugin, cell, assembly).empty()) tasks_.push_back({.evaluation = &evaluation});
+  }
+}
+
+nlohmann::json AlongEvaluator::evaluate(int64_t step, bool ended) {
+  const KeptModes modes(assembly_);
+  auto metrics = nlohmann::json::array();
+  for (Task& task : tasks_) {
+    const Evaluation& evaluation = *task.evaluation;
+    if (!task.dataset) {
+      task.dataset = load_dataset(evaluation.data, catalogue_);
+      const int64_t size = task.dataset->size();
+      const int64_t most = cell_.engine.evaluate_samples;
+      task.is_part = most > 0 && most < size;
+      if (task.is_part) task.dataset = std::make_shared<Subset>(task.dataset, spread_evenly(most, size));
+    }
+    if (ended && !task.is_part) continue;
+    for (const std::string& weights : cell_.weights) {
+      if (stop_requested()) throw Interrupted{};
+      const Scores scores = score(evaluation, cell_, catalogue_, assembly_, weights, task.dataset, step, events_);
+      for (const Metric& metric : scores.metrics)
+        metrics.push_back({{"evaluator", evaluation.name},
+                           {"dataset", evaluation.data.dataset.name},
+                           {"weights", weights},
+                           {"name", metric.name},
+                           {"value", metric.value},
+                           {"n", metric.n}});
+    }
+  }
+  return metrics;
 }
 
 }  // namespace silc

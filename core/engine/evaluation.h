@@ -1,6 +1,8 @@
 // Evaluating a trained cell.
 #pragma once
 
+#include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "engine/assembly.h"
@@ -29,5 +31,30 @@ void check_metrics(const std::vector<Metric>& metrics);
 // again. `trained_steps`: updates at the end of training. Throws Interrupted where the process shall stop.
 EvaluationOutcome evaluate(const ResolvedCell& cell, const Catalogue& catalogue, const Assembly& assembly,
                            const RunFolder& folder, EventLog& events, int64_t trained_steps);
+
+// Evaluates a cell while it is trained, on evaluate_samples of each dataset, spread evenly over it. Leaves training as
+// it was: no mode of a module and no random number is another afterwards.
+class AlongEvaluator {
+ public:
+  AlongEvaluator(const ResolvedCell& cell, const Catalogue& catalogue, const Assembly& assembly, EventLog& events);
+
+  // Metrics as in metrics.json, of all evaluations that apply with all weights. `ended`: the budget is used up, so that
+  // only what is evaluated on a part of the data is of use; the whole is evaluated next. Throws Interrupted where the
+  // process shall stop.
+  nlohmann::json evaluate(int64_t step, bool ended);
+
+ private:
+  struct Task {
+    const Evaluation* evaluation = nullptr;
+    std::shared_ptr<Dataset> dataset = nullptr;
+    bool is_part = false;  // of the data
+  };
+
+  const ResolvedCell& cell_;
+  const Catalogue& catalogue_;
+  const Assembly& assembly_;
+  EventLog& events_;
+  std::vector<Task> tasks_;
+};
 
 }  // namespace silc

@@ -85,6 +85,9 @@ int run(int argc, char** argv) {
   CLI::App* run_command = add("run", "train and evaluate the cell of a run folder");
   run_command->add_option("--folder", folder, "the run folder")->required()->check(CLI::ExistingDirectory);
   run_command->add_option("--threads", threads, "threads of LibTorch")->check(CLI::NonNegativeNumber);
+  double until = 1;
+  run_command->add_option("--until", until, "part of the budget at which training pauses (exit code 3)")
+      ->check(CLI::Range(0.0, 1.0));
   CLI::App* measure_command = add("measure", "predict the cost of a cell from a few steps");
   measure_command->add_option("--cell", cell, "a cell.toml")->required()->check(CLI::ExistingFile);
   measure_command->add_option("--threads", threads, "threads of LibTorch")->check(CLI::NonNegativeNumber);
@@ -114,7 +117,8 @@ int run(int argc, char** argv) {
   const bool computes = run_command->parsed() || measure_command->parsed() || bench_command->parsed() ||
                         preflight_command->parsed() || check_command->parsed();
   if (computes) limit_spinning(argv);
-  if (run_command->parsed()) return silc::run_cell({.folder = folder, .threads = threads, .plugin_path = plugin_path});
+  if (run_command->parsed())
+    return silc::run_cell({.folder = folder, .threads = threads, .plugin_path = plugin_path, .until = until});
   if (measure_command->parsed()) print(silc::measure({.cell = cell, .threads = threads, .plugin_path = plugin_path}));
   if (bench_command->parsed())
     print(silc::bench({.cell = cell, .threads = threads, .plugin_path = plugin_path}, steps));

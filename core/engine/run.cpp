@@ -18,6 +18,7 @@ namespace {
 
 constexpr int kDone = 0;
 constexpr int kFailed = 1;
+constexpr int kPaused = 3;
 constexpr int kInterrupted = 130;
 
 std::string text_of(const nlohmann::json& json) {
@@ -28,6 +29,12 @@ int interrupted(EventLog& events, int64_t step) {
   events.append("interrupted", {{"step", step}});
   log_info("interrupted after step " + std::to_string(step) + "; silc run goes on from there");
   return kInterrupted;
+}
+
+int paused(EventLog& events, int64_t step) {
+  events.append("paused", {{"step", step}});
+  log_info("paused after step " + std::to_string(step));
+  return kPaused;
 }
 
 int failed(EventLog& events, const std::string& message, const Event& plugin) {
@@ -70,8 +77,12 @@ int train_and_evaluate(const ResolvedCell& cell, const Catalogue& catalogue, con
   const Assembly assembly = assemble(cell, catalogue, start.get());
 
   if (is_evaluated_only(cell)) return evaluate_only(cell, catalogue, assembly, folder, events);
-  const TrainingOutcome trained = train(cell, assembly, folder, events, stop_requested);
-  if (trained.interrupted) return interrupted(events, trained.state.step);
+  AlongEvaluator along(cell, catalogue, assembly, events);
+  const TrainingOutcome trained = train(
+      cell, assembly, folder, events, stop_requested,
+      {.evaluate = [&](int64_t step, bool ended) { return along.evaluate(step, ended); }, .until = request.until});
+  if (trained.end == TrainingEnd::interrupted) return interrupted(events, trained.state.step);
+  if (trained.end == TrainingEnd::paused) return paused(events, trained.state.step);
   EvaluationOutcome evaluated;
   try {
     evaluated = evaluate(cell, catalogue, assembly, folder, events, trained.state.step);
@@ -87,6 +98,7 @@ int train_and_evaluate(const ResolvedCell& cell, const Catalogue& catalogue, con
                          {"parameters", parameter_count(*assembly.model)},
                          {"steps", trained.state.step},
                          {"device", device_name(device)}};
+  if (trained.evaluation.core_seconds > 0) cost["evaluation_along_core_seconds"] = trained.evaluation.core_seconds;
   write_device_cost(trained.cost.device, cost);
   return finish(folder, events, evaluated, cost);
 }

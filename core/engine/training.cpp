@@ -17,6 +17,7 @@
 #include "engine/log.h"
 #include "engine/prefetcher.h"
 #include "engine/repeats.h"
+#include "engine/stop_signal.h"
 #include "engine/training_step.h"
 #include "engine/unreadable.h"
 
@@ -25,6 +26,9 @@ namespace {
 
 // Progress::fraction stays below 1 even where the clock passes the end of the budget between two looks at it.
 constexpr double kAlmostDone = 0x1.fffffep-1;
+
+// How far a fraction may be behind a multiple of evaluate_every by rounding.
+constexpr double kRounding = 1e-9;
 
 // Removes whatever lies in the checkpoint folder but `kept`: earlier checkpoints, and what a crash left half done.
 void remove_others(const std::filesystem::path& checkpoints, const std::filesystem::path& kept) {
@@ -49,8 +53,10 @@ HealthMonitor make_monitor(const ResolvedCell& cell, Objective& objective) {
 
 class Training {
  public:
-  Training(const ResolvedCell& cell, const Assembly& assembly, const RunFolder& folder, EventLog& events)
+  Training(const ResolvedCell& cell, const Assembly& assembly, const RunFolder& folder, EventLog& events,
+           const AlongTraining& along)
       : cell_(cell),
+        along_(along),
         id_(cell_id(cell)),
         folder_(folder),
         events_(events),
@@ -67,9 +73,9 @@ class Training {
     append_started();
     watch_ = Stopwatch();
     meter_ = DeviceMeter(device_);
-    const bool interrupted = train(stop);
+    const TrainingEnd end = train(stop);
     if (state_.step > saved_step_) save();
-    return {.interrupted = interrupted, .state = state_, .cost = cost()};
+    return {.end = end, .state = state_, .cost = cost(), .evaluation = evaluation_};
   }
 
  private:
@@ -83,7 +89,28 @@ class Training {
     unreadable_.restore(state_.unreadable);
     earlier_ = point->cost;
     saved_step_ = state_.step;
+    recall_evaluations();
     log_info("going on from step " + std::to_string(state_.step));
+  }
+
+  // Those along training that earlier attempts left and the checkpoint has not made void.
+  void recall_evaluations() {
+    uint64_t offset = 0;
+    std::vector<Event> events;
+    for (Event& event : read_events(folder_.events(), offset)) {
+      const std::string kind = event.value("event", "");
+      if (kind == "started")
+        std::erase_if(events, [&](const Event& each) { return each.value("step", int64_t{0}) > event["step"]; });
+      if (kind == "evaluated_along") events.push_back(std::move(event));
+    }
+    for (const Event& event : events) {
+      if (event.value("step", int64_t{0}) > state_.step) continue;
+      evaluated_step_ = event.value("step", int64_t{0});
+      evaluated_fraction_ = event.value("fraction", 0.0);
+      evaluation_ += {.core_seconds = event.value("evaluation_core_seconds", 0.0),
+                      .seconds = event.value("evaluation_seconds", 0.0),
+                      .peak_memory = 0};
+    }
   }
 
   void append_started() {
@@ -103,10 +130,9 @@ class Training {
     return {std::move(read.batch), repeats, std::move(read.skipped)};
   }
 
-  // Until the budget is used up (false) or `stop` says so (true).
-  bool train(const std::function<bool()>& stop) {
-    bool done = fraction() >= 1;
-    if (done) return false;
+  // Until the budget is used up, training shall pause, or `stop` says so.
+  TrainingEnd train(const std::function<bool()>& stop) {
+    if (const auto end = look_around(stop)) return *end;
     const int64_t per_update = cell_.optimizer.accumulate;
     const int64_t end = total_steps_ ? *total_steps_ * per_update : std::numeric_limits<int64_t>::max();
     const int64_t threads = data_threads(cell_.engine, device_);
@@ -122,9 +148,9 @@ class Training {
     };
     const auto next_batch = [&] {
       if (copier.begun() == 0) {
-        const double asked = watch_.elapsed().seconds;
+        const double asked = elapsed().seconds;
         PreparedBatch prepared = *batches.next();
-        waited_ += watch_.elapsed().seconds - asked;
+        waited_ += elapsed().seconds - asked;
         copy(std::move(prepared));
       }
       Batch batch = copier.finish();
@@ -139,13 +165,12 @@ class Training {
       state_.examples += batch.size;
       return batch;
     };
-    const FlopCounter flops;
+    flops_.emplace();
     const int64_t flops_before = state_.flops;
-    Cost saved = watch_.elapsed();
-    rate_from_ = saved;
+    double saved = watch_.elapsed().seconds;
+    rate_from_ = elapsed();
     rate_from_examples_ = state_.examples;
-    while (!done) {
-      if (stop()) return true;
+    for (;;) {
       const Progress progress{.step = state_.step,
                               .fraction = std::min(fraction(), kAlmostDone),
                               .total_steps = total_steps_.value_or(0),
@@ -157,17 +182,70 @@ class Training {
       figures.values.emplace_back("duplicate_pictures", repeats.pictures);
       figures.values.emplace_back("duplicate_captions", repeats.captions);
       ++state_.step;
-      state_.flops = flops_before + flops.total();
-      done = fraction() >= 1;
+      state_.flops = flops_before + flops_->total() - apart_flops_;
+      const bool done = fraction() >= 1;
       if (done || state_.step % cell_.engine.log_every == 0) log(figures, lr);
       watch(figures, progress.fraction);
       watch(skipped);
-      if (!done && watch_.elapsed().seconds - saved.seconds >= cell_.engine.checkpoint_seconds) {
+      if (!done && watch_.elapsed().seconds - saved >= cell_.engine.checkpoint_seconds) {
         save();
-        saved = watch_.elapsed();
+        saved = watch_.elapsed().seconds;
       }
+      if (const auto end = look_around(stop)) return *end;
     }
-    return false;
+  }
+
+  // Between updates: evaluates along where it is time to, and says whether to go on.
+  std::optional<TrainingEnd> look_around(const std::function<bool()>& stop) {
+    const bool done = fraction() >= 1;
+    const bool pause = !done && fraction() >= along_.until;
+    try {
+      if (along_.evaluate && is_evaluation_due(pause)) evaluate_along(done);
+    } catch (const Interrupted&) {
+      return TrainingEnd::interrupted;
+    }
+    if (done) return TrainingEnd::finished;
+    if (pause) return TrainingEnd::paused;
+    if (stop()) return TrainingEnd::interrupted;
+    return std::nullopt;
+  }
+
+  // Whether a multiple of evaluate_every was passed since the last evaluation, by whichever attempt; evaluate_every may
+  // have changed meanwhile.
+  [[nodiscard]] bool is_evaluation_due(bool pause) const {
+    if (pause && evaluated_step_ != state_.step) return true;
+    const double every = cell_.engine.evaluate_every;
+    if (every <= 0) return false;
+    const auto passed = [&](double part) { return std::floor(std::min(part, 1.0) / every + kRounding); };
+    return passed(fraction()) > passed(evaluated_fraction_);
+  }
+
+  void evaluate_along(bool ended) {
+    const Stopwatch watch;
+    const DeviceMeter meter(device_);
+    const Cost trained = cost();
+    const int64_t flops_before = flops_ ? flops_->total() : 0;
+    const nlohmann::json metrics = along_.evaluate(state_.step, ended);
+    if (flops_) apart_flops_ += flops_->total() - flops_before;
+    Cost spent = watch.elapsed();
+    spent.device = meter.elapsed();
+    evaluation_ += spent;
+    apart_ += spent;
+    evaluated_step_ = state_.step;
+    evaluated_fraction_ = fraction();
+    if (metrics.empty()) return;
+    Event event = {{"step", state_.step},
+                   {"fraction", std::min(fraction(), 1.0)},
+                   {"examples", state_.examples},
+                   {"flops", state_.flops},
+                   {"core_seconds", trained.core_seconds},
+                   {"seconds", trained.seconds},
+                   {"evaluation_core_seconds", spent.core_seconds},
+                   {"evaluation_seconds", spent.seconds},
+                   {"metrics", metrics}};
+    write_device_cost(trained.device, event);
+    events_.append("evaluated_along", event);
+    log_info(c10::str("evaluated at step ", state_.step, " in ", std::lround(spent.seconds), " s"));
   }
 
   // Part of the budget that is used up.
@@ -193,12 +271,20 @@ class Training {
     Cost total = earlier_;
     Cost here = watch_.elapsed();
     here.device = meter_.elapsed();
+    here -= apart_;
     total += here;
     return total;
   }
 
+  // Of this attempt, without what evaluating took.
+  [[nodiscard]] Cost elapsed() const {
+    Cost here = watch_.elapsed();
+    here -= apart_;
+    return here;
+  }
+
   void log(const StepFigures& figures, double lr) {
-    const Cost now = watch_.elapsed();
+    const Cost now = elapsed();
     const Cost total = cost();
     const double rate =
         static_cast<double>(state_.examples - rate_from_examples_) / std::max(now.seconds - rate_from_.seconds, 1e-9);
@@ -261,6 +347,7 @@ class Training {
   }
 
   const ResolvedCell& cell_;
+  const AlongTraining& along_;
   const std::string id_;
   const RunFolder folder_;
   EventLog& events_;
@@ -275,6 +362,12 @@ class Training {
   Cost earlier_;     // of earlier attempts, up to the checkpoint
   Stopwatch watch_;  // of this attempt
   int64_t saved_step_ = -1;
+  std::optional<FlopCounter> flops_;  // of this attempt
+  Cost apart_;                        // of this attempt, which evaluating along took
+  int64_t apart_flops_ = 0;           // likewise
+  Cost evaluation_;                   // along training, over all attempts
+  int64_t evaluated_step_ = -1;
+  double evaluated_fraction_ = 0;
   Cost rate_from_;
   int64_t rate_from_examples_ = 0;
   double waited_ = 0;  // seconds for batches, since then
@@ -289,8 +382,8 @@ std::optional<int64_t> known_steps(const ResolvedCell& cell) {
 }
 
 TrainingOutcome train(const ResolvedCell& cell, const Assembly& assembly, const RunFolder& folder, EventLog& events,
-                      const std::function<bool()>& stop) {
-  return Training(cell, assembly, folder, events).run(stop);
+                      const std::function<bool()>& stop, const AlongTraining& along) {
+  return Training(cell, assembly, folder, events, along).run(stop);
 }
 
 }  // namespace silc

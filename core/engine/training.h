@@ -16,15 +16,26 @@ namespace silc {
 // Number of updates that a budget of examples gives; empty for budgets whose updates cost what they cost.
 std::optional<int64_t> known_steps(const ResolvedCell& cell);
 
+enum class TrainingEnd { finished, paused, interrupted };
+
 struct TrainingOutcome {
-  bool interrupted = false;
+  TrainingEnd end = TrainingEnd::finished;
   TrainingState state;
-  Cost cost;  // of training, over all attempts
+  Cost cost;        // of training, over all attempts
+  Cost evaluation;  // along training, likewise; no part of the cost
 };
 
-// Goes on from the run folder's last checkpoint, appends events, and leaves a checkpoint at the end and where `stop`
-// asks to stop: the only one in the folder. Killed at any point and called again, it ends in the same bytes.
+// What is evaluated while training goes on.
+struct AlongTraining {
+  // Gives metrics as events.jsonl has them. `ended`: the budget is used up. May throw Interrupted.
+  std::function<nlohmann::json(int64_t step, bool ended)> evaluate = {};  // called only if it is there
+  double until = 1;  // part of the budget at which training pauses, if that is before its end
+};
+
+// Goes on from the run folder's last checkpoint, appends events, and leaves a checkpoint at the end, where it pauses
+// and where `stop` asks to stop: the only one in the folder. Evaluates each engine.evaluate_every of the budget, and
+// where it pauses. Killed at any point and called again, it ends in the same bytes, evaluated along or not.
 TrainingOutcome train(const ResolvedCell& cell, const Assembly& assembly, const RunFolder& folder, EventLog& events,
-                      const std::function<bool()>& stop);
+                      const std::function<bool()>& stop, const AlongTraining& along = {});
 
 }  // namespace silc

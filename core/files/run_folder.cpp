@@ -71,7 +71,7 @@ std::vector<HealthWarning> warnings_until(int64_t step, std::vector<HealthWarnin
 
 bool ended_silently(const Event& attempt, std::string_view event, double time) {
   if (attempt.contains("stopped")) return true;
-  const bool last_word = event == "finished" || event == "failed" || event == "interrupted";
+  const bool last_word = event == "finished" || event == "failed" || event == "interrupted" || event == "paused";
   if (!last_word) return number(attempt, "end") >= time;
   // An engine that finds nothing left to do says nothing.
   const bool well = !attempt.contains("signal") && number(attempt, "exit_code") == 0;

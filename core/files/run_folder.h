@@ -44,13 +44,19 @@ struct RunFolder {
 //                each check
 //   checkpointed step, file, examples, flops, core_seconds, seconds, peak_memory; on a GPU also device_seconds,
 //                device_peak_memory and, where it is known, energy (joules)
+//   evaluated_along
+//                step, fraction, examples, flops, core_seconds, seconds of training until then, on a GPU also as in
+//                checkpointed; metrics [{evaluator, dataset, weights, name, value, n}] of all evaluations but those
+//                that do not apply; evaluation_core_seconds and evaluation_seconds, which this took and training's do
+//                not hold
 //   evaluating   evaluator, dataset, weights
 //   evaluated    evaluator, dataset, weights, metrics [{name, value, n}], core_seconds, seconds
 //   finished     (metrics.json is complete)
 //   failed       message, plugin (the one at fault, or null)
 //   interrupted  step
+//   paused       step: it has come as far as it was asked to (--until), and goes on when it is asked again
 //
-// A `started` with step k makes step and warning events after k of earlier attempts void.
+// A `started` with step k makes step, warning and evaluated_along events after k of earlier attempts void.
 using Event = nlohmann::json;
 
 // A `warning` event.
@@ -78,7 +84,7 @@ std::vector<Event> read_events(const std::filesystem::path& file, uint64_t& offs
 //   {"metrics": [{"evaluator", "dataset", "weights", "name", "value", "n"}],
 //    "not_applicable": [{"evaluator", "dataset", "weights", "reason"}], evaluations that the model's nature rules out,
 //    "cost": {"examples", "flops", "core_seconds", "seconds", "evaluation_core_seconds", "peak_memory" (bytes),
-//             "parameters", "steps", "device"}}
+//             "parameters", "steps", "device"}}, with evaluations along training "evaluation_along_core_seconds"
 // attempts.jsonl, appended by silc after each engine process:
 //   {"start", "end" (seconds since 1970), "exit_code" or "signal", "core_seconds", "peak_memory", "threads", "host"},
 //   "gpu" that the engine was given, as CUDA_VISIBLE_DEVICES names it;

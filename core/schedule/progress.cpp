@@ -65,10 +65,10 @@ void ProgressReader::apply(const Event& event) {
     progress_.phase = CellPhase::evaluating;
     progress_.fraction = 1;
     progress_.evaluation = text(event, "evaluator") + " on " + text(event, "dataset");
-  } else if (name == "finished" || name == "failed" || name == "interrupted") {
+  } else if (name == "finished" || name == "failed" || name == "interrupted" || name == "paused") {
     progress_.phase = CellPhase::ended;
     if (name == "failed") progress_.failure = text(event, "message");
-    if (name == "interrupted") progress_.step = static_cast<int64_t>(number(event, "step"));
+    if (name == "interrupted" || name == "paused") progress_.step = static_cast<int64_t>(number(event, "step"));
   }
   progress_.last_event = name;
   progress_.last_time = number(event, "time");

@@ -118,6 +118,8 @@ Setting engine_table(const EngineSettings& engine) {
                 {"deterministic", value(engine.deterministic)},
                 {"checkpoint_seconds", value(engine.checkpoint_seconds)},
                 {"log_every", value(engine.log_every)},
+                {"evaluate_every", value(engine.evaluate_every)},
+                {"evaluate_samples", value(engine.evaluate_samples)},
                 {"hang_seconds", value(engine.hang_seconds)},
                 {"memory_limit", value(engine.memory_limit)}});
 }

@@ -101,17 +101,19 @@ struct OptimizerSettings {
 // How a cell is executed: decides the cost, and with it, by rounding, the last bits, but not what is computed. Not part
 // of the identity but for precision.
 struct EngineSettings {
-  std::string precision = "fp32";  // or "bf16" (autocast)
-  std::string device = "auto";     // "cpu", "cuda", "cuda:1"
-  int64_t chunk = 0;               // pictures, and texts, that a tower computes at a time; 0: the whole batch
-  std::string recompute = "none";  // "blocks": of transformers, in the backward pass
-  int64_t threads = 0;             // of LibTorch; 0: divided by silc among the cells that run side by side
-  int64_t data_threads = 0;        // that prepare batches; they count in the cost; 0: 1, for a GPU more
-  bool deterministic = true;       // refuses operators that have no deterministic kernel
-  double checkpoint_seconds = 60;  // between checkpoints
-  int64_t log_every = 10;          // steps between step metrics
-  double hang_seconds = 1800;      // without a sign of life, after which silc stops the engine; 0: never
-  double memory_limit = 0;         // GB (10⁹ bytes) at which silc stops the engine; 0: what the machine has
+  std::string precision = "fp32";   // or "bf16" (autocast)
+  std::string device = "auto";      // "cpu", "cuda", "cuda:1"
+  int64_t chunk = 0;                // pictures, and texts, that a tower computes at a time; 0: the whole batch
+  std::string recompute = "none";   // "blocks": of transformers, in the backward pass
+  int64_t threads = 0;              // of LibTorch; 0: divided by silc among the cells that run side by side
+  int64_t data_threads = 0;         // that prepare batches; they count in the cost; 0: 1, for a GPU more
+  bool deterministic = true;        // refuses operators that have no deterministic kernel
+  double checkpoint_seconds = 60;   // between checkpoints
+  int64_t log_every = 10;           // steps between step metrics
+  double evaluate_every = 0;        // part of the budget between evaluations along training; 0: none
+  int64_t evaluate_samples = 1000;  // of each dataset, for those; 0: all
+  double hang_seconds = 1800;       // without a sign of life, after which silc stops the engine; 0: never
+  double memory_limit = 0;          // GB (10⁹ bytes) at which silc stops the engine; 0: what the machine has
 
   friend bool operator==(const EngineSettings&, const EngineSettings&) = default;
 };

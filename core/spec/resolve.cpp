@@ -223,6 +223,8 @@ class Resolver {
     reader.read("deterministic", engine.deterministic);
     reader.read("checkpoint_seconds", engine.checkpoint_seconds, at_least(0));
     reader.read("log_every", engine.log_every, {1, kLargestSize});
+    reader.read("evaluate_every", engine.evaluate_every, {0, 1});
+    reader.read("evaluate_samples", engine.evaluate_samples, {0, kLargestSize});
     reader.read("hang_seconds", engine.hang_seconds, at_least(0));
     reader.read("memory_limit", engine.memory_limit, {0, 1e9});
     reader.finish();

@@ -47,9 +47,17 @@ class ColumnCheck {
 
  private:
   void check_cost(const Setting& setting, const std::string& metric) {
-    static const std::array<std::string, 10> costs = {
-        "examples",   "flops",          "core_seconds",       "seconds", "evaluation_core_seconds", "peak_memory",
-        "parameters", "device_seconds", "device_peak_memory", "energy"};
+    static const std::array<std::string, 11> costs = {"examples",
+                                                      "flops",
+                                                      "core_seconds",
+                                                      "seconds",
+                                                      "evaluation_core_seconds",
+                                                      "evaluation_along_core_seconds",
+                                                      "peak_memory",
+                                                      "parameters",
+                                                      "device_seconds",
+                                                      "device_peak_memory",
+                                                      "energy"};
     if (!contains(costs, metric))
       faults_.add(setting.place, fmt::format("column \"{}\": there is no cost \"{}\"{}", setting.text(), metric,
                                              suggestion(metric, costs)));

@@ -194,6 +194,38 @@ TEST_F(EngineEndToEnd, StopsOnSigtermAndGoesOn) {
   expect_same_result(whole, stopped);
 }
 
+TEST_F(EngineEndToEnd, EvaluatesAlongTrainingAndGivesTheSameResult) {
+  const RunFolder along = folder("along", cell({"engine.evaluate_every=0.5", "engine.evaluate_samples=48"}));
+  ASSERT_EQ(run(along).exit_code, 0) << read_file(along.log());
+  std::vector<Event> points;
+  for (Event& event : events(along))
+    if (event["event"] == "evaluated_along") points.push_back(std::move(event));
+  ASSERT_EQ(points.size(), 2U);
+  EXPECT_EQ(points[0]["step"], 6);
+  std::set<std::string> evaluated;
+  for (const auto& metric : points[0]["metrics"]) {
+    evaluated.insert(metric["evaluator"].get<std::string>() + " " + metric["weights"].get<std::string>());
+    if (metric["name"] == "acc1") {
+      EXPECT_EQ(metric["n"], 48);
+    }
+  }
+  EXPECT_EQ(evaluated, (std::set<std::string>{"retrieval student", "retrieval teacher",
+                                              "zero_shot_classification student", "zero_shot_classification teacher"}));
+  const auto cost = nlohmann::json::parse(read_file(along.metrics()))["cost"];
+  EXPECT_GT(cost["evaluation_along_core_seconds"], 0);
+  const RunFolder alone = folder("alone", cell());
+  ASSERT_EQ(run(alone).exit_code, 0) << read_file(alone.log());
+  expect_same_result(alone, along);
+}
+
+TEST_F(EngineEndToEnd, LeavesTheLastEvaluationAlongToTheOneAfterTrainingWhereBothAreOfAllSamples) {
+  const RunFolder along = folder("along", cell({"engine.evaluate_every=0.5"}));
+  ASSERT_EQ(run(along).exit_code, 0) << read_file(along.log());
+  int64_t points = 0;
+  for (const Event& event : events(along)) points += event["event"] == "evaluated_along" ? 1 : 0;
+  EXPECT_EQ(points, 1);
+}
+
 TEST_F(EngineEndToEnd, RefusesTeacherWeightsWhereThereIsNoTeacherBeforeTraining) {
   const RunFolder run_folder = folder("run", cell({"objective.distillation=\"none\""}));
   EXPECT_EQ(run(run_folder).exit_code, 1);

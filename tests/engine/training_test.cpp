@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "engine/batches.h"
+#include "engine/failure.h"
 #include "engine/training_step.h"
 #include "fakes.h"
 #include "files/safetensors.h"
@@ -86,7 +87,7 @@ class TrainingTest : public ::testing::Test {
 TEST_F(TrainingTest, UsesUpItsBudgetOfExamples) {
   const RunFolder run = folder("whole");
   const TrainingOutcome outcome = attempt(run);
-  EXPECT_FALSE(outcome.interrupted);
+  EXPECT_EQ(outcome.end, TrainingEnd::finished);
   EXPECT_EQ(outcome.state.step, 12);
   EXPECT_EQ(outcome.state.examples, 48);
   EXPECT_GT(outcome.state.flops, 0);
@@ -108,8 +109,8 @@ TEST_F(TrainingTest, ResumedAnywhereItEndsInTheSameBytes) {
   attempt(folder("whole"));
   for (const int64_t steps : {0, 1, 5, 6, 7, 11}) {
     const RunFolder run = folder("interrupted-" + std::to_string(steps));
-    EXPECT_TRUE(attempt(run, steps).interrupted);
-    EXPECT_FALSE(attempt(run).interrupted);
+    EXPECT_EQ(attempt(run, steps).end, TrainingEnd::interrupted);
+    EXPECT_EQ(attempt(run).end, TrainingEnd::finished);
     EXPECT_EQ(bytes(run), bytes(folder("whole"))) << "interrupted after " << steps;
   }
 }
@@ -279,6 +280,128 @@ std::pair<std::vector<at::Tensor>, TrainingStep> three_updates(const Assembly& a
   return {std::move(before), std::move(step)};
 }
 
+class AlongTrainingTest : public TrainingTest {
+ protected:
+  AlongTrainingTest() { cell_.engine.evaluate_every = 0.25; }  // after updates 3, 6, 9 and 12
+
+  TrainingOutcome attempt(const RunFolder& folder, int64_t steps = 1000, double until = 1) {
+    const Assembly assembly = fake_assembly(cell_);
+    EventLog events(folder.events());
+    return train(cell_, assembly, folder, events, [&] { return steps-- <= 0; },
+                 {.evaluate =
+                      [&](int64_t step, bool ended) {
+                        asked_.emplace_back(step, ended);
+                        if (step == stopped_in_) {
+                          stopped_in_ = -1;
+                          throw Interrupted{};
+                        }
+                        const Stopwatch watch;
+                        while (watch.elapsed().core_seconds < seconds_) continue;
+                        // Evaluators draw at random as they like.
+                        const double value = at::rand({}).item<double>();
+                        return nlohmann::json{{{"evaluator", "zero_shot_classification"},
+                                               {"dataset", "fake_data"},
+                                               {"weights", "student"},
+                                               {"name", "acc1"},
+                                               {"value", value},
+                                               {"n", 11}}};
+                      },
+                  .until = until});
+  }
+
+  // Steps of the evaluations that count once training is done.
+  static std::vector<int64_t> evaluated_steps(const RunFolder& folder) {
+    uint64_t offset = 0;
+    std::vector<int64_t> steps;
+    for (const Event& event : read_events(folder.events(), offset)) {
+      if (event["event"] == "started") std::erase_if(steps, [&](int64_t step) { return step > event["step"]; });
+      if (event["event"] == "evaluated_along") steps.push_back(event["step"]);
+    }
+    return steps;
+  }
+
+  std::vector<std::pair<int64_t, bool>> asked_;  // of evaluate()
+  int64_t stopped_in_ = -1;                      // the step at which evaluating is interrupted, once
+  double seconds_ = 0;                           // that it takes
+};
+
+TEST_F(AlongTrainingTest, EvaluatesEachPartOfTheBudgetAndSaysTheLastTime) {
+  attempt(folder("run"));
+  EXPECT_EQ(asked_, (std::vector<std::pair<int64_t, bool>>{{3, false}, {6, false}, {9, false}, {12, true}}));
+  const std::vector<Event> events = events_named(folder("run"), "evaluated_along");
+  ASSERT_EQ(events.size(), 4U);
+  EXPECT_EQ(events[1]["fraction"], 0.5);
+  EXPECT_EQ(events[1]["examples"], 24);
+  EXPECT_EQ(events[1]["metrics"][0]["name"], "acc1");
+}
+
+TEST_F(AlongTrainingTest, EvaluatesAsOftenAsPartsPassWhereAnUpdateIsMoreThanOne) {
+  cell_.engine.evaluate_every = 0.01;
+  attempt(folder("run"));
+  EXPECT_EQ(evaluated_steps(folder("run")).size(), 12U);
+}
+
+TEST_F(AlongTrainingTest, TrainsToTheSameBytesWhetherItIsEvaluatedOrNot) {
+  attempt(folder("evaluated"));
+  cell_.engine.evaluate_every = 0;
+  attempt(folder("alone"));
+  EXPECT_TRUE(events_named(folder("alone"), "evaluated_along").empty());
+  EXPECT_EQ(bytes(folder("evaluated")), bytes(folder("alone")));
+}
+
+TEST_F(AlongTrainingTest, ResumedAnywhereItEvaluatesTheSameSteps) {
+  cell_.engine.checkpoint_seconds = 1000;
+  for (const int64_t steps : {2, 3, 4, 6, 11}) {
+    const RunFolder run = folder("interrupted-" + std::to_string(steps));
+    attempt(run, steps);
+    attempt(run);
+    EXPECT_EQ(evaluated_steps(run), (std::vector<int64_t>{3, 6, 9, 12})) << "interrupted after " << steps;
+  }
+}
+
+TEST_F(AlongTrainingTest, InterruptedWhileItEvaluatesItDoesThatFirst) {
+  for (const int64_t step : {3, 12}) {
+    stopped_in_ = step;
+    const RunFolder run = folder("interrupted-at-" + std::to_string(step));
+    EXPECT_EQ(attempt(run).end, TrainingEnd::interrupted);
+    EXPECT_EQ(attempt(run).end, TrainingEnd::finished);
+    EXPECT_EQ(evaluated_steps(run), (std::vector<int64_t>{3, 6, 9, 12}));
+    EXPECT_EQ(events_named(run, "started").back()["step"], step);
+  }
+}
+
+TEST_F(AlongTrainingTest, KeepsItsCostApartFromThatOfTraining) {
+  seconds_ = 0.2;
+  const TrainingOutcome outcome = attempt(folder("run"));
+  EXPECT_GE(outcome.evaluation.core_seconds, 4 * seconds_);
+  EXPECT_LT(outcome.cost.core_seconds, 4 * seconds_);  // twelve updates of a few milliseconds
+  const TrainingOutcome again = attempt(folder("run"));
+  EXPECT_DOUBLE_EQ(again.evaluation.core_seconds, outcome.evaluation.core_seconds);
+}
+
+TEST_F(AlongTrainingTest, ABudgetOfCoreSecondsIsNotSpentOnIt) {
+  seconds_ = 0.5;
+  cell_.engine.evaluate_every = 0.5;
+  cell_.budget = {.unit = BudgetUnit::core_seconds, .amount = 0.05};
+  const TrainingOutcome outcome = attempt(folder("run"));
+  EXPECT_FALSE(asked_.empty());
+  EXPECT_LT(outcome.cost.core_seconds, seconds_);
+}
+
+TEST_F(AlongTrainingTest, PausesWhereItIsAskedToAndGoesOnToTheSameBytes) {
+  cell_.engine.evaluate_every = 0;
+  const RunFolder run = folder("paused");
+  EXPECT_EQ(attempt(run, 1000, 0.3).end, TrainingEnd::paused);
+  EXPECT_EQ(only_checkpoint(run).filename(), checkpoint_name(4));
+  // Asked for no more than it has done, it does nothing.
+  EXPECT_EQ(attempt(run, 1000, 0.3).end, TrainingEnd::paused);
+  EXPECT_EQ(attempt(run, 1000, 0.6).end, TrainingEnd::paused);
+  EXPECT_EQ(attempt(run).end, TrainingEnd::finished);
+  EXPECT_EQ(evaluated_steps(run), (std::vector<int64_t>{4, 8}));
+  attempt(folder("whole"));
+  EXPECT_EQ(bytes(run), bytes(folder("whole")));
+}
+
 class UnreadableTest : public TrainingTest {
  protected:
   UnreadableTest() { cell_.train.on_error = "skip"; }
@@ -293,7 +416,7 @@ class UnreadableTest : public TrainingTest {
 
 TEST_F(UnreadableTest, IsPassedOverAndToldOnce) {
   const RunFolder run = folder("run");
-  EXPECT_FALSE(attempt(run).interrupted);
+  EXPECT_EQ(attempt(run).end, TrainingEnd::finished);
   const std::vector<Event> warnings = events_named(run, "warning");
   ASSERT_EQ(warnings.size(), 1U);
   EXPECT_EQ(warnings[0]["check"], "unreadable_samples_1");
@@ -308,7 +431,7 @@ TEST_F(UnreadableTest, ResumedAnywhereItEndsInTheSameBytesAndWarnsOnce) {
   const RunFolder whole = folder("whole");
   attempt(whole);
   const RunFolder parts = folder("parts");
-  while (attempt(parts, 2).interrupted) continue;
+  while (attempt(parts, 2).end == TrainingEnd::interrupted) continue;
   EXPECT_EQ(bytes(parts), bytes(whole));
   EXPECT_EQ(events_named(parts, "warning").size(), 1U);
 }

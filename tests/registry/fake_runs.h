@@ -86,6 +86,18 @@ class FakeRuns {
            {"message", "teacher_entropy 0.5 (below 1 for 30 steps): raise it"}});
   }
 
+  // acc1 of the student along training.
+  void along(const PlannedCell& cell, int64_t step, double fraction, double acc1 = 0.5) {
+    event(cell, "evaluated_along", 101,
+          {{"step", step},
+           {"fraction", fraction},
+           {"examples", 32 * step},
+           {"flops", 1e9 * static_cast<double>(step)},
+           {"core_seconds", 0.1 * static_cast<double>(step)},
+           {"seconds", 0.05 * static_cast<double>(step)},
+           {"metrics", nlohmann::json::array({metric("student", "acc1", acc1)})}});
+  }
+
   void attempt(const PlannedCell& cell, double start, double end, const std::string& how, int64_t number) {
     const nlohmann::json line = {{"start", start},     {"end", end},   {how, number},    {"core_seconds", 1.5},
                                  {"peak_memory", 1e9}, {"threads", 2}, {"host", "bench"}};

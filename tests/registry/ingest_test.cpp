@@ -140,6 +140,33 @@ TEST_F(Ingest, DropsWarningsThatAKillThrewAway) {
   EXPECT_THAT(registry_.warnings("ablation"), testing::IsEmpty()) << "the cell was run afresh";
 }
 
+TEST_F(Ingest, RecordsEvaluationsAlongTrainingAndDropsThoseThatAKillThrewAway) {
+  start(100);
+  fakes_.along(cell_, 10, 0.25);
+  fakes_.along(cell_, 20, 0.5);
+  ingested();
+  const auto records = registry_.metrics_along(registry_.find_cell(cell_.id));
+  ASSERT_EQ(records.size(), 2);
+  EXPECT_EQ(records[1].step, 20);
+  EXPECT_EQ(records[1].fraction, 0.5);
+  EXPECT_EQ(records[1].examples, 640);
+  EXPECT_EQ(records[1].core_seconds, 2);
+  EXPECT_EQ(records[1].evaluator, "zero_shot_classification");
+  EXPECT_EQ(records[1].weights, "student");
+  EXPECT_EQ(records[1].name, "acc1");
+  EXPECT_EQ(records[1].value, 0.5);
+  EXPECT_EQ(records[1].n, 1000);
+  start(110, 10);
+  ingested();
+  EXPECT_EQ(registry_.metrics_along(registry_.find_cell(cell_.id)).size(), 1);
+}
+
+TEST_F(Ingest, TakesAPausedCellForOneThatGoesOn) {
+  start(100);
+  fakes_.event(cell_, "paused", 101, {{"step", 10}});
+  EXPECT_EQ(ingested().state, CellState::interrupted);
+}
+
 TEST_F(Ingest, CountsTheWarningsOfEarlierPhasesToTheRow) {
   const PlannedCell first = FakeRuns::cell("ablation", "CLIP, first phase", 0, "bbbbbbbbbbbb");
   fakes_.write_cell("ablation", first);

@@ -94,7 +94,8 @@ TEST_F(RegistryFile, OfAnEarlierVersionIsBroughtUpToDateWithWhatIsInIt) {
   fakes_.open().plan(experiment);
   SQLite::Database(file_.string(), SQLite::OPEN_READWRITE)
       .exec(
-          "DROP TABLE warning; DROP TABLE not_applicable; ALTER TABLE cell DROP COLUMN previous; PRAGMA user_version = "
+          "DROP VIEW result_along; DROP TABLE metric_along; DROP TABLE warning; DROP TABLE not_applicable; ALTER TABLE "
+          "cell DROP COLUMN previous; PRAGMA user_version = "
           "1");
   EXPECT_THROW(Registry::open_existing(file_, fakes_.runs()), Error) << "readers change nothing";
   const std::vector<CellRecord> cells = fakes_.open().cells("ablation");
@@ -114,7 +115,9 @@ TEST_F(RegistryFile, OfASilcThatDidNotWarnTakesWarningsFromNowOn) {
     registry.ingest(cell.folder);
   }
   SQLite::Database(file_.string(), SQLite::OPEN_READWRITE)
-      .exec("DROP TABLE warning; DROP TABLE not_applicable; PRAGMA user_version = 2");
+      .exec(
+          "DROP VIEW result_along; DROP TABLE metric_along; DROP TABLE warning; DROP TABLE not_applicable; PRAGMA "
+          "user_version = 2");
   Registry registry = fakes_.open();
   EXPECT_TRUE(registry.warnings("ablation").empty());
   fakes_.warning(cell, 10, "gradient_vanished");
@@ -127,7 +130,7 @@ TEST_F(RegistryFile, SaysWhatItIsToOtherPrograms) {
   SQLite::Database database(file_.string());
   EXPECT_EQ(database.execAndGet("PRAGMA journal_mode").getString(), "wal");
   EXPECT_EQ(database.execAndGet("PRAGMA application_id").getInt(), 0x73696c63);
-  EXPECT_EQ(database.execAndGet("PRAGMA user_version").getInt(), 4);
+  EXPECT_EQ(database.execAndGet("PRAGMA user_version").getInt(), 5);
 }
 
 }  // namespace

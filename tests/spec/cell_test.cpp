@@ -173,7 +173,8 @@ TEST_F(CellTest, WhatDoesNotDecideTheResultLeavesTheId) {
   for (const char* set :
        {"experiment.name=\"other\"", "experiment.title=\"other\"", "engine.device=\"cpu\"", "engine.threads=3",
         "engine.data_threads=3", "engine.checkpoint_seconds=5", "engine.log_every=77", "engine.chunk=64",
-        "engine.recompute=\"blocks\"", "engine.deterministic=false", "table=[]", "optimizer.lr=0.001"})
+        "engine.evaluate_every=0.1", "engine.evaluate_samples=7", "engine.recompute=\"blocks\"",
+        "engine.deterministic=false", "table=[]", "optimizer.lr=0.001"})
     EXPECT_EQ(id_of(kFull, {.sets = {set}}), id) << set;
   EXPECT_EQ(id_of(kFull + "# a comment\n"), id);
   EXPECT_EQ(id_of(replaced(kFull, "1e-3, 3e-4", "0.0010, 5e-4")), id);
