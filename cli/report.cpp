@@ -29,6 +29,8 @@ struct ReportOptions {
   bool intervals = false;
   bool siunitx = false;
   bool document = false;
+  std::string match;
+  int64_t last = 0;
 };
 
 bool is_file_name(const std::string& experiment) {
@@ -141,8 +143,13 @@ std::vector<ExperimentSource> find_sources(const std::vector<OpenRegistry>& regi
 
 // Of one experiment all its tables, of several one.
 std::vector<Table> tables_of(const std::vector<ExperimentSource>& sources, const ReportOptions& options) {
-  const ReportRequest request{sources.front().experiment.name, options.table, options.metrics, options.pictures,
-                              options.intervals};
+  const ReportRequest request{.experiment = sources.front().experiment.name,
+                              .table = options.table,
+                              .metrics = options.metrics,
+                              .all_pictures = options.pictures,
+                              .intervals = options.intervals,
+                              .match = options.match.empty() ? std::nullopt : std::optional(parse_unit(options.match)),
+                              .last = options.last};
   if (sources.size() == 1) return build_tables(*sources.front().registry, sources.front().experiment, request);
   return {build_joint_table(sources, request)};
 }
@@ -214,6 +221,18 @@ void add_report(CLI::App& app, Session& session) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command->add_flag("--intervals", options->intervals,
                     "95 % confidence intervals of means and differences in place of standard deviations");
+  CLI::Option* match =
+      command
+          ->add_option("--match", options->match,
+                       "compares rows at equal cost, by their scores along training: examples, flops or core_seconds")
+          ->option_text("UNIT")
+          ->type_name("examples|flops|core_seconds");
+  command
+      ->add_option("--last", options->last,
+                   "compares means over so many last evaluations along training in place of the results after it")
+      ->option_text("K")
+      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}))
+      ->excludes(match);
   command->add_flag("--siunitx", options->siunitx, "latex: numbers in columns of the package siunitx, at their points");
   command->add_flag("--document", options->document, "latex: a whole document, which compiles as it is");
   command->add_flag("--pictures", options->pictures,

@@ -596,6 +596,25 @@ Json json_interval(const std::optional<Interval>& interval, Evidence evidence) {
           {"evidence", evidence_name(evidence)}};
 }
 
+Json json_costs(const CurvePoint& point) {
+  return {{"examples", point.examples}, {"flops", point.flops}, {"core_seconds", point.core_seconds}};
+}
+
+Json json_curves(const std::vector<Curve>& curves) {
+  Json array = Json::array();
+  for (const Curve& curve : curves) {
+    Json points = Json::array();
+    for (const CurvePoint& point : curve.points) {
+      Json each = json_costs(point);
+      each["value"] = point.value;
+      points.push_back(std::move(each));
+    }
+    array.push_back(
+        {{"seed", curve.seed}, {"samples", curve.n}, {"ended", curve.ended}, {"points", std::move(points)}});
+  }
+  return array;
+}
+
 Json json_entry(const std::string& column, const TableEntry& entry) {
   Json values = Json::array();
   for (std::size_t i = 0; i < entry.seeds.size(); ++i)
@@ -616,7 +635,9 @@ Json json_entry(const std::string& column, const TableEntry& entry) {
           {"p_adjusted", json_number(entry.p_adjusted)},
           {"significant", entry.significant},
           {"evidence", entry.evidence == Evidence::none ? Json(nullptr) : Json(evidence_name(entry.evidence))},
-          {"values", std::move(values)}};
+          {"values", std::move(values)},
+          {"reach", entry.reach ? json_costs(*entry.reach) : Json(nullptr)},
+          {"curves", json_curves(entry.curves)}};
 }
 
 Json json_warnings(const TableRow& row) {
@@ -646,14 +667,17 @@ std::string format_json(const std::vector<Table>& tables) {
                       {"entries", std::move(entries)},
                       {"warnings", json_warnings(row)}});
     }
-    array.push_back({{"experiment", table.experiment},
-                     {"name", table.name},
-                     {"title", table.title},
-                     {"baseline", table.baseline},
-                     {"published", table.published},
-                     {"columns", table.columns},
-                     {"rows", std::move(rows)},
-                     {"notes", table.notes}});
+    array.push_back(
+        {{"experiment", table.experiment},
+         {"name", table.name},
+         {"title", table.title},
+         {"baseline", table.baseline},
+         {"published", table.published},
+         {"match", table.match ? Json{{"unit", unit_name(*table.match)}, {"level", table.level}} : Json(nullptr)},
+         {"last", table.last},
+         {"columns", table.columns},
+         {"rows", std::move(rows)},
+         {"notes", table.notes}});
   }
   return Json{{"tables", std::move(array)}}.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -40,7 +40,9 @@ struct SampledValue {
 class Results {
  public:
   Results(const Registry& registry, const PlannedExperiment& experiment)
-      : metrics_(registry.metrics(experiment.name)), not_applicable_(registry.not_applicable(experiment.name)) {
+      : metrics_(registry.metrics(experiment.name)),
+        curves_(read_curves(registry, experiment.name)),
+        not_applicable_(registry.not_applicable(experiment.name)) {
     std::set<std::pair<std::string, int64_t>> planned;
     for (const PlannedCell& cell : experiment.cells)
       if (planned.emplace(cell.row, cell.seed).second) {
@@ -56,17 +58,64 @@ class Results {
     const auto is_unplanned = [&](const auto& record) { return !planned.contains({record.row, record.seed}); };
     std::erase_if(metrics_, is_unplanned);
     std::erase_if(not_applicable_, is_unplanned);
+    std::erase_if(curves_, is_unplanned);
     for (WarningRecord& warning : registry.warnings(experiment.name))
       if (planned.contains({warning.row, warning.seed})) warnings_[warning.row].push_back(std::move(warning));
     for (const MetricRecord& metric : metrics_) {
-      for (const std::string& base : {column_of(metric), qualified_column_of(metric)}) {
-        if (metric.primary) columns_[base][{metric.row, metric.seed}] = &metric;
-        columns_[base + "@" + metric.weights][{metric.row, metric.seed}] = &metric;
-      }
       datasets_[column_of(metric)].insert(metric.dataset);
       if (metric.phases > 1) phased_.insert(metric.row);
       if (metric.primary && metric.evaluator != "cost") weights_[metric.row] = metric.weights;
     }
+    for (const Curve& curve : curves_)
+      for (const std::string& column : names_of_column(metric_of_curve(curve, 0)))
+        curves_by_column_[column][{curve.row, curve.seed}] = &curve;
+    index(metrics_);
+  }
+
+  // The least that a finished cell of one of the rows has cost; nothing if none was evaluated along training.
+  [[nodiscard]] std::optional<double> least_cost(const std::vector<std::string>& rows, CostUnit unit) const {
+    std::optional<double> least;
+    for (const Curve& curve : curves_) {
+      if (!curve.ended || std::ranges::find(rows, curve.row) == rows.end()) continue;
+      const double cost = curve.points.back().cost(unit);
+      least = std::min(least.value_or(cost), cost);
+    }
+    return least;
+  }
+
+  // From now on the values are those that rows had when they had cost `level`; costs are those until then.
+  void match(CostUnit unit, double level) {
+    std::vector<MetricRecord> values;
+    std::set<std::pair<std::string, int64_t>> costed;
+    for (const Curve& curve : curves_) {
+      const auto value = curve.ended ? value_at(curve, unit, level) : std::nullopt;
+      if (!value) continue;
+      values.push_back(metric_of_curve(curve, *value));
+      if (costed.emplace(curve.row, curve.seed).second) add_costs_at(curve, unit, level, values);
+    }
+    for (const MetricRecord& metric : metrics_)
+      if (metric.evaluator == "cost" && (metric.name == "parameters" || metric.name == "peak_memory"))
+        values.push_back(metric);
+    use(std::move(values));
+  }
+
+  // From now on the values are means over the last `count` evaluations along training.
+  void average(int64_t count) {
+    std::vector<MetricRecord> values;
+    for (const Curve& curve : curves_)
+      if (const auto value = mean_of_last(curve, count)) values.push_back(metric_of_curve(curve, *value));
+    for (const MetricRecord& metric : metrics_)
+      if (metric.evaluator == "cost") values.push_back(metric);
+    use(std::move(values));
+  }
+
+  // Those of a column of a row, one a seed that has one.
+  [[nodiscard]] std::vector<const Curve*> curves(const std::string& column, const std::string& row) const {
+    std::vector<const Curve*> found;
+    if (const auto of_column = curves_by_column_.find(column); of_column != curves_by_column_.end())
+      for (const auto& [cell, curve] : of_column->second)
+        if (cell.first == row) found.push_back(curve);
+    return found;
   }
 
   // A column whose evaluator was run on several datasets becomes one column for each.
@@ -183,6 +232,57 @@ class Results {
   }
 
  private:
+  // The names of the columns that a metric stands in.
+  static std::vector<std::string> names_of_column(const MetricRecord& metric) {
+    std::vector<std::string> names;
+    for (const std::string& base : {column_of(metric), qualified_column_of(metric)}) {
+      if (metric.primary) names.push_back(base);
+      names.push_back(base + "@" + metric.weights);
+    }
+    return names;
+  }
+
+  static MetricRecord metric_of_curve(const Curve& curve, double value) {
+    return {.row = curve.row,
+            .seed = curve.seed,
+            .evaluator = curve.evaluator,
+            .dataset = curve.dataset,
+            .weights = curve.weights,
+            .name = curve.name,
+            .value = value,
+            .n = curve.n,
+            .primary = curve.primary};
+  }
+
+  // What training had cost in each unit when it had cost `level` of this one.
+  static void add_costs_at(const Curve& curve, CostUnit unit, double level, std::vector<MetricRecord>& values) {
+    for (const CostUnit each : {CostUnit::examples, CostUnit::flops, CostUnit::core_seconds}) {
+      Curve cost = curve;
+      for (CurvePoint& point : cost.points) point.value = point.cost(each);
+      if (const auto value = value_at(cost, unit, level))
+        values.push_back({.row = curve.row,
+                          .seed = curve.seed,
+                          .evaluator = "cost",
+                          .dataset = "",
+                          .weights = "",
+                          .name = std::string(unit_name(each)),
+                          .value = *value,
+                          .n = 1});
+    }
+  }
+
+  void use(std::vector<MetricRecord> values) {
+    values_ = std::move(values);
+    index(values_);
+  }
+
+  void index(const std::vector<MetricRecord>& metrics) {
+    columns_.clear();
+    sampled_.clear();
+    for (const MetricRecord& metric : metrics)
+      for (const std::string& column : names_of_column(metric)) columns_[column][{metric.row, metric.seed}] = &metric;
+  }
+
   static std::string reason_of(const NotApplicableRecord& record) {
     return fmt::format("{} does not apply: {}", record.evaluator, record.reason);
   }
@@ -202,9 +302,12 @@ class Results {
     return found == counts.end() ? 0 : found->second;
   }
 
-  std::vector<MetricRecord> metrics_;
+  std::vector<MetricRecord> metrics_;  // results after training
+  std::vector<MetricRecord> values_;   // what stands in the table in their place
+  std::vector<Curve> curves_;
   std::vector<NotApplicableRecord> not_applicable_;
   std::map<std::string, ColumnMetrics> columns_;
+  std::map<std::string, std::map<std::pair<std::string, int64_t>, const Curve*>> curves_by_column_;
   std::map<std::pair<std::string, int64_t>, std::filesystem::path> folders_;  // of rows' seeds
   mutable std::map<std::string, SampleFiles> samples_;                        // by folder
   mutable std::map<const MetricRecord*, SampledValue> sampled_;
@@ -299,6 +402,28 @@ void add_picture_interval(TableEntry& entry, const std::string& column, const Ro
   if (sampled == nullptr) return;
   entry.interval = percentile_interval(entry.mean, sampled->deviations);
   entry.interval_evidence = Evidence::pictures;
+}
+
+// The curves of a row's seeds, and what it takes the row to come to the baseline's score.
+void add_curves(TableEntry& entry, const std::string& column, const RowSource& row,
+                const std::optional<RowSource>& baseline) {
+  const std::vector<const Curve*> curves = row.results->curves(column, row.name);
+  for (const Curve* curve : curves) entry.curves.push_back(*curve);
+  if (!baseline || !higher_is_better(column)) return;
+  const auto ended = [](std::vector<const Curve*> all) {
+    std::erase_if(all, [](const Curve* curve) { return !curve->ended; });
+    return all;
+  };
+  const auto own = ended(curves), others = ended(baseline->results->curves(column, baseline->name));
+  if (own.empty() || others.empty() || own.front()->n != others.front()->n) return;
+  const Curve mean = mean_curve(own);
+  const CurvePoint goal = mean_curve(others).points.back();
+  const auto part = [&](CostUnit unit) { return cost_of(mean, unit, goal.value).value_or(0) / goal.cost(unit); };
+  if (!cost_of(mean, CostUnit::flops, goal.value)) return;
+  entry.reach = {.examples = part(CostUnit::examples),
+                 .flops = part(CostUnit::flops),
+                 .core_seconds = part(CostUnit::core_seconds),
+                 .value = goal.value};
 }
 
 // The comparisons of one column are one family of hypotheses.
@@ -604,11 +729,109 @@ void add_comparisons(Table& table, const std::vector<RowSource>& rows, const std
       TableEntry& entry = row.entries[column];
       if (bootstrap != nullptr) add_picture_interval(entry, table.columns[column], rows[r], *bootstrap);
       if (!row.baseline && baseline) compare(entry, table.columns[column], rows[r], *baseline, bootstrap);
+      if (!is_cost(table.columns[column]))
+        add_curves(entry, table.columns[column], rows[r], row.baseline ? std::nullopt : baseline);
     }
   }
   for (std::size_t column = 0; column < table.columns.size(); ++column) {
     mark_significant(table.rows, column);
     if (higher_is_better(table.columns[column])) mark_best(table.rows, column);
+  }
+}
+
+// "FLOPs", "examples": as costs are called.
+std::string unit_text(CostUnit unit) { return column_headers({fmt::format("cost/{}", unit_name(unit))}).front(); }
+
+// What the values of the table are, where they are not the results after training.
+void note_values(Table& table) {
+  std::set<int64_t> samples;
+  std::vector<std::string> without;
+  for (const TableRow& row : table.rows) {
+    bool has_values = false;
+    for (std::size_t column = 0; column < table.columns.size(); ++column) {
+      if (is_cost(table.columns[column]) || row.entries[column].values.empty()) continue;
+      has_values = true;
+      for (const Curve& curve : row.entries[column].curves) samples.insert(curve.n);
+    }
+    if (!has_values && !row.entries.empty() && row.entries.front().finished > 0) without.push_back(row.label);
+  }
+  if (table.match)
+    table.notes.push_back(fmt::format(
+        "Rows at equal {0}: values are those along training where it had cost {1} ({0}), the least that any of the "
+        "rows "
+        "cost in all, on the line between the evaluations (n = {2} samples) before and after. A row that went on from "
+        "there had its learning rate still to lower; a run of that budget would end higher.",
+        unit_text(*table.match), format_value(fmt::format("cost/{}", unit_name(*table.match)), table.level, {}),
+        fmt::join(samples, ", ")));
+  else
+    table.notes.push_back(fmt::format("Values are means over the last {} evaluations along training (n = {} samples).",
+                                      table.last, fmt::join(samples, ", ")));
+  if (!without.empty())
+    table.notes.push_back(
+        fmt::format("{}: not evaluated along training, or not often enough; engine.evaluate_every = 0.1 and silc run "
+                    "--fresh do so.",
+                    list(without)));
+}
+
+// Whether averaging has done what it is for: the spreads with it in parts of those without.
+void note_averaging(Table& table) {
+  const std::map<std::string, std::string> names = names_of(table.columns);
+  std::vector<std::string> lower, others;
+  for (std::size_t column = 0; column < table.columns.size(); ++column) {
+    double averaged = 0, last = 0;
+    for (const TableRow& row : table.rows) {
+      std::vector<double> ends, means;
+      for (const Curve& curve : row.entries[column].curves) {
+        const auto mean = mean_of_last(curve, table.last);
+        if (!mean) continue;
+        means.push_back(*mean);
+        ends.push_back(curve.points.back().value);
+      }
+      const auto spread = sample_standard_deviation(means);
+      if (!spread) continue;
+      averaged += *spread * *spread;
+      last += *sample_standard_deviation(ends) * *sample_standard_deviation(ends);
+    }
+    if (last == 0) continue;
+    const double part = std::sqrt(averaged / last);
+    (part < 1 ? lower : others).push_back(fmt::format("{} {:.2f}", names.at(table.columns[column]), part));
+  }
+  if (!lower.empty())
+    table.notes.push_back(
+        fmt::format("Averaging lowers the spread over seeds to this part of that of the last "
+                    "evaluation: {}.",
+                    enumeration(lower)));
+  if (!others.empty())
+    table.notes.push_back(
+        fmt::format("Averaging does not lower the spread over seeds; parts of that of the last evaluation: {}.",
+                    enumeration(others)));
+}
+
+// '"SILC" comes to the scores of "CLIP" with these parts of its FLOPs: acc1 0.62, mIoU 0.41 (not: recall@1)'.
+void note_reach(Table& table) {
+  const CostUnit unit = table.match.value_or(CostUnit::flops);
+  const std::map<std::string, std::string> names = names_of(table.columns);
+  for (const TableRow& row : table.rows) {
+    if (row.baseline) continue;
+    std::vector<std::string> reached, missed;
+    for (std::size_t column = 0; column < table.columns.size(); ++column) {
+      const TableEntry& entry = row.entries[column];
+      const std::string& name = names.at(table.columns[column]);
+      if (entry.reach)
+        reached.push_back(fmt::format("{} {:.2f}", name, entry.reach->cost(unit)));
+      else if (std::ranges::any_of(entry.curves, &Curve::ended) && higher_is_better(table.columns[column]))
+        missed.push_back(name);
+    }
+    const std::string baseline = shown_name(table, table.baseline);
+    if (!reached.empty())
+      table.notes.push_back(
+          fmt::format("\"{}\" comes to the last scores of \"{}\" along training with this part of its "
+                      "{}: {}{}.",
+                      row.label, baseline, unit_text(unit), enumeration(reached),
+                      missed.empty() ? "" : "; not to those of " + enumeration(missed)));
+    else if (!missed.empty())
+      table.notes.push_back(
+          fmt::format("\"{}\" does not come to the last scores of \"{}\" along training.", row.label, baseline));
   }
 }
 
@@ -686,7 +909,8 @@ void fill_table(Table& table, const std::vector<RowSource>& rows, const std::opt
     for (const std::string& column : table.columns) row.entries.push_back(source.results->entry(column, source.name));
   }
   const bool too_many = count_cells(table) > kMostSampledCells && !request.all_pictures;
-  add_comparisons(table, rows, baseline, too_many ? nullptr : &bootstrap);
+  const bool has_samples = !too_many && !table.match && table.last == 0;
+  add_comparisons(table, rows, baseline, has_samples ? &bootstrap : nullptr);
   note_statistics(table);
   if (too_many && baseline)
     table.notes.push_back(
@@ -694,6 +918,9 @@ void fill_table(Table& table, const std::vector<RowSource>& rows, const std::opt
                     "pictures; --pictures takes them in, and more time.",
                     kMostSampledCells));
   note_power(table);
+  if (table.match || table.last > 0) note_values(table);
+  if (table.last > 0) note_averaging(table);
+  if (baseline) note_reach(table);
   note_conditions(table, rows);
   note_weights(table);
   note_phases(table, rows);
@@ -702,7 +929,34 @@ void fill_table(Table& table, const std::vector<RowSource>& rows, const std::opt
   note_warnings(table);
 }
 
-Table build_table(const PlannedExperiment& experiment, const PlannedTable& planned, const Results& results,
+struct ResultsOfRows {
+  Results* results = nullptr;
+  std::vector<std::string> rows;
+};
+
+// Lets the values of a table's rows be those that the request wants.
+void choose_values(Table& table, const std::vector<ResultsOfRows>& sources, const ReportRequest& request) {
+  table.match = request.match;
+  table.last = request.match ? 0 : request.last;
+  if (!table.match && table.last == 0) return;
+  std::optional<double> least;
+  for (const ResultsOfRows& source : sources)
+    if (const auto own = source.results->least_cost(source.rows, request.match.value_or(CostUnit::flops)))
+      least = std::min(least.value_or(*own), *own);
+  if (!least)
+    throw Error(
+        fmt::format("no row of table \"{}\" that is finished was evaluated along training; set "
+                    "engine.evaluate_every, as in --set engine.evaluate_every=0.1, and train with silc run --fresh",
+                    table.name));
+  table.level = *least;
+  for (const ResultsOfRows& source : sources)
+    if (table.match)
+      source.results->match(*table.match, table.level);
+    else
+      source.results->average(table.last);
+}
+
+Table build_table(const PlannedExperiment& experiment, const PlannedTable& planned, Results& results,
                   std::vector<std::string> columns, const ReportRequest& request, PictureBootstrap& bootstrap) {
   const std::vector<std::string>& names = planned.rows.empty() ? experiment.rows : planned.rows;
   Table table;
@@ -713,6 +967,7 @@ Table build_table(const PlannedExperiment& experiment, const PlannedTable& plann
   table.baseline = planned.baseline;
   table.intervals = request.intervals;
   table.columns = std::move(columns);
+  choose_values(table, {{&results, names}}, request);
   std::vector<RowSource> rows;
   for (const std::string& name : names) rows.push_back({name, &results, name});
   std::optional<RowSource> baseline;
@@ -815,7 +1070,7 @@ void require_metrics(const std::vector<std::string>& metrics, const std::vector<
 
 std::vector<Table> build_tables(const Registry& registry, const PlannedExperiment& experiment,
                                 const ReportRequest& request) {
-  const Results results(registry, experiment);
+  Results results(registry, experiment);
   PictureBootstrap bootstrap;
   std::vector<Table> tables;
   std::vector<std::string> known_columns;
@@ -840,8 +1095,9 @@ Table build_joint_table(const std::vector<ExperimentSource>& sources, const Repo
   std::vector<RowSource> rows;
   std::optional<RowSource> baseline;
   bool all_metrics = false;
+  std::vector<ResultsOfRows> results_of_rows;
   for (const ExperimentSource& source : sources) {
-    const Results& own = results.emplace_back(*source.registry, source.experiment);
+    Results& own = results.emplace_back(*source.registry, source.experiment);
     add_once(labels, source.label);
     add_once(titles, source.experiment.title);
     std::vector<std::string> names;
@@ -855,6 +1111,7 @@ Table build_joint_table(const std::vector<ExperimentSource>& sources, const Repo
         baseline = RowSource{source.label + "/" + planned.baseline, &own, planned.baseline};
     }
     for (const std::string& name : names) rows.push_back({source.label + "/" + name, &own, name});
+    results_of_rows.push_back({&own, names});
   }
   table.experiment = fmt::format("{}", fmt::join(labels, ", "));
   require_metrics(request.metrics, known_columns, table.experiment);
@@ -862,6 +1119,7 @@ Table build_joint_table(const std::vector<ExperimentSource>& sources, const Repo
   std::ranges::stable_partition(table.columns, [](const std::string& column) { return !is_cost(column); });
   table.title = titles.size() == 1 && !titles.front().empty() ? titles.front() : "Several experiments";
   if (baseline) table.baseline = baseline->label;
+  choose_values(table, results_of_rows, request);
   fill_table(table, rows, baseline, request, bootstrap, all_metrics);
   return table;
 }

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "registry/curves.h"
 #include "registry/registry.h"
 #include "registry/statistics.h"
 
@@ -46,6 +47,11 @@ struct TableEntry {
   // Why there is no value and will be none: "captioning does not apply: the model has no caption decoder". Empty: the
   // evaluation applies, or has not come to tell.
   std::string not_applicable;
+  // Scores along training, one curve a seed that has them, ended or not. Not of costs.
+  std::vector<Curve> curves = {};
+  // The cost at which the row's mean curve first comes to the score at the end of the baseline's, in parts of what the
+  // baseline cost. Not of costs, and not where one of both has no curve or the row does not come so far.
+  std::optional<CurvePoint> reach = {};
 };
 
 struct TableRow {
@@ -65,6 +71,10 @@ struct Table {
   std::string baseline;  // a row's name; empty: none
   bool intervals = false;  // shows 95 % intervals in place of spreads
   bool joint = false;      // of several experiments, whose names are in `experiment`
+  // Values are those that rows had along training when they had cost `level` of it.
+  std::optional<CostUnit> match = {};
+  double level = 0;
+  int64_t last = 0;  // values are means over so many last evaluations along training; 0: results after it
   std::vector<std::string>
       columns;             // "EVALUATOR/METRIC", "EVALUATOR/DATASET/METRIC", either with "@WEIGHTS"; "cost/NAME"
   bool published = false;  // of numbers that others published, one value an entry, and not measured here
@@ -82,10 +92,16 @@ struct ReportRequest {
   // seeds alone, which they say: reading and drawing takes about 5 ms a cell.
   bool all_pictures = false;
   bool intervals = false;  // Table::intervals
+  // Compares rows at equal cost, which is the least that any of their finished cells has come to, by scores along
+  // training. Tested over seeds alone.
+  std::optional<CostUnit> match = {};
+  // Compares means over so many last evaluations along training in place of the results after it. Likewise.
+  int64_t last = 0;
 };
 
 // A table without columns gets all metrics and the main costs; an experiment without tables gets one such table. Throws
-// silc::Error for an experiment, table or metric that does not exist, naming those that do.
+// silc::Error for an experiment, table or metric that does not exist, naming those that do, and for a comparison along
+// training of rows that were not evaluated there.
 std::vector<Table> build_tables(const Registry& registry, const ReportRequest& request);
 
 // The tables, rows and titles of `experiment` as it stands now, in its file say, filled with what the registry knows of
