@@ -11,6 +11,7 @@
 #include "cli/experiment_plan.h"
 #include "cli/published.h"
 #include "cli/session.h"
+#include "registry/page/page.h"
 #include "silc/error.h"
 #include "spec/experiment.h"
 
@@ -22,6 +23,7 @@ struct ReportOptions {
   std::vector<std::string> experiments;
   std::string format;
   std::filesystem::path output;
+  std::filesystem::path plots;
   std::string table;
   std::vector<std::string> metrics;
   bool published = false;
@@ -162,6 +164,13 @@ std::size_t terminal_width(bool to_terminal) {
   return std::max<std::size_t>(kNarrowest, size.ws_col);
 }
 
+void put(const std::string& text, const std::filesystem::path& file) {
+  if (file.empty())
+    print(text);
+  else
+    write_file_durably(file, text);
+}
+
 int report(const Session& session, const ReportOptions& options) {
   const std::string name = !options.format.empty() ? options.format : session.json ? "json" : "terminal";
   const TableFormat format = parse_format(name);
@@ -170,20 +179,28 @@ int report(const Session& session, const ReportOptions& options) {
     Registry registry = each.open_registry();
     registries.push_back({std::move(each), std::move(registry)});
   }
-  std::vector<Table> tables = tables_of(find_sources(registries, options.experiments), options);
+  const std::vector<ExperimentSource> sources = find_sources(registries, options.experiments);
+  std::vector<Table> tables = tables_of(sources, options);
   if (options.published)
     for (Table& table : published_tables(tables)) tables.push_back(std::move(table));
 
+  if (!options.plots.empty()) {
+    const std::vector<std::string> plots = write_plots({sources, tables}, options.plots);
+    note(session, fmt::format("{} plots in {}", plots.size(), options.plots.string()));
+  }
+  if (format == TableFormat::html) {
+    if (options.output.empty() && isatty(STDOUT_FILENO) == 1)
+      throw Error("a page is no text for a terminal; name a file with --output FILE, or see it live with silc serve");
+    put(format_page(make_page({sources, tables})), options.output);
+    return 0;
+  }
   const bool to_terminal = options.output.empty() && format == TableFormat::terminal;
   const std::string text = format_tables(tables, format,
                                          {.width = terminal_width(to_terminal),
                                           .color = to_terminal && session.color(STDOUT_FILENO),
                                           .siunitx = options.siunitx,
                                           .document = options.document});
-  if (options.output.empty())
-    print(text);
-  else
-    write_file_durably(options.output, text);
+  put(text, options.output);
   return 0;
 }
 
@@ -198,17 +215,24 @@ void add_report(CLI::App& app, Session& session) {
       "the baseline of the first. Values come from the registry; nothing is run.");
   command->footer(
       "silc report ablation\nsilc report ablation scaling --metric acc1\nsilc report --registry a/registry.sqlite "
-      "--registry b/registry.sqlite\nsilc report ablation --format latex --table components --output components.tex");
+      "--registry b/registry.sqlite\nsilc report ablation --format latex --table components --output "
+      "components.tex\nsilc report ablation --format html --output ablation.html");
   const auto options = std::make_shared<ReportOptions>();
   command->add_option("experiments", options->experiments, "experiments (default: the one that was run last)")
       ->option_text("[EXPERIMENT...]");
   command
       ->add_option("--format", options->format,
-                   "terminal, markdown, csv, latex or json (default: terminal; json with --json)")
+                   "terminal, markdown, csv, latex, json, or html: a page that is whole in itself (default: terminal; "
+                   "json with --json)")
       ->option_text("FORMAT")
-      ->type_name("terminal|markdown|csv|latex|json");
+      ->type_name("terminal|markdown|csv|latex|json|html");
   command->add_option("--output", options->output, "writes the tables to this file (default: standard output)")
       ->option_text("FILE");
+  command
+      ->add_option(
+          "--plots", options->plots,
+          "also writes each plot as an SVG fit for a paper, as wide as one column and as two, into this folder")
+      ->option_text("DIR");
   command
       ->add_option("--table", options->table,
                    "only the table of this name, with every combination of a matrix (default: all)")

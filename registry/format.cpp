@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "registry/columns.h"
+#include "registry/grid.h"
 #include "registry/report.h"
 #include "silc/error.h"
 #include "text/display.h"
@@ -19,20 +20,12 @@ namespace silc {
 namespace {
 
 constexpr std::string_view kNotApplicable = "n/a";
-constexpr std::array<std::pair<std::string_view, TableFormat>, 5> kFormats{{{"terminal", TableFormat::terminal},
+constexpr std::array<std::pair<std::string_view, TableFormat>, 6> kFormats{{{"terminal", TableFormat::terminal},
                                                                             {"markdown", TableFormat::markdown},
                                                                             {"csv", TableFormat::csv},
                                                                             {"latex", TableFormat::latex},
-                                                                            {"json", TableFormat::json}}};
-
-struct Cell {
-  std::string text;
-  bool best = false;
-  int direction = 0;  // of a difference that is marked: above 1, below −1
-};
-
-// A table as people read it: header first, one cell a column.
-using Grid = std::vector<std::vector<Cell>>;
+                                                                            {"json", TableFormat::json},
+                                                                            {"html", TableFormat::html}}};
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -83,32 +76,33 @@ std::string difference_text(const std::string& column, const TableEntry& entry, 
                      format_difference(column, entry.difference_interval->high));
 }
 
-struct GridStyle {
-  bool differences = true;
-  bool weights = true;  // a column for whose weights were evaluated
-  bool intervals = false;
-  // Columns of the table, and whether n and weights stand behind them.
-  std::size_t first = 0;
-  std::size_t count = std::string::npos;
-  bool last = true;
-};
-
-std::string entry_text(const std::string& column, const TableEntry& entry, std::size_t row_seeds,
-                       const GridStyle& style) {
-  if (!entry.not_applicable.empty()) return std::string(kNotApplicable);
-  if (entry.values.empty()) return entry.failed > 0 && row_seeds == 0 ? "failed" : "–";
-  std::string text = mean_text(column, entry, style.intervals);
+Cell entry_cell(const std::string& column, const TableEntry& entry, std::size_t row_seeds, const GridStyle& style) {
+  const int direction = !entry.significant ? 0 : *entry.difference > 0 ? 1 : -1;
+  Cell cell{.text = {}, .best = entry.best, .direction = direction};
+  if (!entry.not_applicable.empty()) {
+    cell.text = kNotApplicable;
+    return cell;
+  }
+  if (entry.values.empty()) {
+    cell.text = entry.failed > 0 && row_seeds == 0 ? "failed" : "–";
+    return cell;
+  }
+  cell.text = mean_text(column, entry, style.intervals);
+  cell.value = cell.text.size();
   const std::string difference = style.differences ? difference_text(column, entry, style.intervals) : "";
   const std::string_view mark = mark_of(entry);
   if (!difference.empty())
-    text += fmt::format(" ({}{}{})", difference, mark.empty() ? "" : " ", mark);
+    cell.text += fmt::format(" ({}{}{})", difference, mark.empty() ? "" : " ", mark);
   else if (!mark.empty())
-    text += fmt::format(" {}", mark);
-  if (entry.values.size() != row_seeds) text += fmt::format(" (n = {})", entry.values.size());
-  return text;
+    cell.text += fmt::format(" {}", mark);
+  if (entry.values.size() != row_seeds) cell.text += fmt::format(" (n = {})", entry.values.size());
+  return cell;
 }
 
-int direction_of(const TableEntry& entry) { return !entry.significant ? 0 : *entry.difference > 0 ? 1 : -1; }
+// Of the matrix's values at the end of the table's name, which the title has, too.
+std::size_t matrix_size(const Table& table) { return table.name.ends_with(table.matrix) ? table.matrix.size() : 0; }
+
+}  // namespace
 
 const std::string& label_of(const TableRow& row) { return row.label.empty() ? row.name : row.label; }
 
@@ -126,20 +120,19 @@ Grid make_grid(const Table& table, const GridStyle& style) {
     std::vector<Cell>& cells = grid.emplace_back();
     cells.push_back({label_of(row)});
     for (std::size_t i = style.first; i < end; ++i)
-      cells.push_back({entry_text(table.columns[i], row.entries[i], row_n(row), style), row.entries[i].best,
-                       direction_of(row.entries[i])});
+      cells.push_back(entry_cell(table.columns[i], row.entries[i], row_n(row), style));
     if (n) cells.push_back({count_text(row)});
     if (weights) cells.push_back({row.weights.empty() ? "–" : row.weights});
   }
   return grid;
 }
 
+bool is_name_column(const Grid& grid, std::size_t column) {
+  return column == 0 || grid.front()[column].text == "weights";
+}
+
 std::string_view title_of(const Table& table) { return table.title.empty() ? table.name : table.title; }
 
-// Of the matrix's values at the end of the table's name, which the title has, too.
-std::size_t matrix_size(const Table& table) { return table.name.ends_with(table.matrix) ? table.matrix.size() : 0; }
-
-// "(experiment ablation, table components)", without what the title says already.
 std::string origin_of(const Table& table) {
   if (table.published) return "(published, not measured here)";
   if (table.joint) return fmt::format("(experiments {})", table.experiment);
@@ -147,6 +140,18 @@ std::string origin_of(const Table& table) {
   if (name == table.experiment || name == title_of(table)) return fmt::format("(experiment {})", table.experiment);
   return fmt::format("(experiment {}, table {})", table.experiment, name);
 }
+
+std::string common_weights(const Table& table) {
+  std::string common;
+  for (const TableRow& row : table.rows) {
+    if (row.weights.empty()) continue;
+    if (!common.empty() && row.weights != common) return {};
+    common = row.weights;
+  }
+  return common;
+}
+
+namespace {
 
 std::vector<std::size_t> column_widths(const Grid& grid) {
   std::vector<std::size_t> widths(grid.front().size());
@@ -159,11 +164,6 @@ std::size_t total_width(const std::vector<std::size_t>& widths) {
   std::size_t total = 0;
   for (const std::size_t width : widths) total += width + 2;
   return total - 2;
-}
-
-// Numbers stand to the right, names (the first column and that of weights) to the left.
-bool is_name_column(const Grid& grid, std::size_t column) {
-  return column == 0 || grid.front()[column].text == "weights";
 }
 
 // A header in lines of at most `width`, where its words allow it: "image_retrieval_recall@1 %" breaks behind '_', '/'
@@ -202,17 +202,6 @@ std::size_t break_headers(Grid& grid, std::size_t width) {
   grid.erase(grid.begin());
   grid.insert(grid.begin(), lines.begin(), lines.end());
   return height;
-}
-
-// The weights that all rows with values were evaluated with; empty if they differ.
-std::string common_weights(const Table& table) {
-  std::string common;
-  for (const TableRow& row : table.rows) {
-    if (row.weights.empty()) continue;
-    if (!common.empty() && row.weights != common) return {};
-    common = row.weights;
-  }
-  return common;
 }
 
 // A table laid out for a terminal: the first `header_lines` of the grid are its header.
@@ -687,7 +676,7 @@ std::string format_json(const std::vector<Table>& tables) {
 TableFormat parse_format(const std::string& name) {
   const auto* found = std::ranges::find(kFormats, name, &decltype(kFormats)::value_type::first);
   if (found != kFormats.end()) return found->second;
-  throw Error(fmt::format("no table format \"{}\"; there are: terminal, markdown, csv, latex, json", name));
+  throw Error(fmt::format("no table format \"{}\"; there are: terminal, markdown, csv, latex, json, html", name));
 }
 
 std::string format_tables(const std::vector<Table>& tables, TableFormat format, const FormatOptions& options) {

@@ -136,6 +136,38 @@ std::vector<AlongRecord> read_along(SQLite::Statement& query) {
   return records;
 }
 
+// Of cells and the phases that they start from. `condition`: on cell and experiment, of those.
+std::string select_warnings(const std::string& condition) {
+  return R"sql(
+      WITH RECURSIVE phase(last, folder, back) AS (
+        SELECT cell.folder, cell.folder, 0 FROM cell JOIN experiment USING (experiment_id)
+          WHERE )sql" +
+         condition + R"sql(
+        UNION ALL SELECT phase.last, cell.previous, phase.back + 1 FROM phase JOIN cell USING (folder)
+          WHERE cell.previous <> '')
+      SELECT last.row, last.seed, cell.row, warning.step, warning.name, warning.metric, warning.value, warning.message,
+             phase.back
+      FROM phase JOIN cell AS last ON last.folder = phase.last JOIN cell ON cell.folder = phase.folder
+           JOIN warning ON warning.cell_id = cell.cell_id
+      ORDER BY last.position, phase.back DESC, warning.step, warning.name)sql";
+}
+
+std::vector<WarningRecord> read_warnings(SQLite::Statement& query) {
+  std::vector<WarningRecord> warnings;
+  while (query.executeStep()) {
+    WarningRecord& warning = warnings.emplace_back();
+    warning.row = query.getColumn(0).getString();
+    warning.seed = query.getColumn(1).getInt64();
+    if (query.getColumn(8).getInt64() > 0) warning.phase = query.getColumn(2).getString();
+    warning.step = query.getColumn(3).getInt64();
+    warning.check = query.getColumn(4).getString();
+    warning.metric = query.getColumn(5).getString();
+    if (!query.getColumn(6).isNull()) warning.value = query.getColumn(6).getDouble();
+    warning.message = query.getColumn(7).getString();
+  }
+  return warnings;
+}
+
 std::optional<int64_t> optional_integer(const SQLite::Column& column) {
   return column.isNull() ? std::nullopt : std::optional<int64_t>(column.getInt64());
 }
@@ -340,31 +372,17 @@ std::vector<MetricRecord> Registry::metrics(const std::string& experiment) const
 
 std::vector<WarningRecord> Registry::warnings(const std::string& experiment) const {
   return with_database_errors(impl_->file, [&] {
-    SQLite::Statement query(impl_->database, R"sql(
-      WITH RECURSIVE phase(last, folder, back) AS (
-        SELECT cell.folder, cell.folder, 0 FROM cell JOIN experiment USING (experiment_id)
-          WHERE experiment.name = ?1 AND cell.position IS NOT NULL
-        UNION ALL SELECT phase.last, cell.previous, phase.back + 1 FROM phase JOIN cell USING (folder)
-          WHERE cell.previous <> '')
-      SELECT last.row, last.seed, cell.row, warning.step, warning.name, warning.metric, warning.value, warning.message,
-             phase.back
-      FROM phase JOIN cell AS last ON last.folder = phase.last JOIN cell ON cell.folder = phase.folder
-           JOIN warning ON warning.cell_id = cell.cell_id
-      ORDER BY last.position, phase.back DESC, warning.step, warning.name)sql");
+    SQLite::Statement query(impl_->database, select_warnings("experiment.name = ?1 AND cell.position IS NOT NULL"));
     query.bind(1, experiment);
-    std::vector<WarningRecord> warnings;
-    while (query.executeStep()) {
-      WarningRecord& warning = warnings.emplace_back();
-      warning.row = query.getColumn(0).getString();
-      warning.seed = query.getColumn(1).getInt64();
-      if (query.getColumn(8).getInt64() > 0) warning.phase = query.getColumn(2).getString();
-      warning.step = query.getColumn(3).getInt64();
-      warning.check = query.getColumn(4).getString();
-      warning.metric = query.getColumn(5).getString();
-      if (!query.getColumn(6).isNull()) warning.value = query.getColumn(6).getDouble();
-      warning.message = query.getColumn(7).getString();
-    }
-    return warnings;
+    return read_warnings(query);
+  });
+}
+
+std::vector<WarningRecord> Registry::warnings(const CellRecord& cell) const {
+  return with_database_errors(impl_->file, [&] {
+    SQLite::Statement query(impl_->database, select_warnings("cell.folder = ?1"));
+    query.bind(1, cell.cell.folder.generic_string());
+    return read_warnings(query);
   });
 }
 

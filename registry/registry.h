@@ -193,6 +193,8 @@ class Registry {
   // Of current cells in any state: cell by cell, by step. Costs are those of the cell with all its earlier phases; a
   // cell of which one is not known has none.
   [[nodiscard]] std::vector<AlongRecord> metrics_along(const std::string& experiment) const;
+  // Of one cell and the phases that it starts from.
+  [[nodiscard]] std::vector<WarningRecord> warnings(const CellRecord& cell) const;
 
   // Of current finished cells.
   [[nodiscard]] std::vector<NotApplicableRecord> not_applicable(const std::string& experiment) const;

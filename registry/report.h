@@ -131,7 +131,7 @@ std::string shown_amount(const std::string& column, double difference);
 // "1.5 points of acc1" of 0.015; "0.12 of cider". `name`: what the column is called.
 std::string amount_text(const std::string& column, const std::string& name, double difference);
 
-enum class TableFormat { terminal, markdown, csv, latex, json };
+enum class TableFormat { terminal, markdown, csv, latex, json, html };
 
 // Throws silc::Error for an unknown name.
 TableFormat parse_format(const std::string& name);
@@ -161,7 +161,7 @@ struct FormatOptions {
 // differences left out, then its columns in several blocks, one below the other. markdown: as on GitHub. csv: RFC 4180,
 // one line an entry, full precision, names that a spreadsheet would take for a formula behind an apostrophe; its row's
 // warnings come last. latex: booktabs. json: full precision, with the value of every seed
-// (docs/reference/report.schema.json).
+// (docs/reference/report.schema.json). Not html, which is more than tables: registry/page/page.h.
 std::string format_tables(const std::vector<Table>& tables, TableFormat format, const FormatOptions& options = {});
 
 }  // namespace silc

@@ -1,0 +1,107 @@
+// What a score costs: every metric against every cost.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "registry/columns.h"
+#include "registry/grid.h"
+#include "registry/page/sections.h"
+
+namespace silc {
+
+namespace {
+
+constexpr std::array<std::string_view, 3> kCosts{"cost/flops", "cost/core_seconds", "cost/device_seconds"};
+
+// The tables of the page with costs in place of their columns: the same rows in the same order.
+std::vector<Table> cost_tables(const PageRequest& request) {
+  std::vector<ExperimentSource> sources = request.sources;
+  const std::vector<std::string> columns(kCosts.begin(), kCosts.end());
+  for (ExperimentSource& source : sources) {
+    if (source.experiment.tables.empty())
+      source.experiment.tables.push_back(
+          {.name = "results", .title = {}, .baseline = {}, .columns = columns, .rows = {}});
+    for (PlannedTable& table : source.experiment.tables) table.columns = columns;
+  }
+  ReportRequest all;
+  if (sources.size() > 1) return {build_joint_table(sources, all)};
+  return build_tables(*sources.front().registry, sources.front().experiment, all);
+}
+
+const TableEntry* find_cost(const std::vector<Table>& tables, const std::string& row, std::string_view cost) {
+  for (const Table& table : tables)
+    for (const TableRow& each : table.rows) {
+      if (each.name != row) continue;
+      const auto column = std::ranges::find(table.columns, cost);
+      if (column == table.columns.end()) continue;
+      const TableEntry& entry = each.entries[static_cast<std::size_t>(column - table.columns.begin())];
+      if (!entry.values.empty()) return &entry;
+    }
+  return nullptr;
+}
+
+plot::CurvePlot plot_of(const PageContext& context, const Table& table, std::size_t column,
+                        const std::vector<Table>& costs, std::string_view cost) {
+  const std::string& metric = table.columns[column];
+  const std::string cost_name = column_headers({std::string(cost)}).front();
+  plot::CurvePlot plot;
+  plot.y = {.label = column_headers(table.columns)[column], .factor = shown_scale(metric)};
+  plot.x = {.label = cost.ends_with("seconds") ? cost_name + " (s)" : cost_name};
+  plot.title = plot.y.label + " against " + cost_name;
+  for (const TableRow& row : table.rows) {
+    const TableEntry& entry = row.entries[column];
+    const TableEntry* spent = find_cost(costs, row.name, cost);
+    if (entry.values.empty() || spent == nullptr) continue;
+    plot::Series& series = plot.series.emplace_back();
+    series.name = series.key = row.name;
+    series.style = context.style_of(row.name);
+    plot::Mark mark{.at = {spent->mean, entry.mean}, .interval = {}, .text = {}};
+    if (entry.interval) mark.interval = plot::Range{entry.interval->low, entry.interval->high};
+    mark.text =
+        fmt::format("{}: {} {} for {}", label_of(row), plot.y.label, format_value(metric, entry.mean, entry.spread),
+                    format_value(std::string(cost), spent->mean, spent->spread));
+    series.marks.push_back(std::move(mark));
+  }
+  return plot;
+}
+
+}  // namespace
+
+std::vector<NamedCurves> cost_plots(const PageContext& context) {
+  std::vector<NamedCurves> plots;
+  const std::vector<Table> costs = cost_tables(context.request);
+  std::vector<std::string> drawn;
+  for (const Table& table : context.request.tables) {
+    if (table.published) continue;
+    for (std::size_t column = 0; column < table.columns.size(); ++column) {
+      const std::string& metric = table.columns[column];
+      if (is_cost(metric)) continue;
+      for (const std::string_view cost : kCosts) {
+        plot::CurvePlot plot = plot_of(context, table, column, costs, cost);
+        if (plot.series.size() < 2) continue;
+        const std::string name = fmt::format("{}:{}:{}", table.name, metric, cost.substr(cost.find('/') + 1));
+        plots.push_back({name, plot.title, std::move(plot)});
+      }
+    }
+  }
+  return plots;
+}
+
+PageSection costs_section(PageContext& context) {
+  PageSection section{"costs", "Score against cost", {}};
+  std::vector<Choice> choices;
+  const std::size_t first = context.parts.size();
+  for (const NamedCurves& each : cost_plots(context)) {
+    choices.push_back({"costs:" + each.name, each.label});
+    context.parts.push_back({choices.back().part, [drawing = plot::draw(each.plot)] { return drawing; }});
+  }
+  if (choices.empty()) return section;
+  section.html =
+      choice_of_plots("costs-plot", "Show", choices, context.parts[first].html(),
+                      "Each row's mean score with its 95 % confidence interval, against the mean of what its "
+                      "training cost.");
+  return section;
+}
+
+}  // namespace silc

@@ -1,0 +1,116 @@
+// The rows of a page, their cells, and the cells' curves.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "registry/page/sections.h"
+
+namespace silc {
+
+namespace {
+
+// Figures of training that say how far it is: they are what others are shown against.
+const std::set<std::string, std::less<>> kPositions = {"examples", "flops", "fraction", "core_seconds", "seconds"};
+
+// Cells by the names that tables have for their rows.
+std::map<std::string, PageRow> rows_with_cells(const PageRequest& request) {
+  std::map<std::string, PageRow> rows;
+  for (const ExperimentSource& source : request.sources) {
+    std::set<std::pair<std::string, int64_t>> planned;
+    for (const PlannedCell& cell : source.experiment.cells) planned.emplace(cell.row, cell.seed);
+    for (CellRecord& record : source.registry->cells(source.experiment.name)) {
+      if (!record.current || !planned.contains({record.cell.row, record.cell.seed})) continue;
+      const std::string name = request.sources.size() == 1 ? record.cell.row : source.label + "/" + record.cell.row;
+      PageRow& row = rows[name];
+      row.name = name;
+      row.registry = source.registry;
+      row.cells.push_back(std::move(record));
+    }
+  }
+  for (auto& [name, row] : rows)
+    std::ranges::stable_sort(row.cells, {}, [](const CellRecord& record) { return record.cell.seed; });
+  return rows;
+}
+
+std::map<std::string, std::vector<plot::Point>> curves_of(const Registry& registry, const CellRecord& record) {
+  const std::vector<StepMetric> metrics = registry.step_metrics(record);
+  std::map<int64_t, double> examples;
+  for (const StepMetric& metric : metrics)
+    if (metric.name == "examples") examples[metric.step] = metric.value;
+  std::map<std::string, std::vector<plot::Point>> curves;
+  for (const StepMetric& metric : metrics) {
+    if (kPositions.contains(metric.name)) continue;
+    const auto seen = examples.find(metric.step);
+    if (seen != examples.end()) curves[metric.name].push_back({seen->second, metric.value});
+  }
+  return curves;
+}
+
+// The mean at the points that all curves have.
+std::vector<plot::Point> mean_of(const std::vector<std::vector<plot::Point>>& curves) {
+  std::map<double, std::pair<double, std::size_t>> sums;
+  for (const auto& curve : curves)
+    for (const plot::Point& point : curve) {
+      auto& [sum, count] = sums[point.x];
+      sum += point.y;
+      ++count;
+    }
+  std::vector<plot::Point> means;
+  for (const auto& [x, sum] : sums)
+    if (sum.second == curves.size()) means.push_back({x, sum.first / static_cast<double>(sum.second)});
+  return means;
+}
+
+RowCurves row_curves(const PageRow& row) {
+  // More than can be seen; what is drawn is thinned again, to what there is room for.
+  constexpr std::size_t kKept = 400;
+  RowCurves all;
+  for (const CellRecord& record : row.cells) {
+    if (record.state == CellState::planned) continue;
+    for (auto& [metric, points] : curves_of(*row.registry, record)) all.seeds[metric].push_back(std::move(points));
+  }
+  for (auto& [metric, curves] : all.seeds) {
+    if (curves.size() > 1)
+      if (std::vector<plot::Point> mean = mean_of(curves); mean.size() > 1)
+        all.means[metric] = plot::thinned(mean, kKept);
+    for (auto& curve : curves) curve = plot::thinned(curve, kKept);
+  }
+  return all;
+}
+
+}  // namespace
+
+const PageRow* PageContext::find(const std::string& name) const {
+  const auto row = std::ranges::find(rows, name, &PageRow::name);
+  return row == rows.end() ? nullptr : &*row;
+}
+
+std::size_t PageContext::style_of(const std::string& row) const {
+  const PageRow* found = find(row);
+  return found == nullptr ? 1 : found->style;
+}
+
+PageContext gather(const PageRequest& request) {
+  PageContext context{.request = request, .rows = {}, .curves = {}, .parts = {}};
+  std::map<std::string, PageRow> known = rows_with_cells(request);
+  std::size_t style = 0;
+  std::set<std::string> taken;
+  for (const Table& table : request.tables) {
+    if (table.published) continue;
+    for (const TableRow& table_row : table.rows) {
+      if (!taken.insert(table_row.name).second) continue;
+      PageRow row = known[table_row.name];
+      row.name = table_row.name;
+      row.label = table_row.label.empty() ? table_row.name : table_row.label;
+      row.baseline = table_row.baseline;
+      row.style = row.baseline ? 0 : ++style;
+      context.rows.push_back(std::move(row));
+    }
+  }
+  for (std::size_t i = 0; i < std::min(context.rows.size(), kMostCurveRows); ++i)
+    context.curves.push_back(row_curves(context.rows[i]));
+  return context;
+}
+
+}  // namespace silc
