@@ -1,10 +1,12 @@
-// silc registry: is it sound, and how to make it again.
+// silc registry: is it sound, how to make it again, and how other programs read it.
 #include <fmt/format.h>
 
 #include <memory>
+#include <tuple>
 
 #include "cli/session.h"
 #include "cli/text.h"
+#include "registry/export.h"
 #include "schedule/progress.h"
 
 namespace silc {
@@ -58,10 +60,59 @@ int rebuild(Session& session) {
   return faults.empty() ? 0 : 1;
 }
 
+struct ExportArguments {
+  std::vector<std::string> experiments;
+  std::string format = "csv";
+  std::filesystem::path output;
+  bool all = false;
+  bool force = false;
+};
+
+// The command by which the other program shows the export.
+std::string next_step(ExportTarget target, const std::filesystem::path& folder) {
+  const std::string store = "sqlite:///" + (folder / "mlflow.db").string();
+  switch (target) {
+    case ExportTarget::csv:
+      break;
+    case ExportTarget::tensorboard:
+      return fmt::format("tensorboard --logdir {}", folder.string());
+    case ExportTarget::mlflow:
+      return fmt::format("mlflow db upgrade {0} && mlflow ui --backend-store-uri {0}", store);
+  }
+  return {};
+}
+
+int export_cells(Session& session, const ExportArguments& arguments) {
+  const RegistryExport request{.experiments = arguments.experiments,
+                               .target = parse_export_target(arguments.format),
+                               .folder = arguments.output,
+                               .all = arguments.all,
+                               .replace = arguments.force};
+  const Registry registry = session.open_registry();
+  for (const std::string& name : arguments.experiments)
+    std::ignore = session.find_experiment(registry, name);  // or throws
+  const ExportedCounts counts = export_registry(registry, request);
+  for (const std::string& remark : counts.remarks) warn(remark);
+  if (session.json)
+    print_json({{"folder", request.folder.string()},
+                {"format", arguments.format},
+                {"experiments", counts.experiments},
+                {"cells", counts.cells},
+                {"step_metrics", counts.step_metrics},
+                {"remarks", counts.remarks}});
+  else
+    print(fmt::format("{}: {}, {}\n", request.folder.string(), count(counts.cells, "cell"),
+                      count(counts.step_metrics, "step metric")));
+  if (const std::string next = next_step(request.target, request.folder); !next.empty() && !session.json)
+    note(session, "next: " + next);
+  return 0;
+}
+
 }  // namespace
 
 void add_registry(CLI::App& app, Session& session) {
-  CLI::App* group = app.add_subcommand("registry", "integrity of the registry, and how to make it again");
+  CLI::App* group =
+      app.add_subcommand("registry", "integrity of the registry, how to make it again, and for other programs");
   group->require_subcommand(1);
   group->footer("silc registry check");
 
@@ -79,6 +130,29 @@ void add_registry(CLI::App& app, Session& session) {
                                                "code 1 if a run folder had to be passed over.");
   rebuilding->footer("silc registry rebuild");
   rebuilding->callback([&session] { session.command = [&session] { return rebuild(session); }; });
+
+  const auto arguments = std::make_shared<ExportArguments>();
+  CLI::App* exporting = group->add_subcommand(
+      "export",
+      "cells for other programs: CSV, TensorBoard, MLflow\n\nSettings, metrics, costs, warnings and step metrics of "
+      "every cell of these experiments, or of all, in a folder that is there whole or not at all. Cells that are no "
+      "part of their experiment any more are left out.");
+  exporting->add_option("experiment", arguments->experiments, "the experiments; all unless given")
+      ->option_text("[EXPERIMENT...]");
+  exporting
+      ->add_option("--format", arguments->format,
+                   "csv (default): one file a table; tensorboard: event files for its scalars, texts and HPARAMS; "
+                   "mlflow: its SQLite store")
+      ->option_text("NAME")
+      ->type_name("csv|tensorboard|mlflow");
+  exporting->add_option("--output", arguments->output, "the folder to write")->option_text("DIR")->required();
+  exporting->add_flag("--all", arguments->all, "also cells of earlier versions of an experiment");
+  exporting->add_flag("--force", arguments->force, "replace an earlier export");
+  exporting->footer(
+      "silc registry export --output tables\n"
+      "silc registry export ablation --format tensorboard --output board");
+  exporting->callback(
+      [arguments, &session] { session.command = [=, &session] { return export_cells(session, *arguments); }; });
 }
 
 }  // namespace silc

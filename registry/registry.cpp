@@ -71,6 +71,23 @@ std::vector<MetricRecord> read_metrics(SQLite::Statement& query) {
   return metrics;
 }
 
+constexpr const char* kSelectNotApplicable = R"sql(
+  SELECT cell.row, cell.seed, evaluator, dataset, not_applicable.weights, reason, not_applicable.weights = cell.weights
+  FROM not_applicable JOIN cell USING (cell_id) JOIN experiment USING (experiment_id) )sql";
+
+std::vector<NotApplicableRecord> read_not_applicable(SQLite::Statement& query) {
+  std::vector<NotApplicableRecord> records;
+  while (query.executeStep())
+    records.push_back({.row = query.getColumn(0).getString(),
+                       .seed = query.getColumn(1).getInt64(),
+                       .evaluator = query.getColumn(2).getString(),
+                       .dataset = query.getColumn(3).getString(),
+                       .weights = query.getColumn(4).getString(),
+                       .reason = query.getColumn(5).getString(),
+                       .primary = query.getColumn(6).getInt() != 0});
+  return records;
+}
+
 // Costs of one experiment's finished cells and of the cells that they start from, which may be another experiment's;
 // each alone, by folder.
 struct PhaseCosts {
@@ -388,23 +405,11 @@ std::vector<WarningRecord> Registry::warnings(const CellRecord& cell) const {
 
 std::vector<NotApplicableRecord> Registry::not_applicable(const std::string& experiment) const {
   return with_database_errors(impl_->file, [&] {
-    SQLite::Statement query(impl_->database, R"sql(
-      SELECT cell.row, cell.seed, evaluator, dataset, not_applicable.weights, reason,
-             not_applicable.weights = cell.weights
-      FROM not_applicable JOIN cell USING (cell_id) JOIN experiment USING (experiment_id)
+    SQLite::Statement query(impl_->database, std::string(kSelectNotApplicable) + R"sql(
       WHERE experiment.name = ? AND cell.position IS NOT NULL AND cell.state = 'finished'
       ORDER BY cell.position, evaluator, dataset, not_applicable.weights)sql");
     query.bind(1, experiment);
-    std::vector<NotApplicableRecord> records;
-    while (query.executeStep())
-      records.push_back({.row = query.getColumn(0).getString(),
-                         .seed = query.getColumn(1).getInt64(),
-                         .evaluator = query.getColumn(2).getString(),
-                         .dataset = query.getColumn(3).getString(),
-                         .weights = query.getColumn(4).getString(),
-                         .reason = query.getColumn(5).getString(),
-                         .primary = query.getColumn(6).getInt() != 0});
-    return records;
+    return read_not_applicable(query);
   });
 }
 
@@ -463,17 +468,39 @@ std::vector<AttemptRecord> Registry::attempts(const CellRecord& cell) const {
 }
 
 std::vector<StepMetric> Registry::step_metrics(const CellRecord& cell, const std::string& name) const {
-  return with_database_errors(impl_->file, [&] {
+  std::vector<StepMetric> metrics;
+  each_step_metric(
+      cell,
+      [&metrics](int64_t step, std::string_view metric, double value) {
+        metrics.push_back({.step = step, .name = std::string(metric), .value = value});
+      },
+      name);
+  return metrics;
+}
+
+void Registry::each_step_metric(const CellRecord& cell,
+                                const std::function<void(int64_t, std::string_view, double)>& visit,
+                                const std::string& name) const {
+  with_database_errors(impl_->file, [&] {
     SQLite::Statement query(impl_->database, R"sql(
       SELECT step, name, value FROM step_metric JOIN cell USING (cell_id)
       WHERE folder = ?1 AND (?2 = '' OR name = ?2) ORDER BY step, name)sql");
     SQLite::bind(query, cell.cell.folder.generic_string(), name);
-    std::vector<StepMetric> metrics;
-    while (query.executeStep())
-      metrics.push_back({.step = query.getColumn(0).getInt64(),
-                         .name = query.getColumn(1).getString(),
-                         .value = query.getColumn(2).getDouble()});
-    return metrics;
+    while (query.executeStep()) {
+      const SQLite::Column metric = query.getColumn(1);
+      visit(query.getColumn(0).getInt64(),
+            std::string_view(metric.getText(), static_cast<std::size_t>(metric.getBytes())),
+            query.getColumn(2).getDouble());
+    }
+  });
+}
+
+std::vector<NotApplicableRecord> Registry::not_applicable(const CellRecord& cell) const {
+  return with_database_errors(impl_->file, [&] {
+    SQLite::Statement query(impl_->database, std::string(kSelectNotApplicable) + R"sql(
+      WHERE cell.folder = ? ORDER BY evaluator, dataset, not_applicable.weights)sql");
+    query.bind(1, cell.cell.folder.generic_string());
+    return read_not_applicable(query);
   });
 }
 

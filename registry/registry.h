@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -207,6 +208,11 @@ class Registry {
   [[nodiscard]] std::vector<StepMetric> step_metrics(const CellRecord& cell, const std::string& name = "") const;
   // By step. Costs of this phase alone.
   [[nodiscard]] std::vector<AlongRecord> metrics_along(const CellRecord& cell) const;
+  // The same, one after the other: there may be millions. `name` lives as long as the call.
+  void each_step_metric(const CellRecord& cell,
+                        const std::function<void(int64_t step, std::string_view name, double value)>& visit,
+                        const std::string& name = "") const;
+  [[nodiscard]] std::vector<NotApplicableRecord> not_applicable(const CellRecord& cell) const;
   [[nodiscard]] std::vector<ArtifactRecord> artifacts(const CellRecord& cell) const;
 
   // SQLite's own checks of the file (integrity_check, foreign_key_check): one message a fault, none if it is sound.

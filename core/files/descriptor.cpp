@@ -7,6 +7,7 @@
 #include <string>
 #include <system_error>
 
+#include "files/durable_file.h"
 #include "silc/error.h"
 
 namespace silc {
@@ -44,6 +45,16 @@ Descriptor open_file(const std::filesystem::path& file, int flags, std::string_v
     const int number = ::open(file.c_str(), flags, kReadAndWrite);
     if (number >= 0) return Descriptor(number);
     if (errno != EINTR) throw_io_error(action, file, errno);
+  }
+}
+
+void write_all(int descriptor, std::string_view data, const std::filesystem::path& file) {
+  while (!data.empty()) {
+    const long written = file_system_calls().write(descriptor, data.data(), data.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) throw_io_error("write", file, errno);
+    if (written == 0) throw_io_error("write", file, EIO);
+    data.remove_prefix(static_cast<std::size_t>(written));
   }
 }
 

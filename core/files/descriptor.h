@@ -29,6 +29,9 @@ class Descriptor {
 // open(2), again if a signal interrupts it. Throws silc::Error ("cannot ACTION FILE: …").
 Descriptor open_file(const std::filesystem::path& file, int flags, std::string_view action);
 
+// All of `data`, by write(2) as file_system_calls() has it. Throws silc::Error naming `file`.
+void write_all(int descriptor, std::string_view data, const std::filesystem::path& file);
+
 // Throws silc::Error: "cannot write runs/a/cell.toml: No space left on device; free some space, then try again".
 [[noreturn]] void throw_io_error(std::string_view action, const std::filesystem::path& file, int error);
 

@@ -23,16 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void write_all(int descriptor, std::string_view data, const fs::path& file) {
-  while (!data.empty()) {
-    const long written = file_system_calls().write(descriptor, data.data(), data.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw_io_error("write", file, errno);
-    if (written == 0) throw_io_error("write", file, EIO);
-    data.remove_prefix(static_cast<std::size_t>(written));
-  }
-}
-
 void sync(int descriptor, const fs::path& file) {
   while (file_system_calls().fsync(descriptor) != 0)
     if (errno != EINTR) throw_io_error("sync", file, errno);

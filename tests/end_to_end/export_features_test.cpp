@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -15,7 +14,7 @@
 #include "silc/backbone.h"
 #include "silc/model.h"
 #include "silc/tokenizer.h"
-#include "tests/files/command.h"
+#include "tests/files/python.h"
 #include "tests/files/temporary_folder.h"
 #include "tests/plugins/declared.h"
 #include "weights/export.h"
@@ -70,13 +69,6 @@ const Changes kLast = {
 
 const std::vector<std::string> kTexts = {"a photo of two red cats", "x", "it's 2026, and we're here!",
                                          "a much longer sentence than there is room for in these few tokens"};
-
-// People whose Python with these packages has another name set SILC_TEST_PYTHON.
-std::vector<std::string> pythons() {
-  std::vector<std::string> candidates = {"python3", SILC_SOURCE_DIR "/.deps/bench/bin/python"};
-  if (const char* named = std::getenv("SILC_TEST_PYTHON")) candidates.insert(candidates.begin(), named);
-  return candidates;
-}
 
 std::unique_ptr<Tokenizer> make_tokenizer(const Tokenizing& tokenizing, const Options& options) {
   const TokenizerContext context{options, 0, {}};
@@ -215,21 +207,13 @@ void expect_the_same_features(const std::string& package, const std::vector<Expo
   for (const Exported& model : models) Case(model).write(temporary.path() / model.name, format);
   for (const std::string& name : foreign) write_foreign(name, temporary.path() / name, format);
   for (const Exported& model : models) names.push_back(model.name);
-  std::string arguments = " " SILC_SOURCE_DIR "/tests/reference/check_export.py " + package;
+  std::string arguments = SILC_SOURCE_DIR "/tests/reference/check_export.py " + package;
   for (const std::string& name : names) arguments += " '" + (temporary.path() / name).string() + "'";
-  constexpr int kMissing = 3;
   std::string missing;
-  for (const std::string& python : pythons()) {
-    const auto checked = testing::run_command("'" + python + "'" + arguments + " 2>&1");
-    if (checked.exit_code == kMissing || checked.exit_code == 127) {
-      missing += python + ": " + checked.output;
-      continue;
-    }
-    EXPECT_EQ(checked.exit_code, 0) << checked.output;
-    for (const std::string& name : names) EXPECT_NE(checked.output.find(name + ": image"), std::string::npos) << name;
-    return;
-  }
-  GTEST_SKIP() << "no Python here can load " << package << ":\n" << missing;
+  const auto checked = testing::run_python(arguments, missing);
+  if (!checked) GTEST_SKIP() << "no Python here can load " << package << ":\n" << missing;
+  EXPECT_EQ(checked->exit_code, 0) << checked->output;
+  for (const std::string& name : names) EXPECT_NE(checked->output.find(name + ": image"), std::string::npos) << name;
 }
 
 TEST(ExportedModels, GiveTheSameFeaturesAndIdsInOpenClip) {
