@@ -112,9 +112,9 @@ int export_cells(Session& session, const ExportArguments& arguments) {
 
 void add_registry(CLI::App& app, Session& session) {
   CLI::App* group =
-      app.add_subcommand("registry", "integrity of the registry, how to make it again, and for other programs");
+      app.add_subcommand("registry", "integrity of the registry, how to make it again, and exports for other programs");
   group->require_subcommand(1);
-  group->footer("silc registry check");
+  group->footer("silc registry check\nsilc registry export --output tables");
 
   CLI::App* checking =
       group->add_subcommand("check",

@@ -1,6 +1,6 @@
-// An export as MLflow reads it: mlflow.db, its SQLite store, in an early schema, which `mlflow db upgrade` of every
-// version since brings up to its own. A store of today's schema would be read by the versions of a few weeks. (MLflow's
-// store of files is in maintenance, and no longer read unless one insists.)
+// An export as MLflow reads it: mlflow.db, its SQLite store, in the schema of MLflow 1.30 to 2.2, which later versions
+// bring up to their own with `mlflow db upgrade`. A store of today's schema would be read by the versions of a few weeks.
+// (MLflow's store of files is in maintenance, and no longer read unless one insists.)
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <fmt/format.h>
 
