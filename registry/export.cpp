@@ -111,36 +111,38 @@ std::vector<ExportedSetting> read_settings(const fs::path& run_folder) {
   return settings;
 }
 
-// When each step was logged. An attempt that went on from an earlier step logged some of them again, which counts.
+// When each step was logged or evaluated. An attempt that went on from an earlier step took some of them again, which
+// counts.
 std::map<int64_t, double> read_step_times(const fs::path& events) {
   std::map<int64_t, double> times;
   std::ifstream stream(events, std::ios::binary);
   for (std::string line; std::getline(stream, line);) {
     if (line.find("\"step\"") == std::string::npos) continue;
     const nlohmann::json event = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!event.is_object() || event.value("event", "") != "step") continue;
+    if (!event.is_object()) continue;
+    const std::string kind = event.value("event", "");
     const auto step = event.find("step"), time = event.find("time");
-    if (step != event.end() && step->is_number_integer() && time != event.end() && time->is_number())
-      times[*step] = *time;
+    if (step == event.end() || !step->is_number_integer() || time == event.end() || !time->is_number()) continue;
+    if (kind == "step") times[*step] = *time;
+    if (kind == "evaluated_along") times.try_emplace(*step, *time);
   }
   return times;
 }
 
-// The steps of a cell in the registry, with the times of its events. `start`: of the cell, seconds since 1970.
-void visit_steps(const Registry& registry, const CellRecord& record, double start,
+// The steps of a cell as the registry has them.
+void visit_steps(const Registry& registry, const ExportedCell& cell,
                  const std::function<void(const LoggedStep&)>& visit) {
-  const auto times = read_step_times(RunFolder{registry.runs() / record.cell.folder}.events());
   LoggedStep logged;
   const auto flush = [&] {
     if (logged.values.empty()) return;
-    const auto time = times.find(logged.step);
-    logged.time = time == times.end() ? std::nullopt : std::optional(time->second);
+    const auto time = cell.step_times.find(logged.step);
+    logged.time = time == cell.step_times.end() ? std::nullopt : std::optional(time->second);
     const auto seconds = std::ranges::find(logged.values, "seconds", &LoggedValue::name);
-    logged.wall_time = logged.time.value_or(start + (seconds == logged.values.end() ? 0 : seconds->value));
+    logged.wall_time = cell.wall_time(logged.step, seconds == logged.values.end() ? 0 : seconds->value);
     visit(logged);
     logged.values.clear();
   };
-  registry.each_step_metric(record, [&](int64_t step, std::string_view name, double value) {
+  registry.each_step_metric(cell.record, [&](int64_t step, std::string_view name, double value) {
     if (step != logged.step) flush();
     logged.step = step;
     logged.values.push_back({.name = std::string(name), .value = value});
@@ -162,7 +164,7 @@ class Export {
       exporter->begin(experiments_[i]);
       ++counts_.experiments;
       for (const CellRecord& record : cells_[i])
-        if (request_.all || record.current || phases_.contains(record.cell.folder)) exporter->add(gather(record));
+        if (request_.all || record.current || phases_.contains(record.cell.folder)) add(record, *exporter);
     }
     exporter->finish();
     write_mark(folder);
@@ -171,7 +173,7 @@ class Export {
   }
 
  private:
-  ExportedCell gather(const CellRecord& record) {
+  void add(const CellRecord& record, Exporter& exporter) {
     ExportedCell cell;
     cell.number = ++counts_.cells;
     cell.record = record;
@@ -179,17 +181,19 @@ class Export {
     if (!cell.attempts.empty()) cell.start = cell.attempts.front().start;
     if (!cell.attempts.empty() && record.state != CellState::running) cell.end = cell.attempts.back().end;
     cell.metrics = registry_.metrics(record);
+    cell.along = registry_.metrics_along(record);
     cell.warnings = registry_.warnings(record);
     std::erase_if(cell.warnings, [](const WarningRecord& warning) { return !warning.phase.empty(); });
     cell.not_applicable = registry_.not_applicable(record);
+    cell.step_times = read_step_times(RunFolder{registry_.runs() / record.cell.folder}.events());
     if (record.state != CellState::planned) take_settings(cell);
-    cell.each_step = [this, start = cell.start, record](const std::function<void(const LoggedStep&)>& visit) {
-      visit_steps(registry_, record, start, [&](const LoggedStep& step) {
+    cell.each_step = [this, &cell](const std::function<void(const LoggedStep&)>& visit) {
+      visit_steps(registry_, cell, [&](const LoggedStep& step) {
         counts_.step_metrics += static_cast<int64_t>(step.values.size());
         visit(step);
       });
     };
-    return cell;
+    exporter.add(cell);
   }
 
   void take_settings(ExportedCell& cell) {
@@ -240,6 +244,16 @@ ExportTarget parse_export_target(const std::string& name) {
 std::string metric_tag(const MetricRecord& metric) {
   if (metric.evaluator == "cost") return "cost/" + metric.name;
   return qualified_column_of(metric) + (metric.primary ? "" : "@" + metric.weights);
+}
+
+std::string metric_tag(const AlongRecord& metric) {
+  return fmt::format("along/{}/{}/{}{}", metric.evaluator, metric.dataset, metric.name,
+                     metric.primary ? "" : "@" + metric.weights);
+}
+
+double ExportedCell::wall_time(int64_t step, double seconds) const {
+  const auto known = step_times.find(step);
+  return known == step_times.end() ? start + seconds : known->second;
 }
 
 std::string step_tag(const std::string& name) { return "train/" + name; }

@@ -63,6 +63,9 @@ class CsvExporter : public Exporter {
                "cell,experiment,row,seed,id,baseline,current,state,message,plugin,start,end,folder,phase_before"),
         settings_(folder / "settings.csv", "cell,setting,value"),
         metrics_(folder / "metrics.csv", "cell,evaluator,dataset,weights,metric,value,n,primary"),
+        along_(
+            folder / "metrics_along.csv",
+            "cell,step,fraction,examples,flops,core_seconds,seconds,evaluator,dataset,weights,metric,value,n,primary"),
         steps_(folder / "step_metrics.csv", "cell,step,time,metric,value"),
         attempts_(folder / "attempts.csv",
                   "cell,attempt,start,end,exit_code,signal,core_seconds,peak_memory,threads,host"),
@@ -85,6 +88,10 @@ class CsvExporter : public Exporter {
     for (const MetricRecord& metric : cell.metrics)
       metrics_.line(cell.number, metric.evaluator, metric.dataset, metric.weights, metric.name, metric.value, metric.n,
                     metric.primary);
+    for (const AlongRecord& metric : cell.along)
+      along_.line(cell.number, metric.step, metric.fraction, metric.examples, metric.flops, metric.core_seconds,
+                  metric.seconds, metric.evaluator, metric.dataset, metric.weights, metric.name, metric.value, metric.n,
+                  metric.primary);
     cell.each_step([&](const LoggedStep& step) {
       for (const LoggedValue& value : step.values)
         steps_.line(cell.number, step.step, step.time, value.name, value.value);
@@ -100,12 +107,12 @@ class CsvExporter : public Exporter {
   }
 
   void finish() override {
-    for (CsvFile* file : {&cells_, &settings_, &metrics_, &steps_, &attempts_, &warnings_, &not_applicable_})
+    for (CsvFile* file : {&cells_, &settings_, &metrics_, &along_, &steps_, &attempts_, &warnings_, &not_applicable_})
       file->close();
   }
 
  private:
-  CsvFile cells_, settings_, metrics_, steps_, attempts_, warnings_, not_applicable_;
+  CsvFile cells_, settings_, metrics_, along_, steps_, attempts_, warnings_, not_applicable_;
   std::vector<std::string> baselines_;  // of the experiment's tables
 };
 

@@ -1,6 +1,6 @@
 // An export as MLflow reads it: mlflow.db, its SQLite store, in the schema of MLflow 1.30 to 2.2, which later versions
-// bring up to their own with `mlflow db upgrade`. A store of today's schema would be read by the versions of a few weeks.
-// (MLflow's store of files is in maintenance, and no longer read unless one insists.)
+// bring up to their own with `mlflow db upgrade`. A store of today's schema would be read by the versions of a few
+// weeks. (MLflow's store of files is in maintenance, and no longer read unless one insists.)
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <fmt/format.h>
 
@@ -347,6 +347,10 @@ class MlflowExporter : public Exporter {
       for (const LoggedValue& value : step.values)
         add(step_tag(value.name), {.value = value.value, .time = milliseconds(step.wall_time), .step = step.step});
     });
+    for (const AlongRecord& metric : cell.along)
+      add(metric_tag(metric), {.value = metric.value,
+                               .time = milliseconds(cell.wall_time(metric.step, metric.seconds)),
+                               .step = metric.step});
     for (const MetricRecord& metric : cell.metrics)
       add(metric_tag(metric),
           {.value = metric.value, .time = milliseconds(cell.end.value_or(last_time)), .step = last_step});

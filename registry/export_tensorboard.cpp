@@ -197,6 +197,9 @@ class TensorboardExporter : public Exporter {
       last_step = step.step;
       last_time = step.wall_time;
     });
+    for (const AlongRecord& metric : cell.along)
+      file.summary(cell.wall_time(metric.step, metric.seconds), metric.step,
+                   {scalar(metric_tag(metric), metric.value)});
     const double end = cell.end.value_or(last_time);
     values.clear();
     for (const MetricRecord& metric : cell.metrics) values.push_back(scalar(metric_tag(metric), metric.value));

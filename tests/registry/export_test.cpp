@@ -37,6 +37,7 @@ class Exports : public ::testing::Test {
     runs_.finish("ablation", finished_, 0.5, "student", "warm-up/seed-0-bbbbbbbbbbb1");
     set(finished_, "[optimizer]\nlr = 0.001\nname = \"adamw\"\nbetas = [0.9, 0.98]\nnesterov = true\n");
     runs_.warning(finished_, 20, "teacher_entropy_zero");
+    runs_.along(finished_, 10, 0.5, 0.25);
     registry_.ingest(runs_.folder(finished_).path);
 
     runs_.write_cell("ablation", failed_);
@@ -116,6 +117,10 @@ TEST_F(Exports, AreTablesOfCsv) {
               AllOf(HasSubstr("cell,step,time,metric,value\r\n1,10,101,examples,320\r\n"),
                     HasSubstr("\r\n1,20,102,teacher_entropy,2.5\r\n"), HasSubstr("\r\n2,10,201,loss,2\r\n"),
                     HasSubstr("\r\n4,10,101,loss,1\r\n")));
+  EXPECT_EQ(
+      found.at("metrics_along.csv"),
+      "cell,step,fraction,examples,flops,core_seconds,seconds,evaluator,dataset,weights,metric,value,n,primary\r\n"
+      "1,10,0.5,320,10000000000,1,0.5,zero_shot_classification,scenes,student,acc1,0.25,1000,true\r\n");
   EXPECT_EQ(found.at("attempts.csv"),
             "cell,attempt,start,end,exit_code,signal,core_seconds,peak_memory,threads,host\r\n"
             "1,1,99,104,0,,1.5,1000000000,2,bench\r\n2,1,199,203,1,,1.5,1000000000,2,bench\r\n"
@@ -208,6 +213,7 @@ TEST_F(Exports, AreReadByTensorboard) {
   const json& finished = (*read)[finished_.folder.generic_string()];
   EXPECT_EQ(finished["scalars"]["train/loss"], json::parse("[[10, 101.0, 1.0], [20, 102.0, 1.0]]"));
   EXPECT_EQ(finished["scalars"]["zero_shot_classification/scenes/acc1"], json::parse("[[20, 104.0, 0.5]]"));
+  EXPECT_EQ(finished["scalars"]["along/zero_shot_classification/scenes/acc1"], json::parse("[[10, 101.0, 0.25]]"));
   EXPECT_NEAR(finished["scalars"]["zero_shot_classification/scenes/acc1@teacher"][0][2], 0.51, 1e-6);
   EXPECT_EQ(finished["scalars"]["cost/core_seconds"], json::parse("[[20, 104.0, 84.0]]"));
   EXPECT_EQ(finished["status"], "STATUS_SUCCESS");
@@ -237,6 +243,7 @@ TEST_F(Exports, AreReadByMlflow) {
   EXPECT_EQ(finished["metrics"]["zero_shot_classification/scenes/acc1"], 0.5);
   EXPECT_EQ(finished["metrics"]["zero_shot_classification/scenes/acc1_at_teacher"], 0.51);
   EXPECT_EQ(finished["metrics"]["cost/flops"], 1.5e12);
+  EXPECT_EQ(finished["history"]["along/zero_shot_classification/scenes/acc1"], json::parse("[[10, 101000, 0.25]]"));
   EXPECT_EQ(finished["history"]["train/loss"], json::parse("[[10, 101000, 1.0], [20, 102000, 1.0]]"));
   EXPECT_THAT(finished["tags"]["mlflow.note.content"].get<std::string>(), HasSubstr("step 20: teacher_entropy"));
   const json& failed = (*read)["ablation/SILC, seed 0"];
