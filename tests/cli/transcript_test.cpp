@@ -11,15 +11,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "tests/cli/installed_silc.h"
 #include "tests/files/command.h"
-#include "tests/files/temporary_folder.h"
 
 namespace {
 
@@ -99,31 +98,7 @@ std::string join(const Lines& lines) {
   return text;
 }
 
-// A silc as if installed, with a folder to work in.
-class Transcript : public ::testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override {
-    work_ = root_ / "work";
-    fs::create_directories(work_);
-    fs::create_directories(root_ / "bin");
-    fs::create_directories(root_ / "plugins");
-    const fs::path build = SILC_BINARY_DIR;
-    fs::copy(build / "bin/silc", root_ / "bin/silc");
-    fs::copy(build / "tests/fake_engine", root_ / "bin/silc-engine");
-    fs::copy(build / "tests/fake_plugins.so", root_ / "plugins/fake_plugins.so");
-    for (const auto& entry : fs::directory_iterator(fs::path(SILC_SOURCE_DIR) / "tests/cli/experiments"))
-      fs::copy(entry.path(), work_ / entry.path().filename());
-    for (const char* variable : {"SILC_REGISTRY", "SILC_RUNS", "SILC_PLUGIN_PATH", "SILC_DATA", "SILC_LOG",
-                                 "SILC_ENGINE", "FAKE_ENGINE", "CUDA_VISIBLE_DEVICES"})
-      unsetenv(variable);
-    setenv("LC_ALL", "C.UTF-8", 1);
-    setenv("PATH", ((root_ / "bin").string() + ":/usr/bin:/bin").c_str(), 1);
-  }
-
-  silc::TemporaryFolder temporary_;
-  fs::path root_ = temporary_.path();
-  fs::path work_;
-};
+class Transcript : public silc::testing::InstalledSilc, public ::testing::WithParamInterface<std::string> {};
 
 fs::path transcripts() { return fs::path(SILC_SOURCE_DIR) / "tests/cli/transcripts"; }
 
