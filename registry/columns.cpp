@@ -27,7 +27,7 @@ Unit unit_of(const std::string& column) {
     if (metric == "flops" || metric == "parameters") return Unit::si;
     if (metric.ends_with("seconds")) return Unit::seconds;
     if (metric.ends_with("peak_memory")) return Unit::bytes;
-    if (metric == "energy") return Unit::joules;
+    if (metric == "energy" || metric == "cpu_energy") return Unit::joules;
     return Unit::count;
   }
   // Of the names that are in use for fractions of what is right.
@@ -137,6 +137,8 @@ std::string readable_cost(const std::string& metric) {
       {"evaluation_core_seconds", "evaluation core time"},
       {"evaluation_along_core_seconds", "evaluation along core time"},
       {"peak_memory", "peak memory"},
+      {"energy", "GPU energy"},
+      {"cpu_energy", "CPU energy"},
       {"device_seconds", "GPU time"},
       {"device_peak_memory", "GPU memory"}};
   const auto found = kNames.find(metric);

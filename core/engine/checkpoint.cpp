@@ -97,7 +97,8 @@ std::optional<ResumePoint> find_resume_point(const RunFolder& folder) {
                       .cost = {.core_seconds = event->value("core_seconds", 0.0),
                                .seconds = event->value("seconds", 0.0),
                                .peak_memory = event->value("peak_memory", int64_t{0}),
-                               .device = read_device_cost(*event)}};
+                               .device = std::nullopt}};
+    read_measured(*event, point.cost);
     if (std::filesystem::is_regular_file(point.file)) return point;
   }
   return std::nullopt;

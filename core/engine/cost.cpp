@@ -39,23 +39,28 @@ DeviceCost& DeviceCost::operator-=(const DeviceCost& other) {
   return *this;
 }
 
-void write_device_cost(const std::optional<DeviceCost>& cost, nlohmann::json& to) {
-  if (!cost) return;
-  to["device_seconds"] = cost->seconds;
-  to["device_peak_memory"] = cost->peak_memory;
-  if (cost->energy) to["energy"] = *cost->energy;
+void write_measured(const Cost& cost, nlohmann::json& to) {
+  if (cost.cpu_energy) to["cpu_energy"] = *cost.cpu_energy;
+  if (!cost.device) return;
+  to["device_seconds"] = cost.device->seconds;
+  to["device_peak_memory"] = cost.device->peak_memory;
+  if (cost.device->energy) to["energy"] = *cost.device->energy;
 }
 
-std::optional<DeviceCost> read_device_cost(const nlohmann::json& from) {
-  if (!from.contains("device_seconds")) return std::nullopt;
-  DeviceCost cost{.seconds = from.value("device_seconds", 0.0),
-                  .peak_memory = from.value("device_peak_memory", int64_t{0}),
-                  .energy = std::nullopt};
-  if (from.contains("energy")) cost.energy = from.value("energy", 0.0);
-  return cost;
+void read_measured(const nlohmann::json& from, Cost& cost) {
+  if (from.contains("cpu_energy")) cost.cpu_energy = from.value("cpu_energy", 0.0);
+  if (!from.contains("device_seconds")) return;
+  cost.device = DeviceCost{.seconds = from.value("device_seconds", 0.0),
+                           .peak_memory = from.value("device_peak_memory", int64_t{0}),
+                           .energy = std::nullopt};
+  if (from.contains("energy")) cost.device->energy = from.value("energy", 0.0);
 }
 
 Cost& Cost::operator+=(const Cost& other) {
+  const double own_energy = cpu_energy.value_or(0), other_energy = other.cpu_energy.value_or(0);
+  const bool unknown = (!cpu_energy && core_seconds > 0) || (!other.cpu_energy && other.core_seconds > 0);
+  const bool none = !cpu_energy && !other.cpu_energy;
+  cpu_energy = unknown || none ? std::nullopt : std::optional(own_energy + other_energy);
   if (device && other.device)
     *device += *other.device;
   else if (other.device)
@@ -68,6 +73,7 @@ Cost& Cost::operator+=(const Cost& other) {
 
 Cost& Cost::operator-=(const Cost& other) {
   if (device && other.device) *device -= *other.device;
+  if (cpu_energy && other.cpu_energy) *cpu_energy -= *other.cpu_energy;
   core_seconds -= other.core_seconds;
   seconds -= other.seconds;
   return *this;
@@ -80,7 +86,8 @@ Cost Stopwatch::elapsed() const {
   return {.core_seconds = process_core_seconds() - core_seconds_,
           .seconds = wall.count(),
           .peak_memory = process_peak_memory(),
-          .device = std::nullopt};
+          .device = std::nullopt,
+          .cpu_energy = std::nullopt};
 }
 
 }  // namespace silc

@@ -30,17 +30,18 @@ struct Cost {
   double seconds = 0;
   int64_t peak_memory = 0;                          // bytes
   std::optional<DeviceCost> device = std::nullopt;  // none on the CPU
+  std::optional<double> cpu_energy = std::nullopt;  // joules (engine/cpu_energy.h)
 
-  // Sums times, keeps the greater peak.
+  // Sums times and energy, which is not known where that of one which took time is not; keeps the greater peak.
   Cost& operator+=(const Cost& other);
-  // Takes times away; peaks stay.
+  // Takes times and energy away; peaks stay.
   Cost& operator-=(const Cost& other);
 };
 
-// Of a GPU, as metrics.json and `checkpointed` events have them: "device_seconds", "device_peak_memory", "energy". What
-// is not known is left out.
-void write_device_cost(const std::optional<DeviceCost>& cost, nlohmann::json& to);
-std::optional<DeviceCost> read_device_cost(const nlohmann::json& from);
+// What not every machine tells, as metrics.json and `checkpointed` events have it: "device_seconds",
+// "device_peak_memory" and "energy" of a GPU, "cpu_energy". What is not known is left out.
+void write_measured(const Cost& cost, nlohmann::json& to);
+void read_measured(const nlohmann::json& from, Cost& cost);
 
 class Stopwatch {
  public:

@@ -235,7 +235,7 @@ nlohmann::json bench(const MeasureRequest& request, int64_t steps) {
                            {"flops_per_step", flops},
                            {"parameters", parameter_count(*assembly.model)},
                            {"peak_memory", process_peak_memory()}};
-  write_device_cost(meter.elapsed(), result);
+  write_measured({.device = meter.elapsed()}, result);
   return result;
 }
 

@@ -99,7 +99,7 @@ int train_and_evaluate(const ResolvedCell& cell, const Catalogue& catalogue, con
                          {"steps", trained.state.step},
                          {"device", device_name(device)}};
   if (trained.evaluation.core_seconds > 0) cost["evaluation_along_core_seconds"] = trained.evaluation.core_seconds;
-  write_device_cost(trained.cost.device, cost);
+  write_measured(trained.cost, cost);
   return finish(folder, events, evaluated, cost);
 }
 

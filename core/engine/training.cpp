@@ -10,6 +10,7 @@
 
 #include "engine/accelerator.h"
 #include "engine/batches.h"
+#include "engine/cpu_energy.h"
 #include "engine/failure.h"
 #include "engine/flop_counter.h"
 #include "engine/health.h"
@@ -73,6 +74,7 @@ class Training {
     append_started();
     watch_ = Stopwatch();
     meter_ = DeviceMeter(device_);
+    energy_ = CpuEnergyMeter();
     const TrainingEnd end = train(stop);
     if (state_.step > saved_step_) save();
     return {.end = end, .state = state_, .cost = cost(), .evaluation = evaluation_};
@@ -223,12 +225,15 @@ class Training {
   void evaluate_along(bool ended) {
     const Stopwatch watch;
     const DeviceMeter meter(device_);
+    energy_.update();
     const Cost trained = cost();
+    const std::optional<double> energy_before = energy_.joules();
     const int64_t flops_before = flops_ ? flops_->total() : 0;
     const nlohmann::json metrics = along_.evaluate(state_.step, ended);
     if (flops_) apart_flops_ += flops_->total() - flops_before;
     Cost spent = watch.elapsed();
     spent.device = meter.elapsed();
+    spent.cpu_energy = used_energy(energy_before);
     evaluation_ += spent;
     apart_ += spent;
     evaluated_step_ = state_.step;
@@ -243,7 +248,7 @@ class Training {
                    {"evaluation_core_seconds", spent.core_seconds},
                    {"evaluation_seconds", spent.seconds},
                    {"metrics", metrics}};
-    write_device_cost(trained.device, event);
+    write_measured(trained, event);
     events_.append("evaluated_along", event);
     log_info(c10::str("evaluated at step ", state_.step, " in ", std::lround(spent.seconds), " s"));
   }
@@ -271,6 +276,7 @@ class Training {
     Cost total = earlier_;
     Cost here = watch_.elapsed();
     here.device = meter_.elapsed();
+    here.cpu_energy = energy_.joules();
     here -= apart_;
     total += here;
     return total;
@@ -283,7 +289,14 @@ class Training {
     return here;
   }
 
+  // Since it was that much.
+  std::optional<double> used_energy(std::optional<double> before) {
+    energy_.update();
+    return before ? std::optional(*energy_.joules() - *before) : std::nullopt;
+  }
+
   void log(const StepFigures& figures, double lr) {
+    energy_.update();
     const Cost now = elapsed();
     const Cost total = cost();
     const double rate =
@@ -332,6 +345,7 @@ class Training {
     state_.unreadable = unreadable_.state();
     const std::string name = checkpoint_name(state_.step);
     write_checkpoint(folder_.checkpoints() / name, step_.state(), state_, id_);
+    energy_.update();
     const Cost total = cost();
     Event event = {{"step", state_.step},
                    {"file", (folder_.checkpoints().filename() / name).string()},
@@ -340,7 +354,7 @@ class Training {
                    {"core_seconds", total.core_seconds},
                    {"seconds", total.seconds},
                    {"peak_memory", total.peak_memory}};
-    write_device_cost(total.device, event);
+    write_measured(total, event);
     events_.append("checkpointed", event);
     remove_others(folder_.checkpoints(), name);
     saved_step_ = state_.step;
@@ -352,7 +366,8 @@ class Training {
   const RunFolder folder_;
   EventLog& events_;
   const at::Device device_;
-  DeviceMeter meter_;  // of this attempt
+  DeviceMeter meter_;      // of this attempt
+  CpuEnergyMeter energy_;  // likewise
   const std::optional<int64_t> total_steps_;
   TrainingStep step_;
   const BatchSource source_;

@@ -43,7 +43,7 @@ struct RunFolder {
 //   warning      step, check, metric, value (null if it is not finite), message: a sign that training is sick, once for
 //                each check
 //   checkpointed step, file, examples, flops, core_seconds, seconds, peak_memory; on a GPU also device_seconds,
-//                device_peak_memory and, where it is known, energy (joules)
+//                device_peak_memory and, where it is known, energy (joules); cpu_energy where the machine tells
 //   evaluated_along
 //                step, fraction, examples, flops, core_seconds, seconds of training until then, on a GPU also as in
 //                checkpointed; metrics [{evaluator, dataset, weights, name, value, n}] of all evaluations but those

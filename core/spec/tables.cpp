@@ -47,7 +47,7 @@ class ColumnCheck {
 
  private:
   void check_cost(const Setting& setting, const std::string& metric) {
-    static const std::array<std::string, 11> costs = {"examples",
+    static const std::array<std::string, 12> costs = {"examples",
                                                       "flops",
                                                       "core_seconds",
                                                       "seconds",
@@ -57,7 +57,8 @@ class ColumnCheck {
                                                       "parameters",
                                                       "device_seconds",
                                                       "device_peak_memory",
-                                                      "energy"};
+                                                      "energy",
+                                                      "cpu_energy"};
     if (!contains(costs, metric))
       faults_.add(setting.place, fmt::format("column \"{}\": there is no cost \"{}\"{}", setting.text(), metric,
                                              suggestion(metric, costs)));
