@@ -77,7 +77,11 @@ std::optional<double> paired_t_test(std::span<const double> differences) {
 double half_width(const MeanNoise& noise, double alpha) {
   const double seeds = noise.seed_error > 0 ? upper_quantile(student(noise.seeds), alpha / 2) * noise.seed_error : 0;
   const double pictures = noise.picture_error > 0 ? upper_quantile(math::normal(), alpha / 2) * noise.picture_error : 0;
-  return std::hypot(seeds, pictures);
+  if (seeds == 0 || pictures == 0) return seeds + pictures;
+  if (noise.seeds == 2) return std::max(seeds - pictures / 2, pictures);
+  const double exponent = 2 + 2 / static_cast<double>(noise.seeds - 2);
+  const double greater = std::max(seeds, pictures);
+  return greater * std::pow(1 + std::pow(std::min(seeds, pictures) / greater, exponent), 1 / exponent);
 }
 
 std::optional<double> two_sided_p(double mean, const MeanNoise& noise) {

@@ -66,8 +66,8 @@ TEST(PairedTTest, TakesNoEqualDifferencesForCertainty) {
   EXPECT_FALSE(paired_t_test(Values{0.3 - 0.2, 0.2 - 0.1}));
 }
 
-TEST(SquareAndAdd, GivesTheWidthsAndPValuesOfScipysDistributions) {
-  for (const auto& one : expected("square_and_add")) {
+TEST(SeedsAndPictures, GivesTheWidthsAndPValuesOfScipysDistributions) {
+  for (const auto& one : expected("both_parts")) {
     const MeanNoise noise{
         .seeds = one["seeds"], .seed_error = one["seed_error"], .picture_error = one["picture_error"]};
     EXPECT_NEAR(half_width(noise), one["half_width"], kTolerance);
@@ -75,7 +75,7 @@ TEST(SquareAndAdd, GivesTheWidthsAndPValuesOfScipysDistributions) {
   }
 }
 
-TEST(SquareAndAdd, HasAPValueOfAlphaWhereTheIntervalEndsAtZero) {
+TEST(SeedsAndPictures, HasAPValueOfAlphaWhereTheIntervalEndsAtZero) {
   const MeanNoise noise{.seeds = 3, .seed_error = 0.02, .picture_error = 0.01};
   EXPECT_NEAR(*two_sided_p(half_width(noise, 0.03), noise), 0.03, 1e-12);
   EXPECT_EQ(two_sided_p(0, noise), 1.0);
@@ -104,17 +104,12 @@ TEST(Coverage, OfIntervalsOverSeedsIs95In100) {
   for (const int64_t seeds : {2, 3, 5, 10}) EXPECT_NEAR(coverage(seeds, 1, 0), 0.95, 0.006) << seeds;
 }
 
-TEST(Coverage, OfIntervalsOverSeedsAndPicturesIs93To97In100FromFourSeedsOnAndNeverLess) {
-  for (const double picture_share : {0.05, 0.25, 0.5, 1.0, 4.0}) {
-    for (const int64_t seeds : {4, 5, 10}) {
-      EXPECT_GE(coverage(seeds, 1, picture_share), 0.94) << seeds << " " << picture_share;
+TEST(Coverage, OfIntervalsOverSeedsAndPicturesIs93To97In100HoweverFewTheSeedsAre) {
+  for (const int64_t seeds : {2, 3, 4, 5, 10})
+    for (const double picture_share : {0.05, 0.25, 0.5, 1.0, 1.5, 4.0}) {
+      EXPECT_GE(coverage(seeds, 1, picture_share), 0.938) << seeds << " " << picture_share;
       EXPECT_LE(coverage(seeds, 1, picture_share), 0.97) << seeds << " " << picture_share;
     }
-    for (const auto& [seeds, most] : {std::pair<int64_t, double>{3, 0.978}, {2, 0.989}}) {
-      EXPECT_GE(coverage(seeds, 1, picture_share), 0.94) << seeds << " " << picture_share;
-      EXPECT_LE(coverage(seeds, 1, picture_share), most) << seeds << " " << picture_share;
-    }
-  }
 }
 
 TEST(Holm, AdjustsAsStatsmodelsDoes) {
