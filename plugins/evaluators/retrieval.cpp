@@ -23,6 +23,7 @@ constexpr auto kCaptionsUsed =
 
 constexpr std::string_view kName = "retrieval";
 constexpr std::array<int64_t, 3> kCutoffs = {1, 5, 10};
+constexpr int64_t kNearest = 5;
 constexpr int64_t kScoresAtOnce = int64_t{1} << 23;  // bounds a tile of scores to 32 MB
 constexpr int64_t kTextsAtOnce = 256;
 
@@ -58,34 +59,56 @@ at::Tensor embed_all(Encoder& encoder, const std::vector<std::string>& texts) {
   return at::cat(parts);
 }
 
-// rank(first, last) for rows in tiles, so that memory does not grow with the square of the dataset.
-template <class Rank>
-at::Tensor in_tiles(int64_t rows, int64_t columns, const Rank& rank) {
+// What a search finds for each of its queries.
+struct Found {
+  at::Tensor ranks;    // [Q] int64, of what was looked for, from 0
+  at::Tensor nearest;  // [Q, k] int64, what ranks first; k: kNearest or all that there are
+};
+
+// Columns by descending score; of equal scores, the lower index first. scores: [Q, K], which it uses up → [Q, k].
+at::Tensor nearest_of(at::Tensor scores) {
+  constexpr double kTaken = -2;  // cosines are at least −1
+  std::vector<at::Tensor> places;
+  for (int64_t k = 0; k < std::min(kNearest, scores.size(1)); ++k) {
+    places.push_back(scores.argmax(1, /*keepdim=*/true));
+    scores.scatter_(1, places.back(), kTaken);
+  }
+  return at::cat(places, 1);
+}
+
+// search(first, last) for rows in tiles, so that memory does not grow with the square of the dataset.
+template <class Search>
+Found in_tiles(int64_t rows, int64_t columns, const Search& search) {
   const int64_t step = std::max<int64_t>(1, kScoresAtOnce / std::max<int64_t>(1, columns));
-  std::vector<at::Tensor> parts;
-  for (int64_t first = 0; first < rows; first += step) parts.push_back(rank(first, std::min(first + step, rows)));
-  return at::cat(parts);
+  std::vector<at::Tensor> ranks, nearest;
+  for (int64_t first = 0; first < rows; first += step) {
+    const Found part = search(first, std::min(first + step, rows));
+    ranks.push_back(part.ranks);
+    nearest.push_back(part.nearest);
+  }
+  return {at::cat(ranks), at::cat(nearest)};
 }
 
 // For each caption the rank of its picture among all pictures. images: [n, E], texts: [U, E], text and image: [m].
-at::Tensor rank_images(const at::Tensor& images, const at::Tensor& texts, const at::Tensor& text,
-                       const at::Tensor& image) {
+Found find_images(const at::Tensor& images, const at::Tensor& texts, const at::Tensor& text, const at::Tensor& image) {
   return in_tiles(text.size(0), images.size(0), [&](int64_t first, int64_t last) {
     const at::Tensor queries = texts.index_select(0, text.slice(0, first, last));  // [t, E]
-    return rank_of(cosines(queries, images), image.slice(0, first, last));
+    const at::Tensor scores = cosines(queries, images);                            // [t, n]
+    const at::Tensor ranks = rank_of(scores, image.slice(0, first, last));
+    return Found{ranks, nearest_of(scores)};
   });
 }
 
 // For each picture the best rank of its captions among all captions. Captions stand in the order of their pictures.
-at::Tensor rank_texts(const at::Tensor& images, const at::Tensor& texts, const at::Tensor& text,
-                      const at::Tensor& image) {
+Found find_texts(const at::Tensor& images, const at::Tensor& texts, const at::Tensor& text, const at::Tensor& image) {
   return in_tiles(images.size(0), text.size(0), [&](int64_t first, int64_t last) {
     const at::Tensor scores = cosines(images.slice(0, first, last), texts).index_select(1, text);  // [t, m]
     const at::Tensor rows = at::arange(first, last, image.options()).unsqueeze(1);
     const at::Tensor own = image.unsqueeze(0).eq(rows);  // [t, m]
     // Cosines are at least −1. The first of equal own captions is the one that ranks before the others.
     const at::Tensor best = scores.masked_fill(own.logical_not(), -2).argmax(1);
-    return rank_of(scores, best);
+    const at::Tensor ranks = rank_of(scores, best);
+    return Found{ranks, nearest_of(scores)};
   });
 }
 
@@ -125,8 +148,13 @@ class Retrieval : public Evaluator {
     const at::Tensor text = at::tensor(captions.text, at::kLong);             // [m]
     const at::Tensor image = at::tensor(captions.image, at::kLong);           // [m]
     Scores scores;
-    add_recalls(scores, "image", rank_images(images, texts, text, image));
-    add_recalls(scores, "text", rank_texts(images, texts, text, image));
+    const Found found_images = find_images(images, texts, text, image);
+    const Found found_texts = find_texts(images, texts, text, image);
+    add_recalls(scores, "image", found_images.ranks);
+    add_recalls(scores, "text", found_texts.ranks);
+    // For people who want to see hits and misses; captions by their place among all that were used.
+    scores.samples["nearest_pictures"] = found_images.nearest;  // [m, k]
+    scores.samples["nearest_captions"] = found_texts.nearest;   // [n, k]
     scores.samples["picture"] = image;  // [m], so that a picture's captions stay together in statistics
     return scores;
   }

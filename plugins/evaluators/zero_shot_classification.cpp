@@ -84,6 +84,16 @@ class ZeroShotClassification : public Evaluator {
     scores.samples["prediction"] = found.prediction;
     return scores;
   }
+
+  Illustrations illustrate(const EvaluationContext& context) override {
+    Illustrations illustrations{.class_texts = class_embeddings(context, kName)};
+    std::vector<at::Tensor> scores;
+    context.for_each_batch([&](std::span<const Sample> batch, int64_t /*first*/) {
+      scores.push_back(class_scores(context.encoder, batch, illustrations.class_texts));
+    });
+    illustrations.class_scores = at::cat(scores);
+    return illustrations;
+  }
 };
 
 }  // namespace

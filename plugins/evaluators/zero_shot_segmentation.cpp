@@ -60,6 +60,15 @@ at::Tensor truth_of(const Sample& sample, int64_t index, int64_t classes) {
   return bytes.to(at::kLong);
 }
 
+// [B, C, h, w]: cosines of patch tokens and classes.
+at::Tensor patch_scores(Encoder& encoder, std::span<const Sample> batch, const at::Tensor& classes) {
+  const PatchEmbeddings patches = encoder.embed_patches(batch);
+  check_finite(patches.values, kName);
+  return at::matmul(patches.values, classes.t())  // [B, N, C]
+      .transpose(1, 2)
+      .reshape({static_cast<int64_t>(batch.size()), classes.size(0), patches.grid_height, patches.grid_width});
+}
+
 // scores: [C, h, w] → [height·width] int64.
 at::Tensor predict_pixels(const at::Tensor& scores, int64_t height, int64_t width) {
   return at::upsample_bilinear2d(scores.unsqueeze(0), {height, width}, /*align_corners=*/false)
@@ -73,23 +82,16 @@ class ZeroShotSegmentation : public Evaluator {
   explicit ZeroShotSegmentation(const EvaluatorContext& /*context*/) {}
 
   Scores evaluate(const EvaluationContext& context) override {
-    const std::vector<std::string> names = context.dataset.classes();
+    const std::vector<std::string> names = class_names(context);
     const auto count = static_cast<int64_t>(names.size());
-    if (count > kIgnoreLabel)
-      throw Error(fmt::format("evaluator \"{}\": {} classes are more than masks of one byte can hold", kName, count));
     const at::Tensor classes = class_embeddings(context, kName);  // [C, E]
 
     at::Tensor total = at::zeros({count, count}, at::kLong);
     std::vector<at::Tensor> intersections, unions;
     std::vector<double> picture_miou;
     context.for_each_batch([&](std::span<const Sample> batch, int64_t first) {
-      const PatchEmbeddings patches = context.encoder.embed_patches(batch);
-      check_finite(patches.values, kName);
-      const auto size = static_cast<int64_t>(batch.size());
-      const at::Tensor scores = at::matmul(patches.values, classes.t())  // [B, N, C]
-                                    .transpose(1, 2)
-                                    .reshape({size, count, patches.grid_height, patches.grid_width});
-      for (int64_t i = 0; i < size; ++i) {
+      const at::Tensor scores = patch_scores(context.encoder, batch, classes);
+      for (int64_t i = 0; i < scores.size(0); ++i) {
         const Sample& sample = batch[static_cast<std::size_t>(i)];
         const at::Tensor truth = truth_of(sample, first + i, count);
         const at::Tensor counted = truth.ne(kIgnoreLabel);
@@ -121,7 +123,30 @@ class ZeroShotSegmentation : public Evaluator {
     return scores;
   }
 
+  Illustrations illustrate(const EvaluationContext& context) override {
+    class_names(context);
+    Illustrations illustrations{.class_texts = class_embeddings(context, kName)};
+    context.for_each_batch([&](std::span<const Sample> batch, int64_t /*first*/) {
+      const at::Tensor scores = patch_scores(context.encoder, batch, illustrations.class_texts);
+      for (int64_t i = 0; i < scores.size(0); ++i) {
+        const Image& image = batch[static_cast<std::size_t>(i)].image;
+        const at::Tensor prediction = predict_pixels(scores[i], image.height, image.width).to(at::kByte);
+        const auto* pixels = prediction.const_data_ptr<uint8_t>();
+        illustrations.masks.emplace_back(pixels, pixels + prediction.numel());
+      }
+    });
+    return illustrations;
+  }
+
  private:
+  static std::vector<std::string> class_names(const EvaluationContext& context) {
+    std::vector<std::string> names = context.dataset.classes();
+    if (names.size() > kIgnoreLabel)
+      throw Error(
+          fmt::format("evaluator \"{}\": {} classes are more than masks of one byte can hold", kName, names.size()));
+    return names;
+  }
+
   static void add_classes(Scores& scores, const Overlap& counts, const std::vector<std::string>& names) {
     for (std::size_t c = 0; c < names.size(); ++c) {
       const auto join = counts.join[static_cast<int64_t>(c)].item<int64_t>();

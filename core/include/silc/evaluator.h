@@ -64,6 +64,13 @@ struct Scores {
   std::map<std::string, at::Tensor> samples;
 };
 
+// What an evaluator makes of single pictures, for people to look at. What it does not go by stays empty.
+struct Illustrations {
+  at::Tensor class_texts = {};   // [C, E] fp32, L2-normalised: what stands for each class of the dataset
+  at::Tensor class_scores = {};  // [n, C] fp32: how well each picture fits each class, in [-1, 1]
+  std::vector<std::vector<uint8_t>> masks = {};  // of each picture [height, width]: the class that each pixel is given
+};
+
 struct EvaluationContext {
   const Options& options;
   const Dataset& dataset;
@@ -78,6 +85,10 @@ class SILC_EXPORT Evaluator {
  public:
   virtual ~Evaluator() = default;
   virtual Scores evaluate(const EvaluationContext& context) = 0;
+
+  // The same judgement of a few pictures, which are all that the context's dataset has: not called in training, but
+  // where pages show what a model sees. They need not have labels or masks.
+  virtual Illustrations illustrate(const EvaluationContext& /*context*/) { return {}; }
 };
 
 struct EvaluatorContext {

@@ -21,7 +21,7 @@
 #include "silc/options.h"
 
 // Raised whenever a change to the public headers makes plugins built before it unusable.
-#define SILC_ABI_VERSION 10
+#define SILC_ABI_VERSION 11
 
 namespace silc {
 

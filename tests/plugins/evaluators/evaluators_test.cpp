@@ -107,7 +107,9 @@ struct World {
 
 using Factory = Evaluator* (*)(const EvaluatorContext&);
 
-Scores run(const std::string& name, Factory factory, World& world, const Changes& changes) {
+// `ask(evaluator, context)`.
+template <class Ask>
+auto with_evaluator(const std::string& name, Factory factory, World& world, const Changes& changes, const Ask& ask) {
   const Options options = testing::options_of(name, changes);
   const std::unique_ptr<Evaluator> evaluator(factory({options}));
   constexpr std::size_t kBatch = 5;
@@ -116,7 +118,17 @@ Scores run(const std::string& name, Factory factory, World& world, const Changes
     for (std::size_t first = 0; first < all.size(); first += kBatch)
       visit(all.subspan(first, std::min(kBatch, all.size() - first)), static_cast<int64_t>(first));
   };
-  return evaluator->evaluate({options, world.dataset, world.encoder, visit_all});
+  return ask(*evaluator, EvaluationContext{options, world.dataset, world.encoder, visit_all});
+}
+
+Scores run(const std::string& name, Factory factory, World& world, const Changes& changes) {
+  return with_evaluator(name, factory, world, changes,
+                        [](Evaluator& evaluator, const auto& context) { return evaluator.evaluate(context); });
+}
+
+Illustrations illustrate(const std::string& name, Factory factory, World& world) {
+  return with_evaluator(name, factory, world, {},
+                        [](Evaluator& evaluator, const auto& context) { return evaluator.illustrate(context); });
 }
 
 Scores classify(World& world, const Changes& changes = {}) {
@@ -248,6 +260,55 @@ TEST_F(Evaluators, GiveCountsOfEachPictureThatSumToTheMiou) {
   EXPECT_EQ(scores.samples.at("picture_miou").size(0), 37);
 }
 
+// ---- for people to look at
+
+TEST_F(Evaluators, IllustrateTheClassesThatTheyPredict) {
+  const Illustrations shown = illustrate("zero_shot_classification", silc_evaluator_zero_shot_classification, world);
+  const Scores scores = classify(world);
+  EXPECT_TRUE(shown.class_scores.argmax(1).equal(scores.samples.at("prediction")));
+  const at::Tensor norms = shown.class_texts.norm(2, 1);
+  EXPECT_LT((norms - 1).abs().max().item<double>(), kRounding);
+  EXPECT_LT((at::matmul(fixture.at("images"), shown.class_texts.t()) - shown.class_scores).abs().max().item<double>(),
+            kRounding);
+}
+
+TEST_F(Evaluators, IllustrateTheMasksThatTheyScore) {
+  const Illustrations shown = illustrate("zero_shot_segmentation", silc_evaluator_zero_shot_segmentation, world);
+  const at::Tensor intersection = segment(world).samples.at("intersection");  // [n, C]
+  ASSERT_EQ(shown.masks.size(), world.dataset.samples.size());
+  for (std::size_t i = 0; i < shown.masks.size(); ++i) {
+    std::vector<int64_t> hits(static_cast<std::size_t>(intersection.size(1)));
+    const std::vector<uint8_t>& truth = world.dataset.samples[i].mask;
+    ASSERT_EQ(shown.masks[i].size(), truth.size());
+    for (std::size_t p = 0; p < truth.size(); ++p)
+      if (truth[p] == shown.masks[i][p]) ++hits[truth[p]];
+    EXPECT_TRUE(intersection[static_cast<int64_t>(i)].equal(at::tensor(hits, at::kLong)));
+  }
+}
+
+TEST_F(Evaluators, IllustratePicturesWithoutLabelsAndMasks) {
+  for (Sample& sample : world.dataset.samples) {
+    sample.label = kNoLabel;
+    sample.mask.clear();
+  }
+  EXPECT_EQ(illustrate("zero_shot_classification", silc_evaluator_zero_shot_classification, world).class_scores.size(0),
+            37);
+  EXPECT_EQ(illustrate("zero_shot_segmentation", silc_evaluator_zero_shot_segmentation, world).masks.size(), 37U);
+  EXPECT_FALSE(illustrate("retrieval", silc_evaluator_retrieval, world).class_texts.defined());
+}
+
+TEST_F(Evaluators, KeepWhatASearchFindsFirst) {
+  const Scores scores = retrieve(world);
+  const at::Tensor cosines = at::matmul(fixture.at("texts").to(at::kDouble), fixture.at("images").to(at::kDouble).t());
+  const auto first = [](const at::Tensor& table) {
+    return at::argsort(table, /*stable=*/true, 1, /*descending=*/true).slice(1, 0, 5);
+  };
+  EXPECT_TRUE(scores.samples.at("nearest_pictures").equal(first(cosines)));
+  EXPECT_TRUE(scores.samples.at("nearest_captions").equal(first(cosines.t().contiguous())));
+  const at::Tensor hit = scores.samples.at("nearest_pictures").eq(scores.samples.at("picture").unsqueeze(1)).any(1);
+  EXPECT_TRUE(hit.to(at::kFloat).equal(scores.samples.at("image_retrieval_recall@5")));
+}
+
 // ---- properties
 
 TEST_F(Evaluators, GiveTheSameWhateverTheOrderOfSamples) {
@@ -340,6 +401,19 @@ TEST(ZeroShotClassification, TakesAnEncodersOwnSimilaritiesInPlaceOfCosines) {
 TEST(ZeroShotClassification, LeavesAcc5OutWhereAllClassesWouldCount) {
   World world = tied_world(4);
   EXPECT_FALSE(has(classify(world), "acc5"));
+}
+
+TEST(Retrieval, FindsNoMoreThanThereAre) {
+  World world;
+  world.encoder.images = at::eye(2);
+  for (int64_t i = 0; i < 2; ++i) {
+    Sample sample;
+    sample.image = {1, 1, mark(i)};
+    sample.captions = {"caption " + std::to_string(i)};
+    world.encoder.texts[sample.captions[0]] = at::eye(2)[i];
+    world.dataset.samples.push_back(sample);
+  }
+  EXPECT_TRUE(retrieve(world).samples.at("nearest_captions").equal(at::tensor({0, 1, 1, 0}, at::kLong).view({2, 2})));
 }
 
 TEST(Retrieval, RanksEqualScoresByIndex) {
