@@ -15,6 +15,7 @@
 #include "engine/data_tools.h"
 #include "engine/environment.h"
 #include "engine/fingerprint.h"
+#include "engine/illustrate.h"
 #include "engine/measure.h"
 #include "engine/plugin_scope.h"
 #include "engine/preflight.h"
@@ -100,6 +101,9 @@ int run(int argc, char** argv) {
   CLI::App* preflight_command = add("preflight", "check the cells on standard input before any of them is trained");
   preflight_command->add_option("--threads", threads, "threads of LibTorch")->check(CLI::NonNegativeNumber);
   CLI::App* data_command = add("data", "look through the dataset on standard input: check, preview, pack");
+  CLI::App* illustrate_command =
+      add("illustrate", "show what the models of the cells on standard input make of pictures");
+  illustrate_command->add_option("--threads", threads, "threads of LibTorch")->check(CLI::NonNegativeNumber);
   CLI::App* about_command = add("about", "versions and devices");
   CheckRequest checked;
   CLI::App* check_command = app.add_subcommand("check", "check that a plugin keeps the promises of its interface");
@@ -115,7 +119,7 @@ int run(int argc, char** argv) {
   }
 
   const bool computes = run_command->parsed() || measure_command->parsed() || bench_command->parsed() ||
-                        preflight_command->parsed() || check_command->parsed();
+                        preflight_command->parsed() || illustrate_command->parsed() || check_command->parsed();
   if (computes) limit_spinning(argv);
   if (run_command->parsed())
     return silc::run_cell({.folder = folder, .threads = threads, .plugin_path = plugin_path, .until = until});
@@ -129,6 +133,8 @@ int run(int argc, char** argv) {
                     silc::Catalogue::scan(silc::plugin_folders(plugin_path)), print);
   if (data_command->parsed())
     silc::use_data(parse_input(), silc::Catalogue::scan(silc::plugin_folders(plugin_path)), print);
+  if (illustrate_command->parsed())
+    silc::illustrate(parse_input(), threads, silc::Catalogue::scan(silc::plugin_folders(plugin_path)), print);
   if (about_command->parsed()) print(silc::describe_engine());
   if (check_command->parsed()) return check(checked);
   return 0;

@@ -6,7 +6,10 @@
 #include "engine/failure.h"
 
 namespace silc {
-namespace {
+
+bool has_patch_tokens(const ImageFeatures& features) {
+  return features.patches.defined() && features.patches.dim() == 3 && features.patches.size(1) > 0;
+}
 
 bool gives_patch_tokens(ImageTower& tower, const ResolvedCell& cell, const at::Device& device) {
   const torch::NoGradGuard no_grad;
@@ -15,12 +18,6 @@ bool gives_patch_tokens(ImageTower& tower, const ResolvedCell& cell, const at::D
   return in_plugin(PluginKind::image_backbone, cell.image.backbone.name, [&] {
     return has_patch_tokens(tower.forward(at::zeros({1, 3, size, size}, device)));
   });
-}
-
-}  // namespace
-
-bool has_patch_tokens(const ImageFeatures& features) {
-  return features.patches.defined() && features.patches.dim() == 3 && features.patches.size(1) > 0;
 }
 
 std::string why_not_applicable(const PluginInfo& evaluator, const ResolvedCell& cell, const Assembly& assembly) {

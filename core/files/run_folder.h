@@ -14,8 +14,9 @@
 
 namespace silc {
 
-// Paths of one run folder. `attempts` and `lock` are silc's, everything else the engine's. `activity`
-// (files/activity.h) is there only while the engine runs.
+// Paths of one run folder. `attempts` and `lock` are silc's, everything else the engine's. `gallery` is there where
+// somebody asked to see what the model makes of pictures (engine/illustrate.h); it can be made again at any time.
+// `activity` (files/activity.h) is there only while the engine runs.
 struct RunFolder {
   std::filesystem::path path;  // EXPERIMENT/ROW/seed-N-ID below the runs folder
   // The experiment's folder, and another cell's in it: ROW/seed-N-ID.
@@ -27,6 +28,7 @@ struct RunFolder {
   [[nodiscard]] std::filesystem::path checkpoints() const { return path / "checkpoints"; }
   [[nodiscard]] std::filesystem::path metrics() const { return path / "metrics.json"; }
   [[nodiscard]] std::filesystem::path samples() const { return path / "samples"; }
+  [[nodiscard]] std::filesystem::path gallery() const { return path / "gallery"; }
   [[nodiscard]] std::filesystem::path environment() const { return path / "environment.json"; }
   [[nodiscard]] std::filesystem::path activity() const { return path / "activity"; }
   [[nodiscard]] std::filesystem::path log() const { return path / "engine.log"; }

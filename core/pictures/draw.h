@@ -29,6 +29,10 @@ SILC_EXPORT void draw_text(std::string_view utf8, int64_t x, int64_t y, Colour c
 // Far apart for neighbouring numbers, and the same each time.
 SILC_EXPORT Colour colour_of_class(int64_t label);
 
+// A WebP of a picture with pixels, for pages: lossless where that is smaller, as of drawings, else of this quality
+// (0 to 100).
+SILC_EXPORT std::vector<uint8_t> encode_webp(const Image& image, float quality = 80);
+
 // A PNG of a picture with pixels.
 SILC_EXPORT std::vector<uint8_t> encode_png(const Image& image);
 

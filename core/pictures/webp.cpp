@@ -1,10 +1,12 @@
 #include <webp/decode.h>
 #include <webp/demux.h>
+#include <webp/encode.h>
 
 #include <algorithm>
 #include <memory>
 
 #include "pictures/codecs.h"
+#include "pictures/draw.h"
 #include "pictures/exif.h"
 #include "silc/error.h"
 
@@ -93,6 +95,23 @@ PicturePart decode_webp(Bytes file, const Region& region) {
   WebPFreeDecBuffer(&config.output);
   if (status != VP8_STATUS_OK) throw Error("is cut short or damaged");
   return part;
+}
+
+std::vector<uint8_t> encode_webp(const Image& image, float quality) {
+  const auto width = static_cast<int>(image.width), height = static_cast<int>(image.height);
+  std::vector<uint8_t> smallest;
+  const auto take = [&](uint8_t* bytes, std::size_t size) {
+    const std::unique_ptr<uint8_t, void (*)(void*)> file(bytes, WebPFree);
+    if (size > 0 && (smallest.empty() || size < smallest.size())) smallest.assign(bytes, bytes + size);
+  };
+  uint8_t* bytes = nullptr;
+  std::size_t size = WebPEncodeRGB(image.rgb.data(), width, height, 3 * width, quality, &bytes);
+  take(bytes, size);
+  bytes = nullptr;
+  size = WebPEncodeLosslessRGB(image.rgb.data(), width, height, 3 * width, &bytes);
+  take(bytes, size);
+  if (smallest.empty()) throw Error("a picture cannot be written as WebP; it is too large, or memory ran out");
+  return smallest;
 }
 
 }  // namespace silc

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <set>
 
 #include "fixture.h"
@@ -21,6 +22,25 @@ TEST(EncodePng, IsReadBackAsItWas) {
   const Image picture = testing::stored_picture("resize.scene");
   EXPECT_EQ(testing::difference(decoded(encoded_image(encode_png(picture), "x.png")), picture), 0);
 }
+
+TEST(EncodeWebp, IsReadBackNearlyAsItWas) {
+  const Image picture = testing::stored_picture("resize.scene");
+  const Image back = decoded(encoded_image(encode_webp(picture, 95), "x.webp"));
+  ASSERT_EQ(back.rgb.size(), picture.rgb.size());
+  double difference = 0;
+  for (std::size_t i = 0; i < back.rgb.size(); ++i) difference += std::abs(back.rgb[i] - picture.rgb[i]);
+  EXPECT_LT(difference / static_cast<double>(back.rgb.size()), 8);
+}
+
+TEST(EncodeWebp, KeepsDrawingsAsTheyAre) {
+  Image drawing = blank_picture(64, 64, kWhite);
+  draw_frame(10, 10, 50, 50, {200, 30, 30}, drawing);
+  const std::vector<uint8_t> file = encode_webp(drawing);
+  EXPECT_LT(file.size(), 150U);
+  EXPECT_EQ(testing::difference(decoded(encoded_image(file, "x.webp")), drawing), 0);
+}
+
+TEST(EncodeWebp, RefusesWhatTheFormatCannotHold) { EXPECT_THROW(encode_webp(blank_picture(20000, 1, kWhite)), Error); }
 
 TEST(Resized, AgreesWithPillow) {
   EXPECT_EQ(testing::difference(resized(testing::stored_picture("resize.scene"), 24, 40),
