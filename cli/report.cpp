@@ -11,7 +11,9 @@
 #include "cli/experiment_plan.h"
 #include "cli/published.h"
 #include "cli/session.h"
+#include "cli/text.h"
 #include "registry/page/page.h"
+#include "schedule/illustrations.h"
 #include "silc/error.h"
 #include "spec/experiment.h"
 
@@ -26,6 +28,8 @@ struct ReportOptions {
   std::filesystem::path plots;
   std::string table;
   std::vector<std::string> metrics;
+  std::vector<std::string> words;
+  bool no_gallery = false;
   bool published = false;
   bool pictures = false;
   bool intervals = false;
@@ -171,6 +175,32 @@ void put(const std::string& text, const std::filesystem::path& file) {
     write_file_durably(file, text);
 }
 
+constexpr int64_t kThreads = 2;  // of an engine that looks at a few pictures
+
+// Asks an engine for what models see, where it is not there yet.
+PageRequest with_pictures(const Session& session, PageRequest request, bool ask_nobody) {
+  const nlohmann::json wishes = Gallery(gallery_request(request)).wishes();
+  const std::size_t cells = wishes.at("cells").size();
+  if (cells == 0) return request;
+  if (ask_nobody) {
+    request.faults[""] = "pictures were not asked for (--no-gallery)";
+    return request;
+  }
+  note(session, fmt::format("asking {} of this table what they see", count(static_cast<int64_t>(cells), "model")));
+  try {
+    std::size_t done = 0;
+    request.faults =
+        make_illustrations({find_engine(), session.plugin_paths}, wishes, kThreads,
+                           [&](const std::string&) { note(session, fmt::format("{} of {}", ++done, cells)); });
+  } catch (const Error& error) {
+    request.faults[""] = std::string("no pictures: ") + error.what();
+  }
+  for (const auto& [folder, fault] : request.faults)
+    warn((folder.empty() ? fault : folder + ": " + fault) +
+         (folder.empty() ? "" : "; the page is without its pictures"));
+  return request;
+}
+
 int report(const Session& session, const ReportOptions& options) {
   const std::string name = !options.format.empty() ? options.format : session.json ? "json" : "terminal";
   const TableFormat format = parse_format(name);
@@ -191,7 +221,9 @@ int report(const Session& session, const ReportOptions& options) {
   if (format == TableFormat::html) {
     if (options.output.empty() && isatty(STDOUT_FILENO) == 1)
       throw Error("a page is no text for a terminal; name a file with --output FILE, or see it live with silc serve");
-    put(format_page(make_page({sources, tables})), options.output);
+    put(format_page(make_page(with_pictures(session, {.sources = sources, .tables = tables, .words = options.words},
+                                            options.no_gallery))),
+        options.output);
     return 0;
   }
   const bool to_terminal = options.output.empty() && format == TableFormat::terminal;
@@ -233,6 +265,15 @@ void add_report(CLI::App& app, Session& session) {
           "--plots", options->plots,
           "also writes each plot as an SVG fit for a paper, as wide as one column and as two, into this folder")
       ->option_text("DIR");
+  command->add_flag("--no-gallery", options->no_gallery,
+                    "html: shows only what engines have already told of pictures, and starts none");
+  command
+      ->add_option("--word", options->words,
+                   "html: a text that patches of pictures are compared with, beside the classes and the words of "
+                   "captions; repeatable")
+      ->option_text("TEXT")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command
       ->add_option("--table", options->table,
                    "only the table of this name, with every combination of a matrix (default: all)")

@@ -17,25 +17,6 @@ namespace {
 constexpr uint32_t kDrawStream = 1;
 constexpr uint32_t kGroupStream = 2;
 
-// A tensor as numbers; nothing for a type that no scores have.
-std::optional<std::vector<float>> numbers_of(const TensorView& tensor) {
-  const auto read = [&]<class Number>(Number) {
-    std::vector<float> numbers(tensor.bytes.size() / sizeof(Number));
-    for (std::size_t i = 0; i < numbers.size(); ++i) {
-      Number number;
-      std::memcpy(&number, tensor.bytes.data() + i * sizeof(Number), sizeof(Number));
-      numbers[i] = static_cast<float>(number);
-    }
-    return numbers;
-  };
-  if (tensor.dtype == "F32") return read(float{});
-  if (tensor.dtype == "F64") return read(double{});
-  if (tensor.dtype == "I64") return read(int64_t{});
-  if (tensor.dtype == "I32") return read(int32_t{});
-  if (tensor.dtype == "U8" || tensor.dtype == "BOOL") return read(uint8_t{});
-  return std::nullopt;
-}
-
 const TensorView* find_tensor(const SafetensorsFile& file, const std::string& name) {
   const auto found = file.tensors().find(name);
   return found == file.tensors().end() ? nullptr : &found->second;
@@ -185,6 +166,24 @@ double mean_square(const std::vector<double>& deviations) {
 }
 
 }  // namespace
+
+std::optional<std::vector<float>> numbers_of(const TensorView& tensor) {
+  const auto read = [&]<class Number>(Number) {
+    std::vector<float> numbers(tensor.bytes.size() / sizeof(Number));
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      Number number;
+      std::memcpy(&number, tensor.bytes.data() + i * sizeof(Number), sizeof(Number));
+      numbers[i] = static_cast<float>(number);
+    }
+    return numbers;
+  };
+  if (tensor.dtype == "F32") return read(float{});
+  if (tensor.dtype == "F64") return read(double{});
+  if (tensor.dtype == "I64") return read(int64_t{});
+  if (tensor.dtype == "I32") return read(int32_t{});
+  if (tensor.dtype == "U8" || tensor.dtype == "BOOL") return read(uint8_t{});
+  return std::nullopt;
+}
 
 double value_of(const PictureScores& scores) {
   const auto classes = static_cast<std::size_t>(scores.classes);

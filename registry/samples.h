@@ -18,6 +18,9 @@ namespace silc {
 // Metrics over more classes are not drawn anew: the work grows with pictures times classes.
 inline constexpr int64_t kMostSampledClasses = 256;
 
+// A tensor's elements; nothing for a type that no scores have.
+std::optional<std::vector<float>> numbers_of(const TensorView& tensor);
+
 // One metric of one cell, picture by picture. What a metric is of: one ratio (correct captions of all captions) or the
 // mean of several (of each class, intersection of union), each of a sum over pictures by a sum over pictures. What
 // belongs to one picture (its captions, its pixels) stays together. A class without any denominator does not count.

@@ -91,7 +91,7 @@ std::size_t PageContext::style_of(const std::string& row) const {
   return found == nullptr ? 1 : found->style;
 }
 
-PageContext gather(const PageRequest& request) {
+PageContext gather_rows(const PageRequest& request) {
   PageContext context{.request = request, .rows = {}, .curves = {}, .parts = {}};
   std::map<std::string, PageRow> known = rows_with_cells(request);
   std::size_t style = 0;
@@ -108,6 +108,11 @@ PageContext gather(const PageRequest& request) {
       context.rows.push_back(std::move(row));
     }
   }
+  return context;
+}
+
+PageContext gather(const PageRequest& request) {
+  PageContext context = gather_rows(request);
   for (std::size_t i = 0; i < std::min(context.rows.size(), kMostCurveRows); ++i)
     context.curves.push_back(row_curves(context.rows[i]));
   return context;

@@ -131,6 +131,7 @@ Page make_page(const PageRequest& request) {
   page.sections = table_sections(context);
   page.sections.push_back(curves_section(context));
   page.sections.push_back(costs_section(context));
+  page.sections.push_back(pictures_section(context));
   page.sections.push_back(settings_section(context));
   page.sections.push_back(cells_section(context));
   std::ranges::stable_partition(page.sections,

@@ -8,10 +8,12 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "registry/gallery.h"
 #include "registry/report.h"
 
 namespace silc {
@@ -41,8 +43,10 @@ struct PageRequest {
   // Whose rows the tables have; in the same order and with the same labels as for build_joint_table(), if there are
   // several.
   std::vector<ExperimentSource> sources;
-  std::vector<Table> tables;  // measured ones first
-  bool live = false;          // from a server: parts are fetched, so all of them may be there
+  std::vector<Table> tables;                       // measured ones first
+  bool live = false;                               // from a server: parts are fetched, so all of them may be there
+  std::vector<std::string> words = {};             // texts that patches of pictures are compared with
+  std::map<std::string, std::string> faults = {};  // why pictures are missing, as Gallery::page() takes them
 };
 
 // A file holds the details of so many cells at most, and a page the curves of so many rows; both say so.
@@ -51,6 +55,9 @@ inline constexpr std::size_t kMostCurveRows = 40;
 
 // Reads what it shows from the registries and run folders. `request` and the registries must outlive the parts.
 Page make_page(const PageRequest& request);
+
+// Whose pictures the page shows: what Gallery::wishes() of it names should be there before.
+GalleryRequest gallery_request(const PageRequest& request);
 
 // The page as a file. Only its own script may run in it, and nothing in it can reach a network (its
 // Content-Security-Policy).

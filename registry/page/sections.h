@@ -41,11 +41,14 @@ struct PageContext {
 };
 
 PageContext gather(const PageRequest& request);
+// The same without curves.
+PageContext gather_rows(const PageRequest& request);
 
 // A section for each table: the table itself, and its values as plots of intervals.
 std::vector<PageSection> table_sections(PageContext& context);
 PageSection curves_section(PageContext& context);
 PageSection costs_section(PageContext& context);
+PageSection pictures_section(PageContext& context);
 PageSection settings_section(PageContext& context);
 PageSection cells_section(PageContext& context);
 
