@@ -8,6 +8,7 @@
 #include "engine/channels_last.h"
 #include "engine/failure.h"
 #include "engine/mixture.h"
+#include "engine/process_ranks.h"
 #include "engine/start.h"
 #include "engine/unreadable.h"
 #include "nn/recompute.h"
@@ -56,12 +57,32 @@ void place(torch::nn::Module& module, const at::Device& device) {
 
 }  // namespace
 
+namespace {
+
+// Ranks on one machine take a GPU each, where whoever started them does not show each its own alone.
+int own_gpu() {
+  const auto environment = rank_environment();
+  const auto found = static_cast<int64_t>(torch::cuda::device_count());
+  const bool one_shown = found == 1 && std::getenv("CUDA_VISIBLE_DEVICES") != nullptr;
+  if (!environment || one_shown) return 0;
+  if (environment->local_rank >= found)
+    throw Error("rank " + std::to_string(environment->rank) + " is number " + std::to_string(environment->local_rank) +
+                " on its machine (LOCAL_RANK), which has " + std::to_string(found) +
+                " GPU(s), one for a rank each; use fewer ranks or engine.device = \"cpu\"");
+  return static_cast<int>(environment->local_rank);
+}
+
+}  // namespace
+
 at::Device parse_device(const std::string& name) {
-  if (name == "auto") return torch::cuda::is_available() ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  if (name == "auto")
+    return torch::cuda::is_available() ? at::Device(at::kCUDA, static_cast<at::DeviceIndex>(own_gpu()))
+                                       : at::Device(at::kCPU);
   if (name == "cpu") return at::kCPU;
   if (name != "cuda" && name.rfind("cuda:", 0) != 0)
     throw Error("engine.device is \"" + name + "\"; use \"auto\", \"cpu\", \"cuda\" or \"cuda:N\"");
-  const at::Device device = name == "cuda" ? at::Device(at::kCUDA, 0) : at::Device(name);
+  const at::Device device =
+      name == "cuda" ? at::Device(at::kCUDA, static_cast<at::DeviceIndex>(own_gpu())) : at::Device(name);
   if (!torch::cuda::is_available() || device.index() >= static_cast<int>(torch::cuda::device_count()))
     throw Error("engine.device is \"" + name + "\", but LibTorch finds " +
                 (torch::cuda::is_available() ? std::to_string(torch::cuda::device_count()) : std::string("no")) +

@@ -11,6 +11,7 @@
 #include "engine/photometric.h"
 #include "engine/random_streams.h"
 #include "engine/views.h"
+#include "nn/ranks.h"
 #include "silc/error.h"
 
 namespace silc {
@@ -202,7 +203,7 @@ ReadBatch BatchSource::read(int64_t step) const {
   const std::vector<Target> targets = make_views(step, batch);
 
   for (int64_t b = 0; b < B; ++b) {
-    const int64_t position = step * B + b;
+    const int64_t position = (step * settings_.ranks + settings_.rank) * B + b;
     const Sample sample = place_readable(position, targets, read);
     batch.labels.mutable_data_ptr<int64_t>()[b] = sample.label;
     for (int64_t c = 0; c < C; ++c) {
@@ -233,12 +234,25 @@ int64_t data_threads(const EngineSettings& engine, const at::Device& device) {
   return device.is_cpu() ? 1 : std::clamp<int64_t>(at::get_num_threads(), 1, kMost);
 }
 
+namespace {
+
+int64_t part_of_batch(const ResolvedCell& cell) {
+  const int64_t whole = cell.optimizer.batch, parts = ranks().size();
+  if (whole % parts != 0)
+    throw Error("optimizer.batch = " + std::to_string(whole) + " cannot be shared out evenly among " +
+                std::to_string(parts) +
+                " ranks; choose a multiple of the ranks, or another number of them (engine.ranks)");
+  return whole / parts;
+}
+
+}  // namespace
+
 BatchSource make_batch_source(const ResolvedCell& cell, const Assembly& assembly, int64_t total_steps) {
   const auto ask = [&](auto&& question) { return in_plugin(PluginKind::objective, cell.objective.name, question); };
   return {assembly.dataset,
           assembly.tokenizer,
           ask([&] { return assembly.objective->views(); }),
-          {.batch = cell.optimizer.batch,
+          {.batch = part_of_batch(cell),
            .image_size = cell.image.image_size,
            .context_length = cell.text.context_length,
            .seed = training_seed(cell),
@@ -252,6 +266,8 @@ BatchSource make_batch_source(const ResolvedCell& cell, const Assembly& assembly
                },
            .accumulate = cell.optimizer.accumulate,
            .skip = may_skip(cell.train),
+           .rank = ranks().rank(),
+           .ranks = ranks().size(),
            .dataset_name = cell.train.dataset.name,
            .tokenizer_name = cell.text.tokenizer.name}};
 }

@@ -19,7 +19,7 @@
 namespace silc {
 
 struct BatchSettings {
-  int64_t batch = 0;           // B
+  int64_t batch = 0;           // B, of this rank
   int64_t image_size = 0;      // side of views that do not say their own
   int64_t context_length = 0;  // T
   uint64_t seed = 0;
@@ -29,8 +29,10 @@ struct BatchSettings {
   ImageTransform transform = {};
   // Objective::prepare(); none: nothing is to be prepared
   std::function<void(Batch&, const Progress&)> prepare = {};
-  int64_t accumulate = 1;    // batches of an update
-  bool skip = false;         // samples that cannot be read give their place to the next in the dataset
+  int64_t accumulate = 1;  // batches of an update
+  bool skip = false;       // samples that cannot be read give their place to the next in the dataset
+  int64_t rank = 0;        // whose part of the whole batch, of ranks · B pictures, it is
+  int64_t ranks = 1;
   std::string dataset_name;  // for messages
   std::string tokenizer_name;
 };
@@ -94,8 +96,8 @@ class BatchSource {
 // the CPU, which has enough to do, and for a GPU as many as the engine has threads, up to eight.
 int64_t data_threads(const EngineSettings& engine, const at::Device& device);
 
-// What the objective of `assembly` trains on. `total_steps` of 0: not known, so that all views are there from the
-// start.
+// What the objective of `assembly` trains on: this rank's part of it (nn/ranks.h). `total_steps` of 0: not known, so
+// that all views are there from the start. Throws silc::Error where the batch cannot be shared out evenly.
 BatchSource make_batch_source(const ResolvedCell& cell, const Assembly& assembly, int64_t total_steps);
 
 template <class Visit>

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/plugin_scope.h"
+#include "engine/rank_lost.h"
 #include "plugin/catalogue.h"
 #include "silc/error.h"
 
@@ -49,6 +50,8 @@ decltype(auto) in_plugin(PluginKind kind, const std::string& name, Work&& work) 
   try {
     return std::forward<Work>(work)();
   } catch (const PluginFailure&) {
+    throw;
+  } catch (const RankLost&) {
     throw;
   } catch (const std::exception& error) {
     throw plugin_failure(kind, name, one_line(error));

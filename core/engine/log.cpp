@@ -17,6 +17,11 @@ spdlog::logger& logger() {
 
 }  // namespace
 
+void log_as_rank(int64_t rank) {
+  logger().set_pattern("%Y-%m-%d %H:%M:%S %l: rank " + std::to_string(rank) + ": %v");
+  if (rank > 0) logger().set_level(spdlog::level::warn);
+}
+
 void log_info(const std::string& message) { logger().info("{}", message); }
 
 void log_warning(const std::string& message) { logger().warn("{}", message); }

@@ -8,6 +8,7 @@
 #include "engine/log.h"
 #include "engine/parameters.h"
 #include "engine/plugin_scope.h"
+#include "engine/rank_membership.h"
 #include "engine/start.h"
 #include "engine/stop_signal.h"
 #include "engine/training.h"
@@ -68,21 +69,25 @@ int evaluate_only(const ResolvedCell& cell, const Catalogue& catalogue, const As
 }
 
 int train_and_evaluate(const ResolvedCell& cell, const Catalogue& catalogue, const RunRequest& request,
-                       EventLog& events) {
+                       RankMembership& membership, EventLog& events) {
   const RunFolder folder{request.folder};
+  const bool writes = membership.rank() == 0;
   const at::Device device = parse_device(cell.engine.device);
   prepare_torch(request.threads, device);
-  write_file_durably(folder.environment(), text_of(describe_environment(device)));
+  membership.join(cell, catalogue, device, events);
+  if (writes) write_file_durably(folder.environment(), text_of(describe_environment(device)));
   const auto start = open_start(cell, folder);
   const Assembly assembly = assemble(cell, catalogue, start.get());
 
-  if (is_evaluated_only(cell)) return evaluate_only(cell, catalogue, assembly, folder, events);
+  if (is_evaluated_only(cell)) return writes ? evaluate_only(cell, catalogue, assembly, folder, events) : kDone;
   AlongEvaluator along(cell, catalogue, assembly, events);
   const TrainingOutcome trained = train(
       cell, assembly, folder, events, stop_requested,
       {.evaluate = [&](int64_t step, bool ended) { return along.evaluate(step, ended); }, .until = request.until});
+  membership.leave();
   if (trained.end == TrainingEnd::interrupted) return interrupted(events, trained.state.step);
   if (trained.end == TrainingEnd::paused) return paused(events, trained.state.step);
+  if (!writes) return kDone;
   EvaluationOutcome evaluated;
   try {
     evaluated = evaluate(cell, catalogue, assembly, folder, events, trained.state.step);
@@ -125,16 +130,27 @@ int run_cell(const RunRequest& request) {
   const RunFolder folder{request.folder};
   const Catalogue catalogue = Catalogue::scan(plugin_folders(request.plugin_path));
   const ResolvedCell cell = read_cell(folder.cell(), catalogue);
-  EventLog events(folder.events());
-  const PublishedActivity activity(folder);
+  RankMembership membership(rank_environment());
+  EventLog events(membership.rank() == 0 ? std::optional(folder.events()) : std::nullopt);
+  std::optional<PublishedActivity> activity;
+  if (membership.rank() == 0) activity.emplace(folder);
+  const auto give_up = [&](const std::string& message, const Event& plugin, const std::string& word) {
+    const int code = failed(events, message, plugin);
+    activity.reset();
+    membership.end_process(word, code);
+    return code;
+  };
   try {
-    return train_and_evaluate(cell, catalogue, request, events);
+    return train_and_evaluate(cell, catalogue, request, membership, events);
+  } catch (const RankLost& lost) {
+    return give_up(lost.what(), nullptr, "");
   } catch (const PluginFailure& failure) {
-    return failed(events, failure.what(), failure.plugin());
+    return give_up(failure.what(), failure.plugin(), failure.what());
   } catch (const Error& error) {
-    return failed(events, error.what(), nullptr);
+    return give_up(error.what(), nullptr, error.what());
   } catch (const std::exception& error) {
-    return failed(events, (is_out_of_memory(error) ? "" : "silc-engine has a fault: ") + one_line(error), nullptr);
+    const std::string message = (is_out_of_memory(error) ? "" : "silc-engine has a fault: ") + one_line(error);
+    return give_up(message, nullptr, message);
   }
 }
 

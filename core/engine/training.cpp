@@ -17,10 +17,13 @@
 #include "engine/learning_rate.h"
 #include "engine/log.h"
 #include "engine/prefetcher.h"
+#include "engine/process_ranks.h"
+#include "engine/rank_report.h"
 #include "engine/repeats.h"
 #include "engine/stop_signal.h"
 #include "engine/training_step.h"
 #include "engine/unreadable.h"
+#include "nn/ranks.h"
 
 namespace silc {
 namespace {
@@ -42,7 +45,7 @@ void remove_others(const std::filesystem::path& checkpoints, const std::filesyst
 // A batch with what is found out about it while it is still on the CPU.
 struct PreparedBatch {
   Batch batch;
-  Repeats repeats;
+  BatchKeys keys;
   std::vector<Unreadable> skipped;
 };
 
@@ -71,12 +74,15 @@ class Training {
 
   TrainingOutcome run(const std::function<bool()>& stop) {
     resume();
+    check_alike(ranks(), {{"the step that they go on from", std::to_string(state_.step)}},
+                "all must see the same run folder");
     append_started();
     watch_ = Stopwatch();
     meter_ = DeviceMeter(device_);
     energy_ = CpuEnergyMeter();
     const TrainingEnd end = train(stop);
     if (state_.step > saved_step_) save();
+    ranks().barrier();
     return {.end = end, .state = state_, .cost = cost(), .evaluation = evaluation_};
   }
 
@@ -84,7 +90,7 @@ class Training {
   void resume() {
     std::filesystem::create_directories(folder_.checkpoints());
     const std::optional<ResumePoint> point = find_resume_point(folder_);
-    remove_others(folder_.checkpoints(), point ? point->file : std::filesystem::path());
+    if (writes_) remove_others(folder_.checkpoints(), point ? point->file : std::filesystem::path());
     if (!point) return;
     state_ = load_checkpoint(point->file, step_.state(), id_);
     monitor_.restore(state_.health);
@@ -119,6 +125,7 @@ class Training {
     Event event = {{"pid", getpid()},
                    {"step", state_.step},
                    {"total_steps", total_steps_ ? Event(*total_steps_) : Event(nullptr)}};
+    if (!ranks().alone()) event["ranks"] = ranks().size();
     if (device_.is_cuda()) {
       event["device"] = gpu_name(device_);
       event["gpu"] = visible_name(device_);
@@ -128,8 +135,8 @@ class Training {
 
   [[nodiscard]] PreparedBatch prepare(int64_t number) const {
     ReadBatch read = source_.read(number);
-    const Repeats repeats = repeats_in(read.batch);
-    return {std::move(read.batch), repeats, std::move(read.skipped)};
+    BatchKeys keys = keys_of(read.batch);
+    return {std::move(read.batch), std::move(keys), std::move(read.skipped)};
   }
 
   // Until the budget is used up, training shall pause, or `stop` says so.
@@ -140,10 +147,9 @@ class Training {
     const int64_t threads = data_threads(cell_.engine, device_);
     Prefetcher<PreparedBatch> batches(state_.step * per_update, end, threads, threads + 1,
                                       [this](int64_t number) { return prepare(number); });
-    Repeats repeats;  // mean over the batches of an update
+    RankReport report;  // of an update
     DeviceCopier copier(device_);
     std::deque<PreparedBatch> copied;  // without what is copied
-    std::vector<Unreadable> skipped;   // in the batches of an update
     const auto copy = [&](PreparedBatch prepared) {
       copier.begin(std::move(prepared.batch));
       copied.push_back(std::move(prepared));
@@ -159,12 +165,11 @@ class Training {
       // The batch after it is copied while the device computes with this one, if it is made already.
       if (!device_.is_cpu())
         if (auto following = batches.try_next()) copy(*std::move(following));
-      const PreparedBatch& known = copied.front();
-      repeats.pictures += known.repeats.pictures / static_cast<double>(per_update);
-      repeats.captions += known.repeats.captions / static_cast<double>(per_update);
-      skipped.insert(skipped.end(), known.skipped.begin(), known.skipped.end());
+      PreparedBatch& known = copied.front();
+      report.keys.push_back(std::move(known.keys));
+      report.skipped.insert(report.skipped.end(), known.skipped.begin(), known.skipped.end());
       copied.pop_front();
-      state_.examples += batch.size;
+      state_.examples += batch.size * ranks().size();
       return batch;
     };
     flops_.emplace();
@@ -172,23 +177,29 @@ class Training {
     double saved = watch_.elapsed().seconds;
     rate_from_ = elapsed();
     rate_from_examples_ = state_.examples;
+    const auto share = [&](StepFigures figures) {
+      report.figures = std::move(figures);
+      report.flops = flops_->total() - apart_flops_;
+      report.cost = cost_here();
+      report.stop = stop();
+      report.bytes_sent = ranks().bytes_sent();
+      together_ = share_reports(report);
+      return together_.figures;
+    };
     for (;;) {
       const Progress progress{.step = state_.step,
                               .fraction = std::min(fraction(), kAlmostDone),
                               .total_steps = total_steps_.value_or(0),
                               .seed = training_seed(cell_)};
       const double lr = learning_rate(cell_.optimizer, progress.fraction, fraction_of_update());
-      repeats = {};
-      skipped.clear();
-      StepFigures figures = step_.run(next_batch, progress, lr);
-      figures.values.emplace_back("duplicate_pictures", repeats.pictures);
-      figures.values.emplace_back("duplicate_captions", repeats.captions);
+      report = {};
+      const StepFigures figures = step_.run(next_batch, progress, lr, share);
       ++state_.step;
-      state_.flops = flops_before + flops_->total() - apart_flops_;
+      state_.flops = flops_before + together_.flops;
       const bool done = fraction() >= 1;
       if (done || state_.step % cell_.engine.log_every == 0) log(figures, lr);
       watch(figures, progress.fraction);
-      watch(skipped);
+      watch(together_.skipped);
       if (!done && watch_.elapsed().seconds - saved >= cell_.engine.checkpoint_seconds) {
         save();
         saved = watch_.elapsed().seconds;
@@ -208,7 +219,8 @@ class Training {
     }
     if (done) return TrainingEnd::finished;
     if (pause) return TrainingEnd::paused;
-    if (stop()) return TrainingEnd::interrupted;
+    // All ranks stop at the same step: the one after which each knows that one of them shall.
+    if (ranks().alone() ? stop() : together_.stop) return TrainingEnd::interrupted;
     return std::nullopt;
   }
 
@@ -222,6 +234,21 @@ class Training {
     return passed(fraction()) > passed(evaluated_fraction_);
   }
 
+  // The others wait. Throws Interrupted on all of them.
+  nlohmann::json evaluate_on_first_rank(bool ended) {
+    if (ranks().alone()) return along_.evaluate(state_.step, ended);
+    nlohmann::json metrics;
+    auto was_interrupted = at::zeros({1}, at::kByte);
+    try {
+      if (writes_) metrics = along_.evaluate(state_.step, ended);
+    } catch (const Interrupted&) {
+      was_interrupted.fill_(1);
+    }
+    ranks().broadcast(was_interrupted);
+    if (was_interrupted.item<uint8_t>() != 0) throw Interrupted();
+    return metrics;
+  }
+
   void evaluate_along(bool ended) {
     const Stopwatch watch;
     const DeviceMeter meter(device_);
@@ -229,12 +256,12 @@ class Training {
     const Cost trained = cost();
     const std::optional<double> energy_before = energy_.joules();
     const int64_t flops_before = flops_ ? flops_->total() : 0;
-    const nlohmann::json metrics = along_.evaluate(state_.step, ended);
+    const nlohmann::json metrics = evaluate_on_first_rank(ended);
     if (flops_) apart_flops_ += flops_->total() - flops_before;
     Cost spent = watch.elapsed();
     spent.device = meter.elapsed();
     spent.cpu_energy = used_energy(energy_before);
-    evaluation_ += spent;
+    if (writes_) evaluation_ += spent;
     apart_ += spent;
     evaluated_step_ = state_.step;
     evaluated_fraction_ = fraction();
@@ -274,12 +301,17 @@ class Training {
 
   [[nodiscard]] Cost cost() const {
     Cost total = earlier_;
+    total += ranks().alone() ? cost_here() : together_.cost;
+    return total;
+  }
+
+  // Of this attempt and process.
+  [[nodiscard]] Cost cost_here() const {
     Cost here = watch_.elapsed();
     here.device = meter_.elapsed();
     here.cpu_energy = energy_.joules();
     here -= apart_;
-    total += here;
-    return total;
+    return here;
   }
 
   // Of this attempt, without what evaluating took.
@@ -336,11 +368,14 @@ class Training {
   }
 
   void warn(const HealthWarning& warning) {
+    if (!writes_) return;
     events_.append("warning", event_of(warning));
     log_warning(c10::str("step ", state_.step, ": ", warning.message));
   }
 
   void save() {
+    saved_step_ = state_.step;
+    if (!writes_) return;
     state_.health = monitor_.state();
     state_.unreadable = unreadable_.state();
     const std::string name = checkpoint_name(state_.step);
@@ -357,7 +392,6 @@ class Training {
     write_measured(total, event);
     events_.append("checkpointed", event);
     remove_others(folder_.checkpoints(), name);
-    saved_step_ = state_.step;
   }
 
   const ResolvedCell& cell_;
@@ -365,6 +399,7 @@ class Training {
   const std::string id_;
   const RunFolder folder_;
   EventLog& events_;
+  const bool writes_ = ranks().rank() == 0;  // into the run folder
   const at::Device device_;
   DeviceMeter meter_;      // of this attempt
   CpuEnergyMeter energy_;  // likewise
@@ -374,8 +409,9 @@ class Training {
   HealthMonitor monitor_;
   UnreadableSamples unreadable_;
   TrainingState state_;
-  Cost earlier_;     // of earlier attempts, up to the checkpoint
-  Stopwatch watch_;  // of this attempt
+  Cost earlier_;         // of earlier attempts, up to the checkpoint
+  Stopwatch watch_;      // of this attempt
+  RankReport together_;  // of all ranks, after the last update
   int64_t saved_step_ = -1;
   std::optional<FlopCounter> flops_;  // of this attempt
   Cost apart_;                        // of this attempt, which evaluating along took

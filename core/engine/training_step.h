@@ -2,12 +2,14 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "engine/adamw.h"
 #include "engine/assembly.h"
+#include "engine/gradient_reducer.h"
 #include "engine/precision.h"
 
 namespace silc {
@@ -41,15 +43,27 @@ class DeviceFigures {
   at::Tensor gradient_norm_;
 };
 
+// The mean of figures over the ranks; of one that only some ranks have, over those.
+StepFigures mean_of(const std::vector<StepFigures>& figures);
+StepFigures mean_over_ranks(StepFigures figures);
+
+// As bytes, and back.
+std::string pack(const StepFigures& figures);
+StepFigures unpack(const std::string& bytes);
+
 class TrainingStep {
  public:
   TrainingStep(const Assembly& assembly, const ResolvedCell& cell);
 
+  // What becomes of an update's figures before they are judged.
+  using Sharing = std::function<StepFigures(StepFigures)>;
+
   // Forward and backward for each of optimizer.accumulate batches, whose losses are averaged; then clipping, optimizer,
-  // after_update. The random numbers that modules draw depend on the seed and the step alone. Throws silc::Error naming
-  // step, terms and remedy if the loss or the gradient's norm is not finite, PluginFailure for a fault of the
-  // objective.
-  StepFigures run(const std::function<Batch()>& next_batch, const Progress& progress, double lr);
+  // after_update. Gradients are means over the ranks, and figures too: by `share` where it is given. The random numbers
+  // that modules draw depend on the seed, the step and the rank alone. Throws silc::Error naming step, terms and remedy
+  // if the loss or the gradient's norm is not finite, PluginFailure for a fault of the objective.
+  StepFigures run(const std::function<Batch()>& next_batch, const Progress& progress, double lr,
+                  const Sharing& share = mean_over_ranks);
 
   // What run() does but for reading the figures: the host does not wait for the device.
   DeviceFigures update(const std::function<Batch()>& next_batch, const Progress& progress, double lr);
@@ -58,6 +72,8 @@ class TrainingStep {
   [[nodiscard]] std::map<std::string, at::Tensor> state() const;
 
  private:
+  void average_buffers();
+
   std::shared_ptr<DualEncoder> model_;
   std::shared_ptr<Objective> objective_;
   std::string objective_name_;
@@ -67,6 +83,8 @@ class TrainingStep {
   double clip_grad_norm_;
   uint64_t seed_;
   AdamW optimizer_;
+  std::unique_ptr<GradientReducer> reducer_;
+  std::vector<at::Tensor> averages_;  // the floating-point buffers, which ranks keep in common
 };
 
 }  // namespace silc

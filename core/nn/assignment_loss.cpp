@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "nn/precision.h"
+#include "nn/ranks.h"
 
 namespace silc {
 
@@ -16,7 +17,8 @@ at::Tensor cross_entropy(const at::Tensor& p, const at::Tensor& log_q) { return 
 // The entropy of the mean distribution, from the logarithms [B, K]: log p̄ = logsumexp_b log p_b − log B stays finite
 // where every p_bk is too small for a float.
 at::Tensor entropy_of_mean(const at::Tensor& log_p) {
-  const auto log_mean = at::logsumexp(log_p, {0}) - std::log(static_cast<double>(log_p.size(0)));  // [K]
+  const auto log_mean =
+      logsumexp_over_ranks(log_p, 0) - std::log(static_cast<double>(ranks().size() * log_p.size(0)));  // [K]
   return -(log_mean.exp() * log_mean).sum();
 }
 

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "nn/precision.h"
+#include "nn/ranks.h"
 #include "silc/error.h"
 
 namespace silc {
@@ -144,7 +145,13 @@ void CaptionDecoder::prepare(Batch& batch, Random random) const {
   const auto captions = batch.tokens.size(0);
   const auto parallel = at::empty({captions}, at::kBool);
   auto* choice = parallel.mutable_data_ptr<bool>();
-  for (int64_t b = 0; b < captions; ++b) choice[b] = random.uniform() < shape_.parallel;
+  // Drawn for the captions of all ranks, one after the other, so that each caption's choice is the same on any number.
+  int64_t drawn = 0;
+  for (int64_t c = 0; c < captions; ++c) {
+    for (const int64_t place = ranks().global_row(c, batch.size); drawn < place; ++drawn) random.uniform();
+    choice[c] = random.uniform() < shape_.parallel;
+    ++drawn;
+  }
   batch.prepared[kParallelKey] = parallel;
   batch.prepared[kTokenPlacesKey] = places_to_predict(batch.tokens, shape_.padding_id);
 }

@@ -4,13 +4,14 @@
 
 #include "nn/contrastive_tiles.h"
 #include "nn/precision.h"
+#include "nn/ranks.h"
 #include "silc/error.h"
 
 namespace silc {
 
 at::Tensor clip_loss(const at::Tensor& image, const at::Tensor& text, const at::Tensor& scale) {
   const NoAutocast guard;
-  if (image.size(0) > kContrastiveTile)
+  if (image.size(0) > kContrastiveTile || !ranks().alone())
     return tiled_clip_loss(full_precision(image), full_precision(text), scale, kContrastiveTile);
   const auto logits = at::matmul(full_precision(image) * scale, full_precision(text).t());  // [B, B]
   // CE(S, diagonal) of row i is logsumexp(S_i) − S_ii, and both directions share S_ii.
@@ -22,7 +23,7 @@ at::Tensor clip_loss(const at::Tensor& image, const at::Tensor& text, const at::
 at::Tensor sigmoid_loss(const at::Tensor& image, const at::Tensor& text, const at::Tensor& scale,
                         const at::Tensor& bias) {
   const NoAutocast guard;
-  if (image.size(0) > kContrastiveTile)
+  if (image.size(0) > kContrastiveTile || !ranks().alone())
     return tiled_sigmoid_loss(full_precision(image), full_precision(text), scale, bias, kContrastiveTile);
   const auto logits = at::matmul(full_precision(image) * scale, full_precision(text).t()) + bias;  // [B, B]
   // −log σ(S) = softplus(−S) = softplus(S) − S: softplus(S) everywhere, and S taken off on the diagonal.

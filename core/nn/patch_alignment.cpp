@@ -3,6 +3,7 @@
 #include <ATen/Functions.h>
 
 #include "nn/precision.h"
+#include "nn/ranks.h"
 #include "nn/recompute.h"
 
 namespace silc {
@@ -43,10 +44,12 @@ at::Tensor PatchEmbedder::similarity(const at::Tensor& patches, const at::Tensor
 
 at::Tensor SimilarityLoss::of_similarities(const at::Tensor& similarity) {
   const NoAutocast guard;
-  const auto logits = full_precision(similarity) * logit_scale_.exp();  // [B, B]
-  const auto image_to_text = at::logsumexp(logits, {1});                // [B]
-  const auto text_to_image = at::logsumexp(logits, {0});                // [B]
-  return ((image_to_text + text_to_image) / 2 - logits.diagonal()).mean();
+  const auto logits = full_precision(similarity) * logit_scale_.exp();    // [b, B]
+  const auto image_to_text = at::logsumexp(logits, {1});                  // [b]
+  const auto text_to_image = logsumexp_over_ranks(logits, 0);             // [B]
+  const auto matched = logits.diagonal(ranks().rank() * logits.size(0));  // [b]
+  if (!ranks().alone()) return (image_to_text - 2 * matched).mean() / 2 + text_to_image.mean() / 2;
+  return ((image_to_text + text_to_image) / 2 - matched).mean();
 }
 
 }  // namespace silc

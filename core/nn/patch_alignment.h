@@ -39,7 +39,8 @@ class SILC_EXPORT PatchEmbedder : public PatchHead {
 // CLIP's loss, and its scale, on similarities that are no products of two embeddings.
 class SILC_EXPORT SimilarityLoss : public ClipLoss {
  public:
-  // similarity: [B, B] of picture i and text j, matched on the diagonal → scalar.
+  // similarity: [b, B] of this rank's picture i and text j of all ranks, matched on the diagonal (of the whole [B, B])
+  // → scalar.
   at::Tensor of_similarities(const at::Tensor& similarity);
 };
 

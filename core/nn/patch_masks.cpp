@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "nn/ranks.h"
 #include "nn/views.h"
 
 namespace silc {
@@ -66,27 +67,30 @@ std::span<bool> row(at::Tensor& masks, int64_t sample) {
   return {masks.data_ptr<bool>() + sample * patches, static_cast<std::size_t>(patches)};
 }
 
+// Of a sample of this rank, its place among those of all; batch 0: there are no others.
+int64_t place_of(int64_t sample, int64_t batch) { return batch == 0 ? sample : ranks().global_row(sample, batch); }
+
 int64_t part_of(int64_t patches, double ratio) { return static_cast<int64_t>(static_cast<double>(patches) * ratio); }
 
 }  // namespace
 
 at::Tensor block_masks(const PatchGrid& grid, std::span<const int64_t> counts, int64_t min_area,
-                       const Progress& progress) {
+                       const Progress& progress, int64_t batch) {
   const auto samples = static_cast<int64_t>(counts.size());
   auto masks = at::zeros({samples, grid.height * grid.width}, at::kBool);
   for (int64_t s = 0; s < samples; ++s) {
-    auto random = draw(progress, Draw::blocks, s);
+    auto random = draw(progress, Draw::blocks, place_of(s, batch));
     hide_blocks(grid, row(masks, s), counts[static_cast<std::size_t>(s)], min_area, random);
   }
   return masks;
 }
 
-at::Tensor random_masks(int64_t samples, int64_t patches, double ratio, const Progress& progress) {
+at::Tensor random_masks(int64_t samples, int64_t patches, double ratio, const Progress& progress, int64_t batch) {
   auto masks = at::zeros({samples, patches}, at::kBool);
   std::vector<int64_t> order(static_cast<std::size_t>(patches));
   const auto count = static_cast<std::size_t>(std::llround(static_cast<double>(patches) * ratio));
   for (int64_t s = 0; s < samples; ++s) {
-    auto random = draw(progress, Draw::scatter, s);
+    auto random = draw(progress, Draw::scatter, place_of(s, batch));
     std::iota(order.begin(), order.end(), 0);
     shuffle(std::span(order), random);
     const auto mask = row(masks, s);
@@ -96,27 +100,31 @@ at::Tensor random_masks(int64_t samples, int64_t patches, double ratio, const Pr
 }
 
 std::vector<int64_t> independent_mask_counts(int64_t samples, int64_t patches, double probability, const Pair& ratio,
-                                             const Progress& progress) {
+                                             const Progress& progress, int64_t batch) {
   std::vector<int64_t> counts;
   for (int64_t s = 0; s < samples; ++s) {
-    auto random = draw(progress, Draw::count, s);
+    auto random = draw(progress, Draw::count, place_of(s, batch));
     const bool masked = random.uniform() < probability;
     counts.push_back(masked ? part_of(patches, random.uniform(ratio[0], ratio[1])) : 0);
   }
   return counts;
 }
 
+// Drawn for the samples of all ranks, of which this one's are given.
 std::vector<int64_t> stratified_mask_counts(int64_t samples, int64_t patches, double probability, const Pair& ratio,
-                                            const Progress& progress) {
-  std::vector<int64_t> counts(static_cast<std::size_t>(samples), 0);
-  const auto masked = part_of(samples, probability);
+                                            const Progress& progress, int64_t batch) {
+  const int64_t of_all = batch == 0 ? samples : samples * ranks().size();
+  std::vector<int64_t> all(static_cast<std::size_t>(of_all), 0);
+  const auto masked = part_of(of_all, probability);
   for (int64_t s = 0; s < masked; ++s) {
     auto random = draw(progress, Draw::count, s);
     const double place = (static_cast<double>(s) + random.uniform()) / static_cast<double>(masked);
-    counts[static_cast<std::size_t>(s)] = part_of(patches, std::lerp(ratio[0], ratio[1], place));
+    all[static_cast<std::size_t>(s)] = part_of(patches, std::lerp(ratio[0], ratio[1], place));
   }
   auto random = draw(progress, Draw::order, 0);
-  shuffle(std::span(counts), random);
+  shuffle(std::span(all), random);
+  std::vector<int64_t> counts;
+  for (int64_t s = 0; s < samples; ++s) counts.push_back(all[static_cast<std::size_t>(place_of(s, batch))]);
   return counts;
 }
 
@@ -158,25 +166,25 @@ void hide_at_random(Batch& batch, const std::string& view, const ImageTower& tow
   const auto images = find_view(batch, view);
   if (!images.defined()) return;
   const auto grid = tower.patch_grid(images);
-  PatchMasks::of(random_masks(images.size(0), grid.height * grid.width, ratio, progress)).put_into(batch);
+  PatchMasks::of(random_masks(images.size(0), grid.height * grid.width, ratio, progress, batch.size)).put_into(batch);
 }
 
 void BlockMaskOptions::hide_independently(Batch& batch, const ImageTower& tower, const Options& options,
                                           const Progress& progress) const {
   const auto grid = tower.patch_grid(batch.views.at("global_1"));
   const auto third = std::min(grid.height, grid.width) / 3;
-  const auto counts =
-      independent_mask_counts(2 * batch.size, grid.height * grid.width, options[probability], options[ratio], progress);
-  PatchMasks::of(block_masks(grid, counts, third * third, progress)).put_into(batch);
+  const auto counts = independent_mask_counts(2 * batch.size, grid.height * grid.width, options[probability],
+                                              options[ratio], progress, batch.size);
+  PatchMasks::of(block_masks(grid, counts, third * third, progress, batch.size)).put_into(batch);
 }
 
 void BlockMaskOptions::hide_evenly(Batch& batch, const ImageTower& tower, const Options& options,
                                    const Progress& progress) const {
   constexpr int64_t kMinArea = 4;
   const auto grid = tower.patch_grid(batch.views.at("global_1"));
-  const auto counts =
-      stratified_mask_counts(2 * batch.size, grid.height * grid.width, options[probability], options[ratio], progress);
-  PatchMasks::of(block_masks(grid, counts, kMinArea, progress)).put_into(batch);
+  const auto counts = stratified_mask_counts(2 * batch.size, grid.height * grid.width, options[probability],
+                                             options[ratio], progress, batch.size);
+  PatchMasks::of(block_masks(grid, counts, kMinArea, progress, batch.size)).put_into(batch);
 }
 
 }  // namespace silc

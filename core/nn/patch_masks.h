@@ -14,26 +14,29 @@ namespace silc {
 
 // Masks are [S, N] bool on the CPU, true where a patch is hidden, N = height × width row by row. They are a function of
 // Progress alone, sample by sample, so that a step taken again hides the same patches. They are drawn in
-// Objective::prepare().
+// Objective::prepare(). `batch`: pictures of which the samples are views, view by view, so that a rank's masks are
+// those that one process would draw for the same samples; 0: samples are not those of a batch.
 
 // Rectangles until `counts[s]` patches of sample s are hidden, or ten tries in a row found no room (BEiT, Bao 2022,
 // algorithm 1): area uniform from `min_area` to what is missing, aspect ratio log-uniform in [0.3, 1/0.3]. iBOT's code
 // has min_area (min(height, width) / 3)² (loader.py), DINOv2's 4 (masking.py).
 SILC_EXPORT at::Tensor block_masks(const PatchGrid& grid, std::span<const int64_t> counts, int64_t min_area,
-                                   const Progress& progress);
+                                   const Progress& progress, int64_t batch = 0);
 
 // `ratio` of each sample's patches, any of them (MAE, He 2022).
-SILC_EXPORT at::Tensor random_masks(int64_t samples, int64_t patches, double ratio, const Progress& progress);
+SILC_EXPORT at::Tensor random_masks(int64_t samples, int64_t patches, double ratio, const Progress& progress,
+                                    int64_t batch = 0);
 
 // How many patches to hide in each of `samples`, each sample for itself: none with probability 1 − `probability`, else
 // a part of `patches` that is uniform in `ratio` (iBOT, Zhou 2022, appendix E).
 SILC_EXPORT std::vector<int64_t> independent_mask_counts(int64_t samples, int64_t patches, double probability,
-                                                         const Pair& ratio, const Progress& progress);
+                                                         const Pair& ratio, const Progress& progress,
+                                                         int64_t batch = 0);
 
-// The same spread evenly over the batch, as in DINOv2's collate.py: exactly ⌊samples · probability⌋ are masked, one in
-// each of as many equal parts of `ratio`, in random order.
+// The same spread evenly over the whole batch, as in DINOv2's collate.py: exactly ⌊samples · probability⌋ are masked,
+// one in each of as many equal parts of `ratio`, in random order.
 SILC_EXPORT std::vector<int64_t> stratified_mask_counts(int64_t samples, int64_t patches, double probability,
-                                                        const Pair& ratio, const Progress& progress);
+                                                        const Pair& ratio, const Progress& progress, int64_t batch = 0);
 
 // A mask, and what a step needs to know of it without looking at it: how many patches it hides, and where.
 struct SILC_EXPORT PatchMasks {

@@ -21,8 +21,8 @@ class SILC_EXPORT PatchTokenLoss : public torch::nn::Module {
 
   // student, teacher: [M, K] scores of the masked patches, as masked_patches() orders them. mean: [K], what the centre
   // moves to; undefined: the teacher's mean over the masked patches, as in DINOv2.
-  // Metrics as in SelfDistillationResult, their names beginning with patch_, over masked patches; none in a batch
-  // without any.
+  // Metrics as in SelfDistillationResult, their names beginning with patch_, over masked patches; in a batch without
+  // any none, or zeros where there are several ranks.
   SelfDistillationResult forward(const at::Tensor& student, const at::Tensor& teacher, const PatchMasks& masks,
                                  double teacher_temperature, const at::Tensor& mean = {});
 
@@ -34,6 +34,10 @@ class SILC_EXPORT PatchTokenLoss : public torch::nn::Module {
   [[nodiscard]] const at::Tensor& center() const { return center_; }
 
  private:
+  SelfDistillationResult forward_over_ranks(const at::Tensor& student, const at::Tensor& teacher,
+                                            const PatchMasks& masks, double teacher_temperature,
+                                            const at::Tensor& mean);
+
   double student_temperature_;
   double center_momentum_;
   Centering centering_;

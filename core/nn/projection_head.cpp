@@ -4,8 +4,21 @@
 #include <torch/nn/modules/linear.h>
 
 #include "nn/precision.h"
+#include "nn/ranks.h"
 
 namespace silc {
+
+namespace {
+
+at::Tensor normalized(torch::nn::BatchNorm1dImpl& norm, const at::Tensor& x) {
+  if (ranks().alone()) return norm.forward(x);
+  const auto& options = norm.options;
+  if (norm.is_training()) norm.num_batches_tracked.add_(1);
+  return batch_norm_over_ranks(x, norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.is_training(),
+                               options.momentum().value(), options.eps());
+}
+
+}  // namespace
 
 ProjectionHead::ProjectionHead(const ProjectionHeadShape& shape) {
   register_module("linears", linears_);
@@ -26,7 +39,7 @@ at::Tensor ProjectionHead::forward(const at::Tensor& features) {
       x = at::gelu(x);
     } else {
       const NoAutocast guard;
-      x = at::relu(norms_[i]->as<torch::nn::BatchNorm1dImpl>()->forward(full_precision(x)));
+      x = at::relu(normalized(*norms_[i]->as<torch::nn::BatchNorm1dImpl>(), full_precision(x)));
     }
   }
   return x;

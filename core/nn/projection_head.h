@@ -18,12 +18,13 @@ struct ProjectionHeadShape {
 };
 
 // `layers` linear layers, initialised as PyTorch's. Batch normalisation uses the statistics of the features that are
-// given together: give view after view if each is to be normalised by its own. Its running statistics are buffers.
+// given together, on all ranks: give view after view if each is to be normalised by its own. Its running statistics are
+// buffers.
 class SILC_EXPORT ProjectionHead : public torch::nn::Module {
  public:
   explicit ProjectionHead(const ProjectionHeadShape& shape);
 
-  // [B, D] → [B, out]. Batch normalisation needs B ≥ 2 in training.
+  // [B, D] → [B, out]. Batch normalisation needs two pictures or more in training, over all ranks.
   at::Tensor forward(const at::Tensor& features);
 
  private:

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "nn/precision.h"
+#include "nn/ranks.h"
 #include "nn/schedules.h"
 #include "nn/soft_cross_entropy.h"
 
@@ -46,7 +47,7 @@ SelfDistillationResult SelfDistillationLoss::forward(const at::Tensor& teacher, 
   }
   const auto loss = sum / static_cast<double>(pairs * batch);
 
-  if (centering_ == Centering::moving_average) center_.lerp_(scores.mean(0), 1 - center_momentum_);
+  if (centering_ == Centering::moving_average) center_.lerp_(ranks().mean(scores.mean(0)), 1 - center_momentum_);
 
   const auto entropy = -at::dot(q.view(-1), log_q.view(-1)) / q.size(0);
   return {loss,

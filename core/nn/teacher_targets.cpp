@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "nn/ranks.h"
 #include "silc/error.h"
 
 namespace silc {
@@ -15,7 +16,7 @@ Centering parse_centering(const std::string& name) {
 at::Tensor log_sinkhorn_knopp(const at::Tensor& logits, int64_t rounds) {
   auto log_q = logits;
   for (int64_t round = 0; round < rounds; ++round) {
-    log_q = log_q - at::logsumexp(log_q, {0}, /*keepdim=*/true);
+    log_q = log_q - logsumexp_over_ranks(log_q, 0, /*keepdim=*/true);
     log_q = log_q - at::logsumexp(log_q, {1}, /*keepdim=*/true);
   }
   return log_q;
@@ -29,7 +30,9 @@ at::Tensor log_teacher_targets(Centering centering, const at::Tensor& scores, co
 
 at::Tensor count_preferred(const at::Tensor& targets) {
   // Not by bincount, whose result's size makes the host wait for a GPU.
-  return at::zeros({targets.size(-1)}, targets.options().dtype(at::kFloat)).index_fill_(0, targets.argmax(-1), 1).sum();
+  const auto preferred =
+      at::zeros({targets.size(-1)}, targets.options().dtype(at::kFloat)).index_fill_(0, targets.argmax(-1), 1);
+  return ranks().max(preferred).sum();
 }
 
 }  // namespace silc

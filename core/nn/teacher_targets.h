@@ -29,14 +29,15 @@ SILC_EXPORT Centering parse_centering(const std::string& name);
 // Logarithms of assignments: alternately every prototype (column) is given the same total and every sample (row) the
 // total 1, `rounds` times. exp of the logits is the start (SwAV, appendix A; DINOv2's sinkhorn_knopp_teacher). The
 // intermediate totals 1/K and 1/B of the published code cancel, as does the first division by the sum of all. logits:
-// [B, K] → [B, K]; done with logarithms, so that no row or column underflows.
+// [B, K] → [B, K], B of this rank, columns over all; done with logarithms, so that no row or column underflows.
 SILC_EXPORT at::Tensor log_sinkhorn_knopp(const at::Tensor& logits, int64_t rounds = 3);
 
 // log of the targets, [B, K]. scores: [B, K] in full precision; center: [K], which only moving_average reads.
 SILC_EXPORT at::Tensor log_teacher_targets(Centering centering, const at::Tensor& scores, const at::Tensor& center,
                                            double temperature);
 
-// The number of prototypes that are the likeliest for at least one sample of targets [B, K], as a scalar tensor.
+// The number of prototypes that are the likeliest for at least one sample of targets [B, K], those of all ranks, as a
+// scalar tensor.
 SILC_EXPORT at::Tensor count_preferred(const at::Tensor& targets);
 
 }  // namespace silc

@@ -12,6 +12,7 @@
 
 #include "feature_map.h"
 #include "nn/patch_grid.h"
+#include "nn/ranks.h"
 #include "silc/backbone.h"
 
 namespace silc::backbones::resnet {
@@ -36,7 +37,7 @@ constexpr auto kStatistics = choice_option("statistics", "global", "global|all",
                                            "views whose means and variances batch norm keeps for evaluation: global: "
                                            "those of image_size; all: smaller ones too");
 
-// Batch normalisation that can leave its running statistics alone.
+// Batch normalisation over all ranks that can leave its running statistics alone.
 class BatchNorm : public torch::nn::Module {
  public:
   explicit BatchNorm(int64_t channels)
@@ -50,8 +51,8 @@ class BatchNorm : public torch::nn::Module {
     constexpr double kMomentum = 0.1;
     constexpr double kEps = 1e-5;
     const bool running = keep || !is_training();
-    return at::batch_norm(x, weight, bias_, running ? mean_ : at::Tensor(), running ? variance_ : at::Tensor(),
-                          is_training(), kMomentum, kEps, /*cudnn_enabled=*/true);
+    return batch_norm_over_ranks(x, weight, bias_, running ? mean_ : at::Tensor(), running ? variance_ : at::Tensor(),
+                                 is_training(), kMomentum, kEps);
   }
 
   at::Tensor weight;  // [C]

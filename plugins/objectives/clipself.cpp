@@ -9,6 +9,7 @@
 #include "nn/freeze.h"
 #include "nn/grid_cells.h"
 #include "nn/precision.h"
+#include "nn/ranks.h"
 #include "nn/teacher.h"
 #include "nn/views.h"
 
@@ -49,18 +50,23 @@ class ClipSelf : public Objective {
   // The model as it was at the start.
   [[nodiscard]] std::shared_ptr<ImageTower> teacher() const override { return teacher_->tower(); }
 
-  // Which regions of each picture.
+  // Which regions of each picture, and how many of all ranks' pictures.
   void prepare(Batch& batch, const Progress& progress) const override {
     std::vector<GridCell> all;
     std::vector<int64_t> counts;
-    for (int64_t b = 0; b < batch.size; ++b) {
+    int64_t of_all_ranks = 0;
+    const int64_t first = ranks().rank() * batch.size;
+    for (int64_t b = 0; b < batch.size * ranks().size(); ++b) {
       const auto cells =
           draw_cells(progress.random(static_cast<uint64_t>(b)), options_[kMaxSplit], options_[kMaxCells]);
+      of_all_ranks += static_cast<int64_t>(cells.size());
+      if (b < first || b >= first + batch.size) continue;
       counts.push_back(static_cast<int64_t>(cells.size()));
       all.insert(all.end(), cells.begin(), cells.end());
     }
     batch.prepared["cells"] = batch.host["cells"] = cell_numbers(all);  // [2, ΣK]
     batch.host["counts"] = at::tensor(counts, at::kLong);               // [B]
+    batch.host["of_all_ranks"] = at::scalar_tensor(of_all_ranks, at::kLong);
   }
 
   // L = mean over regions of 1 − cos(student's pooled patches, teacher's embedding of the region).
@@ -85,7 +91,10 @@ class ClipSelf : public Objective {
     const auto students = l2_normalize(at::cat(pooled));      // [ΣK, E]
     const auto teachers = teacher_embeddings(at::cat(cuts));  // [ΣK, E]
     const auto cosine = (students * teachers).sum(-1).mean();
-    return {.terms = {{"region", 1 - cosine}}, .metrics = {}};
+    // Ranks have different numbers of regions; the mean of their losses is that over all regions.
+    const auto of_all_ranks = static_cast<double>(batch.host.at("of_all_ranks").item<int64_t>());
+    const double share = static_cast<double>(ranks().size() * students.size(0)) / of_all_ranks;
+    return {.terms = {{"region", (1 - cosine) * share}}, .metrics = {}};
   }
 
  private:

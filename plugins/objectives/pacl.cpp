@@ -11,6 +11,7 @@
 #include "nn/freeze.h"
 #include "nn/health.h"
 #include "nn/patch_alignment.h"
+#include "nn/ranks.h"
 #include "nn/views.h"
 
 namespace silc::objectives::pacl {
@@ -54,8 +55,8 @@ class Pacl : public Objective {
 
   StepResult step(const Batch& batch, const Progress& /*progress*/) override {
     const auto patches = model_->image->embed_patches(model_->image->forward(batch.views.at("image")));  // [B, N, E]
-    const auto text = model_->text->embed(batch.tokens);                                                 // [B, E]
-    const auto similarity = embedder_->similarity(patches, text);                                        // [B, B]
+    const auto text = whole_batch(model_->text->embed(batch.tokens), batch.size);  // [B, E], of all ranks
+    const auto similarity = embedder_->similarity(patches, text);                  // [b, B]
     return {.terms = {{"contrastive", loss_->of_similarities(similarity)}},
             .metrics = {{"logit_scale", loss_->scale()}}};
   }

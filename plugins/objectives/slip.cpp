@@ -4,6 +4,7 @@
 #include "nn/health.h"
 #include "nn/nt_xent_loss.h"
 #include "nn/projection_head.h"
+#include "nn/ranks.h"
 #include "nn/views.h"
 #include "silc/objective.h"
 
@@ -57,7 +58,7 @@ class Slip : public Objective {
 
   // L = L_CLIP(image, text) + weight · NT-Xent(head(augmented_1), head(augmented_2)).
   StepResult step(const Batch& batch, const Progress& /*progress*/) override {
-    if (batch.size < 2 && options_[kHeadLayers] > 1)
+    if (batch.size * ranks().size() < 2 && options_[kHeadLayers] > 1)
       throw Error(
           "objective \"slip\": the batch norm in its head needs two pictures or more; set optimizer.batch to 2 or "
           "more");

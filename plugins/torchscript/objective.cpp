@@ -3,7 +3,7 @@
 // forward() says by the names of its arguments what it wants: of a view set NAME, by default one called "image", NAME
 // ([V, B, E], L2-normalised), NAME_features ([V, B, D], pooled, before the projection) and NAME_patches ([V, B, N, E],
 // L2-normalised); text ([C, B, E], L2-normalised) and text_features ([C, B, D]); labels ([B]); fraction (of training)
-// and step. Tensors are fp32. Only what is asked for is computed.
+// and step. Tensors are fp32. Only what is asked for is computed. B is the whole batch, that of all ranks.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
@@ -12,6 +12,7 @@
 #include <set>
 
 #include "nn/precision.h"
+#include "nn/ranks.h"
 #include "nn/views.h"
 #include "plugins/torchscript/script.h"
 #include "silc/objective.h"
@@ -257,7 +258,7 @@ class TorchScript : public Objective {
 
   std::vector<c10::IValue> arguments_for(const Batch& batch, const Progress& progress) {
     const auto by_picture = [&](const at::Tensor& x) {
-      return full_precision(x).unflatten(0, {-1, batch.size});  // [V·B, …] → [V, B, …]
+      return whole_batch(full_precision(x), batch.size).unflatten(0, {-1, batch.size * ranks().size()});  // [V, B, …]
     };
     const auto features = image_features(batch);
     const bool reads = wants(Input::text, "") || wants(Input::text_features, "");
@@ -281,7 +282,7 @@ class TorchScript : public Objective {
           arguments.emplace_back(by_picture(text));
           break;
         case Input::labels:
-          arguments.emplace_back(batch.labels);
+          arguments.emplace_back(ranks().gather(batch.labels));
           break;
         case Input::fraction:
           arguments.emplace_back(progress.fraction);
