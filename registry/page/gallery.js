@@ -334,7 +334,7 @@ function showGallery(root, data) {
         strips.style.setProperty('--y', 100 * at[1] + '%');
       };
       const watched = (figure, caption) => h('figure', {},
-        h('div', {class: 'crossed', tabindex: '0', 'aria-label': caption + '; arrow keys tell the classes of a place',
+        h('div', {class: 'crossed', tabindex: '0', role: 'group', 'aria-label': caption + '; arrow keys tell the classes of a place',
           onmousemove: event => {
             const box = event.currentTarget.getBoundingClientRect();
             at = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height].map(share => Math.min(Math.max(share, 0), 0.999));
@@ -520,7 +520,8 @@ function showGallery(root, data) {
     data.notes.length === 0 ? null : h('ul', {class: 'gallery-notes'}, data.notes.map(note => h('li', {}, note)))].filter(Boolean));
 }
 
-// A gallery is made when a reader comes near it, and anew when the server sends its section anew.
+// A gallery is made when a reader comes near it, or else once there is nothing else to do, so that it is there to be
+// printed; and anew when the server sends its section anew.
 document.addEventListener('DOMContentLoaded', () => {
   const begin = async place => {
     if (place.dataset.begun) return;
@@ -537,6 +538,8 @@ document.addEventListener('DOMContentLoaded', () => {
                                         {rootMargin: '1200px'});
   const find = () => document.querySelectorAll('[data-gallery]').forEach(place => near.observe(place));
   new MutationObserver(find).observe(document.getElementById('main'), {childList: true});
-  addEventListener('beforeprint', () => document.querySelectorAll('[data-gallery]').forEach(begin));
+  const all = () => document.querySelectorAll('[data-gallery]').forEach(begin);
+  addEventListener('load', () => setTimeout(all, 300));
+  addEventListener('beforeprint', all);
   find();
 });

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 
 #include "files/base64.h"
 #include "files/safetensors.h"
@@ -290,6 +293,101 @@ TEST_F(Galleries, AreAskedForByAReportThatShowsThem) {
   unsetenv("SILC_ENGINE");
   EXPECT_THAT(report("--word 'a red circle'")["evaluations"][2]["maps"]["words"].get<std::vector<std::string>>(),
               Contains("a red circle"));
+}
+
+// What a reader does, and what the page then shows, into an element of its own.
+constexpr const char* kReader = R"js(<script>
+addEventListener('error', event => { document.body.dataset.fault = event.message; });
+addEventListener('load', async () => {
+  const wait = () => new Promise(done => setTimeout(done, 100));
+  const all = selector => [...document.querySelectorAll(selector)];
+  const seen = {};
+  for (let i = 0; i < 100 && all('.gallery canvas').length === 0; ++i) await wait();
+  await wait();
+  seen.cards = all('.gallery .card').length;
+  seen.lines = all('.gallery .guesses li').length;
+  all('.gallery-rows .chip')[1].click();
+  seen.linesOfOneRow = all('.gallery .guesses li').length;
+  all('.gallery-rows .chip')[1].click();
+
+  const classes = all('.gallery .by-class')[0];
+  seen.head = [...classes.tHead.rows[0].cells].map(cell => cell.textContent);
+  seen.recalls = Object.fromEntries([...classes.tBodies[0].rows].map(row => [row.cells[0].textContent, row.cells[2].textContent]));
+
+  const matrix = all('.gallery .confusion td');
+  matrix[0].focus();
+  matrix[0].dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true}));
+  seen.confusion = document.activeElement.getAttribute('aria-label');
+
+  const mask = all('.gallery .crossed')[0];
+  mask.focus();
+  mask.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowDown', bubbles: true}));
+  seen.place = mask.closest('.card').querySelector('.readout').textContent;
+
+  const input = document.querySelector('.gallery .ask input');
+  const type = async text => {
+    input.value = text;
+    input.dispatchEvent(new Event('input'));
+    await wait();
+    return [document.querySelector('.gallery .ask + .readout').textContent, all('.gallery .maps canvas').length];
+  };
+  seen.word = await type('red');
+  seen.words = await type('red circle');
+  seen.unknown = await type('<b>zebra</b>');
+  const element = document.createElement('pre');
+  element.id = 'seen';
+  element.textContent = JSON.stringify(seen);
+  document.body.append(element);
+});
+</script></body>)js";
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  const std::size_t at = text.find(from);
+  return at == std::string::npos ? text : text.replace(at, from.size(), to);
+}
+
+TEST_F(Galleries, AnswerAReaderInABrowser) {
+  if (std::system("command -v chromium > /dev/null") != 0) GTEST_SKIP() << "there is no chromium on this machine";
+  ASSERT_EQ(run("runs"), 0) << output("runs");
+  const std::string page = report_of("--format html");
+  // The page's policy lets no script in but its own.
+  const std::string open = replaced(page, "<meta http-equiv=\"Content-Security-Policy\"", "<meta name=\"policy\"");
+  ASSERT_NE(open, page);
+  std::ofstream(root_ / "page.html") << replaced(open, "</body>", kReader);
+  const std::string command = "HOME='" + root_.string() +
+                              "' timeout 120 chromium --headless --no-sandbox --disable-gpu --window-size=1200,900 "
+                              "--virtual-time-budget=20000 --dump-dom 'file://" +
+                              (root_ / "page.html").string() + "' > '" + (root_ / "dom.html").string() + "' 2> '" +
+                              (root_ / "chromium.txt").string() + "'";
+  ASSERT_EQ(std::system(command.c_str()), 0) << read_file(root_ / "chromium.txt");
+  const std::string dom = read_file(root_ / "dom.html");
+  EXPECT_THAT(dom, ::testing::Not(HasSubstr("data-fault")));
+  const std::string begin = "<pre id=\"seen\">";
+  const std::size_t first = dom.find(begin);
+  ASSERT_NE(first, std::string::npos) << read_file(root_ / "chromium.txt");
+  std::string text = dom.substr(first + begin.size(), dom.find("</pre>", first) - first - begin.size());
+  for (const auto& [entity, letter] : {std::pair{"&lt;", "<"}, {"&gt;", ">"}, {"&amp;", "&"}})
+    while (text.find(entity) != std::string::npos) text = replaced(text, entity, letter);
+  const Json seen = Json::parse(text);
+
+  EXPECT_EQ(seen["cards"], 8 + 24 + 12);
+  EXPECT_EQ(seen["lines"], 2 * 24);
+  EXPECT_EQ(seen["linesOfOneRow"], 24);
+  EXPECT_EQ(seen["head"], (Json{"class", "pictures", "CLIP", "SigLIP"}));
+  const Json data = data_of(page);
+  const Json& classified = data["evaluations"][1];
+  for (std::size_t c = 0; c < classified["classes"].size(); ++c) {
+    char recall[16];
+    std::snprintf(recall, sizeof recall, "%.1f %%", 100 * classified["class_results"][0][c].get<double>());
+    EXPECT_EQ(seen["recalls"][classified["classes"][c].get<std::string>()], recall);
+  }
+  EXPECT_THAT(seen["confusion"].get<std::string>(), HasSubstr(" taken for "));
+  EXPECT_THAT(seen["place"].get<std::string>(), ::testing::MatchesRegex("Here: truth .*; CLIP .*; SigLIP .*"));
+  EXPECT_THAT(seen["word"][0].get<std::string>(), HasSubstr("How well each patch fits “red”: cosines"));
+  EXPECT_EQ(seen["word"][1], 2 * 12);
+  EXPECT_THAT(seen["words"][0].get<std::string>(), HasSubstr("the mean of its words"));
+  EXPECT_THAT(seen["unknown"][0].get<std::string>(), HasSubstr("“<b>zebra</b>” is not among the"));
+  EXPECT_EQ(seen["unknown"][1], 0);
 }
 
 }  // namespace
