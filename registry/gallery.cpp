@@ -313,10 +313,25 @@ struct Gallery::Impl {
   explicit Impl(GalleryRequest asked) : request(std::move(asked)), rows(rows_of(request.cells)) {
     const auto found = std::ranges::find(rows, request.baseline, &Row::name);
     baseline = found == rows.end() ? 0 : static_cast<std::size_t>(found - rows.begin());
-    for (const GalleryCell& cell : request.cells) files.push_back(read_scores(cell));
+    read_all_scores();
     gather_evaluations();
     for (ShownEvaluation& evaluation : evaluations) choose(evaluation);
     choose_maps();
+  }
+
+  void read_all_scores() {
+    files.resize(request.cells.size());
+    std::size_t read = 0, left_out = 0;
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+      if (r != baseline && read + rows[r].cells.size() > kMostScoredCells) {
+        ++left_out;
+        continue;
+      }
+      read += rows[r].cells.size();
+      for (const std::size_t cell : rows[r].cells) files[cell] = read_scores(request.cells[cell]);
+    }
+    if (left_out > 0)
+      notes.push_back(fmt::format("{} of {} rows are left out here; --table shows fewer rows", left_out, rows.size()));
   }
 
   std::map<std::string, ScoreFile> read_scores(const GalleryCell& cell) {
@@ -533,8 +548,8 @@ class Gallery::Page {
       const RowScores& row = evaluation.rows[r];
       const bool there = !row.seeds.empty() && r < most;
       page["class_results"].push_back(there ? mean_class_results(row, evaluation.kind, classes) : Json());
-      page["confusions"].push_back(there && evaluation.kind == Kind::classification ? confusion_of(row, classes)
-                                                                                    : Json());
+      page["confusions"].push_back(
+          there && evaluation.kind == Kind::classification && impl_.is_shown(r) ? confusion_of(row, classes) : Json());
     }
     if (most < impl_.rows.size())
       notes_.push_back(fmt::format("{}: results of {} classes are shown of the first {} rows alone", evaluation.name,
@@ -659,14 +674,17 @@ class Gallery::Page {
     if (fits(row.dump().size(), r, "similarity maps")) maps_["rows"].push_back(std::move(row));
   }
 
+  // Whether there is room for more of that kind. Each has half of the page's bytes, so that neither crowds out the
+  // other.
   bool fits(std::size_t bytes, std::size_t r, const char* what) {
-    if (said_.contains(what) || size_ + bytes > kGalleryBytes) {
+    std::size_t& used = used_[what];
+    if (said_.contains(what) || used + bytes > kGalleryBytes / 2) {
       note_once(fmt::format("{} are left out from row \"{}\" on, to keep the page small; --table shows fewer rows",
                             what, label_of(impl_.rows[r])),
                 what);
       return false;
     }
-    size_ += bytes;
+    used += bytes;
     return true;
   }
 
@@ -696,7 +714,7 @@ class Gallery::Page {
   std::vector<std::pair<std::string, std::string>> missing_;  // why, and of which cells
   std::map<int64_t, Json> pictures_;
   Json maps_;
-  std::size_t size_ = 0;
+  std::map<std::string, std::size_t> used_;  // bytes, by kind
 };
 
 Gallery::Gallery(GalleryRequest request) : impl_(std::make_unique<Impl>(std::move(request))) {}

@@ -31,8 +31,9 @@ struct GalleryRequest {
 // A page's pictures: at most this many bytes of JSON (about; what is too much is left out, and said).
 inline constexpr std::size_t kGalleryBytes = 2'000'000;
 
-// An engine takes a second or two a row.
+// An engine takes a second or two a row; the scores of a cell take a few milliseconds.
 inline constexpr std::size_t kMostShownRows = 40;
+inline constexpr std::size_t kMostScoredCells = 600;
 
 class Gallery {
  public:

@@ -33,7 +33,9 @@ function showGallery(root, data) {
 
   // Rows whose pictures are shown side by side: the baseline and the last ones, unless chosen otherwise.
   const shown = new Set([baseline]);
-  for (let row = data.rows.length - 1; row >= 0 && shown.size < 4; --row) shown.add(row);
+  const hasPictures = row => data.evaluations.some(evaluation => evaluation.shown[row]);
+  for (const wanted of [hasPictures, () => true])
+    for (let row = data.rows.length - 1; row >= 0 && shown.size < 4; --row) if (wanted(row)) shown.add(row);
   const shownRows = () => data.rows.map((_, row) => row).filter(row => shown.has(row));
   const redraws = [];
   const redraw = () => redraws.forEach(draw => draw());

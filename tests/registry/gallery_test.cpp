@@ -208,6 +208,20 @@ TEST_F(GalleryOfRows, OfManyRowsAreAskedForTheFirstAlone) {
   EXPECT_THAT(gallery.page()["notes"].dump(), HasSubstr("of the first 40 of 42 rows"));
 }
 
+TEST_F(GalleryOfRows, OfVeryManyCellsAreReadTheFirstAlone) {
+  std::vector<GalleryCell> cells;
+  const GalleryCell read = cell("row0", 0);
+  classified(read, {0, 1, 2}, {0, 0, 1});
+  for (std::size_t i = 0; i <= kMostScoredCells; ++i) {
+    cells.push_back(read);
+    cells.back().row = "row" + std::to_string(i);
+  }
+  const Json page = Gallery({.cells = cells, .baseline = "", .words = {}}).page();
+  EXPECT_FALSE(page["evaluations"][0]["class_results"][kMostScoredCells - 1].is_null());
+  EXPECT_TRUE(page["evaluations"][0]["class_results"][kMostScoredCells].is_null());
+  EXPECT_THAT(page["notes"].dump(), HasSubstr("1 of 601 rows are left out here"));
+}
+
 TEST_F(GalleryOfRows, FindsCaptionsAndPicturesOfASearch) {
   const GalleryCell one = cell("CLIP", 0);
   // Captions 0 and 1 are of picture 0, 2 and 3 of picture 1.
@@ -313,9 +327,9 @@ TEST_F(GalleryOfRows, OfTooManyRowsAreCutShortAndSaySo) {
   }
   const Json page = Gallery(request).page();
   EXPECT_LT(page.dump().size(), kGalleryBytes + 100'000);
-  EXPECT_EQ(page["evaluations"][0]["maps"]["rows"].size(), 4U);
+  EXPECT_EQ(page["evaluations"][0]["maps"]["rows"].size(), 2U);
   EXPECT_FALSE(page["evaluations"][0]["shown"][11].is_null()) << "pictures are small";
-  EXPECT_THAT(page["notes"].dump(), HasSubstr("similarity maps are left out from row \\\"row4\\\" on"));
+  EXPECT_THAT(page["notes"].dump(), HasSubstr("similarity maps are left out from row \\\"row2\\\" on"));
 }
 
 }  // namespace
