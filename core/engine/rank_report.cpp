@@ -16,7 +16,7 @@ std::string pack_report(const RankReport& report) {
   nlohmann::json cost = {{"core_seconds", report.cost.core_seconds},
                          {"seconds", report.cost.seconds},
                          {"peak_memory", report.cost.peak_memory}};
-  write_device_cost(report.cost.device, cost);
+  write_measured(report.cost, cost);
   const nlohmann::json whole = {
       pack(report.figures), report.flops, report.bytes_sent, cost, report.stop, keys, skipped};
   std::string bytes;
@@ -32,11 +32,11 @@ RankReport unpack_report(const std::string& bytes) {
                     .bytes_sent = whole[2].get<int64_t>(),
                     .cost = {.core_seconds = cost["core_seconds"].get<double>(),
                              .seconds = cost["seconds"].get<double>(),
-                             .peak_memory = cost["peak_memory"].get<int64_t>(),
-                             .device = read_device_cost(cost)},
+                             .peak_memory = cost["peak_memory"].get<int64_t>()},
                     .stop = whole[4].get<bool>(),
                     .keys = {},
                     .skipped = {}};
+  read_measured(cost, report.cost);
   for (const auto& batch : whole[5])
     report.keys.push_back({batch[0].get<std::vector<int64_t>>(), batch[1].get<std::vector<std::vector<uint64_t>>>()});
   for (const auto& each : whole[6]) report.skipped.push_back({each[0].get<int64_t>(), each[1].get<std::string>()});
@@ -57,6 +57,7 @@ Cost sum_of_costs(const Cost& one, const Cost& other) {
            .peak_memory = one.peak_memory + other.peak_memory,
            .device = one.device};
   if (sum.device && other.device) *sum.device += *other.device;
+  if (one.cpu_energy && other.cpu_energy) sum.cpu_energy = *one.cpu_energy + *other.cpu_energy;
   return sum;
 }
 
