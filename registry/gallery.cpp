@@ -514,7 +514,7 @@ class Gallery::Page {
                  {"split", evaluation.split},
                  {"samples", evaluation.samples},
                  {"classes", nullptr},
-                 {"probability", ""},
+                 {"probability", Json::array()},
                  {"pictures", Json::array()},
                  {"chosen", Json::array()},
                  {"scores", Json::array()},
@@ -528,6 +528,7 @@ class Gallery::Page {
     maps_ = nullptr;
     for (std::size_t r = 0; r < impl_.rows.size(); ++r) {
       page["scores"].push_back(scores_of(evaluation, r));
+      page["probability"].push_back("");
       page["shown"].push_back(shown_by(evaluation, r, page));
     }
     for (const ChosenPicture& chosen : evaluation.chosen) {
@@ -622,10 +623,10 @@ class Gallery::Page {
                              thumbnails.dump().size() - page["thumbnails"].dump().size();
     if (!fits(size, r, "pictures")) return nullptr;
     page["thumbnails"] = std::move(thumbnails);
+    page["probability"][r] = gallery.at("probability").get<std::string>();
     if (pictures_.empty()) {
       pictures_ = std::move(pictures);
       page["classes"] = gallery.at("classes").get<std::vector<std::string>>();
-      page["probability"] = gallery.at("probability").get<std::string>();
     }
     add_maps(evaluation, r, gallery);
     return shown;

@@ -51,8 +51,17 @@ class Gallery {
   // the scores, damaged, or lacks a picture. No cells: everything is there.
   [[nodiscard]] nlohmann::json wishes() const;
 
-  // What the page shows. `faults`: why a cell's gallery could not be made, by its folder as wishes() names it; ""
-  // stands for all cells. docs/reference/run-folder.md has the fields.
+  // What the page shows, as gallery.js reads it. `faults`: why a cell's gallery could not be made, by its folder as
+  // wishes() names it; "" stands for all cells.
+  //   {"rows": [{name, label, seed (that is shown), seeds, baseline}], "notes": [TEXT], "evaluations": [{
+  //     name, kind ("classification", "segmentation", "retrieval"), dataset, split, samples, classes (null: not known),
+  //     class_sizes [class] (null: not known), class_results [row][class], confusions [row]: [truth, prediction, count,
+  //       truth, …], all three not of retrieval; means and sums over the row's seeds
+  //     chosen [{index, group}], pictures [chosen] {src, width, height, label, captions, mask},
+  //     scores [row][chosen] {score, class}, probability [row] (run-folder.md), thumbnails {index: src},
+  //     shown [row][chosen] {guesses [[class, cosine, p]], mask, found {captions [[TEXT, own]], pictures [index]}},
+  //     maps {pictures, words, classes, rows: [{row, grid, terms, scales, patches, texts, error, words}]}}]}
+  // Null stands for what a row, class or picture does not have.
   [[nodiscard]] nlohmann::json page(const std::map<std::string, std::string>& faults = {}) const;
 
  private:

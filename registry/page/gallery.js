@@ -395,6 +395,12 @@ function showGallery(root, data) {
         h('div', {class: 'cards'}, positions.map(card)))));
   };
 
+  const oddsText = evaluation => {
+    const by = kind => data.rows.filter((_, row) => evaluation.probability[row] === kind).map(row => row.label).join(', ');
+    const softmax = by('softmax'), sigmoid = by('sigmoid');
+    return [softmax ? 'softmax over the classes (' + softmax + ')' : '', sigmoid ? 'sigmoid of each class by itself (' + sigmoid + ')' : ''].filter(Boolean).join(', ');
+  };
+
   const classified = evaluation => pictureGroups(evaluation, position => {
     const picture = evaluation.pictures[position];
     return h('div', {class: 'card'}, image(evaluation, position),
@@ -402,7 +408,7 @@ function showGallery(root, data) {
         h('p', {class: 'truth'}, picture && picture.label !== null ? className(evaluation, picture.label) : 'picture ' + evaluation.chosen[position].index),
         picture && captionOf(picture) ? h('p', {class: 'caption'}, captionOf(picture)) : null,
         following(h('ul', {class: 'guesses'}), () => guessLines(evaluation, position))));
-  }, null);
+  }, oddsText(evaluation) === '' ? null : h('p', {class: 'hint'}, 'Each row’s class, and how probable it is by the scale that its objective has learnt: ' + oddsText(evaluation) + '.'));
 
   const retrieved = evaluation => pictureGroups(evaluation, position => {
     const picture = evaluation.pictures[position];

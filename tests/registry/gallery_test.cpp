@@ -165,6 +165,7 @@ TEST_F(GalleryOfRows, WishesForNothingWhereEverythingIsThere) {
   EXPECT_EQ(evaluation["pictures"].size(), 3U) << "once, not once a row";
   EXPECT_EQ(evaluation["pictures"][0]["src"], kPixel);
   EXPECT_EQ(evaluation["shown"][1][0]["guesses"], (Json::array({{1, 0.25, 0.875}})));
+  EXPECT_EQ(evaluation["probability"], (Json{"softmax", "softmax"}));
   EXPECT_EQ(evaluation["classes"][1], "<b>bag</b>") << "escaping is the page's";
   EXPECT_EQ(evaluation["maps"]["rows"].size(), 2U);
   EXPECT_EQ(evaluation["maps"]["words"], (Json{"shirt", "bag", "shoe", "red"}));
