@@ -23,7 +23,7 @@ void add_common_flags(CLI::App& app, Session& session) {
   app.add_option(
          "--registry", session.registries,
          "the registry, an SQLite file (default: registry.sqlite in the runs folder; environment: SILC_REGISTRY); "
-         "report and diff take several")
+         "report, serve and diff take several")
       ->envname("SILC_REGISTRY")
       ->option_text("FILE")
       ->expected(1)
@@ -123,6 +123,7 @@ int run_program(int argc, char** argv) {
   add_run(app, session);
   add_eval(app, session);
   add_report(app, session);
+  add_serve(app, session);
   add_plan(app, session);
   add_status(app, session);
   add_show(app, session);

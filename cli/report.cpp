@@ -1,5 +1,5 @@
 // silc report: the tables.
-#include "registry/report.h"
+#include "cli/report.h"
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>
@@ -22,21 +22,14 @@ namespace silc {
 namespace {
 
 struct ReportOptions {
-  std::vector<std::string> experiments;
+  ShownOptions shown;
   std::string format;
   std::filesystem::path output;
   std::filesystem::path plots;
-  std::string table;
-  std::vector<std::string> metrics;
   std::vector<std::string> words;
   bool no_gallery = false;
-  bool published = false;
-  bool pictures = false;
-  bool intervals = false;
   bool siunitx = false;
   bool document = false;
-  std::string match;
-  int64_t last = 0;
 };
 
 bool is_file_name(const std::string& experiment) {
@@ -106,60 +99,6 @@ PlannedExperiment find_experiment(const Session& session, const Registry& regist
   return is_file_name(name) ? experiment_of_file(session, registry, name) : session.find_experiment(registry, name);
 }
 
-// A registry that is open, and its session.
-struct OpenRegistry {
-  Session session;
-  Registry registry;
-};
-
-// The experiments that are named, in every registry that has them; without names the one that was run last in each.
-std::vector<ExperimentSource> find_sources(const std::vector<OpenRegistry>& registries,
-                                           const std::vector<std::string>& names) {
-  std::vector<ExperimentSource> sources;
-  const auto add = [&](const OpenRegistry& open, const std::string& name) {
-    sources.push_back({&open.registry, find_experiment(open.session, open.registry, name), {}});
-  };
-  const auto has = [](const OpenRegistry& open, const std::string& name) {
-    return is_file_name(name) || open.registry.experiment(name).has_value();
-  };
-  const std::vector<std::string> last = {""};
-  for (const std::string& name : names.empty() ? last : names) {
-    bool found = false;
-    for (const OpenRegistry& open : registries) {
-      if (!name.empty() && registries.size() > 1 && !has(open, name)) continue;
-      add(open, name);
-      found = true;
-    }
-    if (!found)
-      throw Error(
-          fmt::format("no registry has an experiment \"{}\"; silc status --registry FILE lists those of one", name));
-  }
-  // Experiments of the same name are told apart by their registries.
-  for (ExperimentSource& source : sources) {
-    const auto same = std::ranges::count_if(
-        sources, [&](const ExperimentSource& other) { return other.experiment.name == source.experiment.name; });
-    source.label = source.experiment.name;
-    if (same == 1) continue;
-    const auto open =
-        std::ranges::find_if(registries, [&](const OpenRegistry& each) { return &each.registry == source.registry; });
-    source.label = open->session.registry_file().string() + ":" + source.label;
-  }
-  return sources;
-}
-
-// Of one experiment all its tables, of several one.
-std::vector<Table> tables_of(const std::vector<ExperimentSource>& sources, const ReportOptions& options) {
-  const ReportRequest request{.experiment = sources.front().experiment.name,
-                              .table = options.table,
-                              .metrics = options.metrics,
-                              .all_pictures = options.pictures,
-                              .intervals = options.intervals,
-                              .match = options.match.empty() ? std::nullopt : std::optional(parse_unit(options.match)),
-                              .last = options.last};
-  if (sources.size() == 1) return build_tables(*sources.front().registry, sources.front().experiment, request);
-  return {build_joint_table(sources, request)};
-}
-
 // Of standard output, if it is a terminal that says how wide it is; else that of pages.
 std::size_t terminal_width(bool to_terminal) {
   constexpr std::size_t kPage = FormatOptions{}.width, kNarrowest = 40;
@@ -204,15 +143,9 @@ PageRequest with_pictures(const Session& session, PageRequest request, bool ask_
 int report(const Session& session, const ReportOptions& options) {
   const std::string name = !options.format.empty() ? options.format : session.json ? "json" : "terminal";
   const TableFormat format = parse_format(name);
-  std::vector<OpenRegistry> registries;
-  for (Session& each : session.for_each_registry()) {
-    Registry registry = each.open_registry();
-    registries.push_back({std::move(each), std::move(registry)});
-  }
-  const std::vector<ExperimentSource> sources = find_sources(registries, options.experiments);
-  std::vector<Table> tables = tables_of(sources, options);
-  if (options.published)
-    for (Table& table : published_tables(tables)) tables.push_back(std::move(table));
+  const std::vector<OpenRegistry> registries = open_registries(session);
+  const std::vector<ExperimentSource> sources = find_sources(registries, options.shown.experiments);
+  const std::vector<Table> tables = tables_of(sources, options.shown);
 
   if (!options.plots.empty()) {
     const std::vector<std::string> plots = write_plots({sources, tables}, options.plots);
@@ -238,6 +171,100 @@ int report(const Session& session, const ReportOptions& options) {
 
 }  // namespace
 
+void add_shown_options(CLI::App& command, ShownOptions& options) {
+  command.add_option("experiments", options.experiments, "experiments (default: the one that was run last)")
+      ->option_text("[EXPERIMENT...]");
+  command
+      .add_option("--table", options.table,
+                  "only the table of this name, with every combination of a matrix (default: all)")
+      ->option_text("NAME");
+  command
+      .add_option("--metric", options.metrics,
+                  "only this column, as in zero_shot_classification/acc1; repeatable (default: all)")
+      ->option_text("NAME")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command.add_flag("--intervals", options.intervals,
+                   "95 % confidence intervals of means and differences in place of standard deviations");
+  command.add_flag("--pictures", options.pictures,
+                   fmt::format("compares picture by picture also where a table has more than {} cells, which takes "
+                               "longer",
+                               kMostSampledCells));
+  command.add_flag("--published", options.published,
+                   "also the numbers that others published for these metrics, in tables of their own");
+  CLI::Option* match =
+      command
+          .add_option("--match", options.match,
+                      "compares rows at equal cost, by their scores along training: examples, flops or core_seconds")
+          ->option_text("UNIT")
+          ->type_name("examples|flops|core_seconds");
+  command
+      .add_option("--last", options.last,
+                  "compares means over so many last evaluations along training in place of the results after it")
+      ->option_text("K")
+      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}))
+      ->excludes(match);
+}
+
+std::vector<OpenRegistry> open_registries(const Session& session) {
+  std::vector<OpenRegistry> registries;
+  for (Session& each : session.for_each_registry()) {
+    Registry registry = each.open_registry();
+    registries.push_back({std::move(each), std::move(registry)});
+  }
+  return registries;
+}
+
+std::vector<ExperimentSource> find_sources(const std::vector<OpenRegistry>& registries,
+                                           const std::vector<std::string>& names) {
+  std::vector<ExperimentSource> sources;
+  const auto add = [&](const OpenRegistry& open, const std::string& name) {
+    sources.push_back({&open.registry, find_experiment(open.session, open.registry, name), {}});
+  };
+  const auto has = [](const OpenRegistry& open, const std::string& name) {
+    return is_file_name(name) || open.registry.experiment(name).has_value();
+  };
+  const std::vector<std::string> last = {""};
+  for (const std::string& name : names.empty() ? last : names) {
+    bool found = false;
+    for (const OpenRegistry& open : registries) {
+      if (!name.empty() && registries.size() > 1 && !has(open, name)) continue;
+      add(open, name);
+      found = true;
+    }
+    if (!found)
+      throw Error(
+          fmt::format("no registry has an experiment \"{}\"; silc status --registry FILE lists those of one", name));
+  }
+  // Experiments of the same name are told apart by their registries.
+  for (ExperimentSource& source : sources) {
+    const auto same = std::ranges::count_if(
+        sources, [&](const ExperimentSource& other) { return other.experiment.name == source.experiment.name; });
+    source.label = source.experiment.name;
+    if (same == 1) continue;
+    const auto open =
+        std::ranges::find_if(registries, [&](const OpenRegistry& each) { return &each.registry == source.registry; });
+    source.label = open->session.registry_file().string() + ":" + source.label;
+  }
+  return sources;
+}
+
+std::vector<Table> tables_of(const std::vector<ExperimentSource>& sources, const ShownOptions& options) {
+  const ReportRequest request{.experiment = sources.front().experiment.name,
+                              .table = options.table,
+                              .metrics = options.metrics,
+                              .all_pictures = options.pictures,
+                              .intervals = options.intervals,
+                              .match = options.match.empty() ? std::nullopt : std::optional(parse_unit(options.match)),
+                              .last = options.last};
+  std::vector<Table> tables = sources.size() == 1
+                                  ? build_tables(*sources.front().registry, sources.front().experiment, request)
+                                  : std::vector<Table>{build_joint_table(sources, request)};
+  if (options.published)
+    for (Table& table : published_tables(tables)) tables.push_back(std::move(table));
+  return tables;
+}
+
 void add_report(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand(
       "report",
@@ -250,8 +277,7 @@ void add_report(CLI::App& app, Session& session) {
       "--registry b/registry.sqlite\nsilc report ablation --format latex --table components --output "
       "components.tex\nsilc report ablation --format html --output ablation.html");
   const auto options = std::make_shared<ReportOptions>();
-  command->add_option("experiments", options->experiments, "experiments (default: the one that was run last)")
-      ->option_text("[EXPERIMENT...]");
+  add_shown_options(*command, options->shown);
   command
       ->add_option("--format", options->format,
                    "terminal, markdown, csv, latex, json, or html: a page that is whole in itself (default: terminal; "
@@ -274,38 +300,8 @@ void add_report(CLI::App& app, Session& session) {
       ->option_text("TEXT")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command
-      ->add_option("--table", options->table,
-                   "only the table of this name, with every combination of a matrix (default: all)")
-      ->option_text("NAME");
-  command
-      ->add_option("--metric", options->metrics,
-                   "only this column, as in zero_shot_classification/acc1; repeatable (default: all)")
-      ->option_text("NAME")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command->add_flag("--intervals", options->intervals,
-                    "95 % confidence intervals of means and differences in place of standard deviations");
-  CLI::Option* match =
-      command
-          ->add_option("--match", options->match,
-                       "compares rows at equal cost, by their scores along training: examples, flops or core_seconds")
-          ->option_text("UNIT")
-          ->type_name("examples|flops|core_seconds");
-  command
-      ->add_option("--last", options->last,
-                   "compares means over so many last evaluations along training in place of the results after it")
-      ->option_text("K")
-      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}))
-      ->excludes(match);
   command->add_flag("--siunitx", options->siunitx, "latex: numbers in columns of the package siunitx, at their points");
   command->add_flag("--document", options->document, "latex: a whole document, which compiles as it is");
-  command->add_flag("--pictures", options->pictures,
-                    fmt::format("compares picture by picture also where a table has more than {} cells, which takes "
-                                "longer",
-                                kMostSampledCells));
-  command->add_flag("--published", options->published,
-                    "also the numbers that others published for these metrics, in tables of their own");
   command->callback(
       [options, &session] { session.command = [options, &session] { return report(session, *options); }; });
 }

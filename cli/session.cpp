@@ -16,7 +16,7 @@ namespace silc {
 
 std::filesystem::path Session::registry_file() const {
   if (registries.size() > 1)
-    throw Error("--registry is given several times; only silc report and silc diff take several");
+    throw Error("--registry is given several times; only silc report, silc serve and silc diff take several");
   return registries.empty() ? runs / "registry.sqlite" : registries.front();
 }
 

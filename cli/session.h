@@ -60,6 +60,7 @@ void print_json(const nlohmann::ordered_json& value);
 void add_run(CLI::App& app, Session& session);
 void add_eval(CLI::App& app, Session& session);
 void add_report(CLI::App& app, Session& session);
+void add_serve(CLI::App& app, Session& session);
 void add_plan(CLI::App& app, Session& session);
 void add_status(CLI::App& app, Session& session);
 void add_show(CLI::App& app, Session& session);

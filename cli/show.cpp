@@ -1,13 +1,17 @@
 // silc show: everything about one cell.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
 #include <fstream>
+#include <map>
 #include <memory>
 
+#include "cli/live_lines.h"
 #include "cli/session.h"
 #include "cli/text.h"
 #include "cli/warnings.h"
+#include "plot/terminal.h"
 #include "schedule/gpus.h"
 #include "schedule/progress.h"
 #include "silc/error.h"
@@ -26,7 +30,8 @@ struct CellContents {
   FolderStatus status;
   nlohmann::ordered_json metrics;  // null: not finished
   std::vector<Event> attempts;
-  std::vector<std::string> log;  // its last lines
+  std::vector<std::string> log;                            // its last lines
+  std::map<std::string, std::vector<plot::Point>> curves;  // of each step metric, by step
 };
 
 std::vector<std::string> tail(const std::filesystem::path& file, size_t most) {
@@ -40,8 +45,10 @@ std::vector<std::string> tail(const std::filesystem::path& file, size_t most) {
   return lines;
 }
 
-CellContents read_contents(const RunFolder& folder) {
-  CellContents contents{folder, inspect(folder), nullptr, {}, tail(folder.log(), kLogLines)};
+CellContents read_contents(const RunFolder& folder, const std::vector<StepMetric>& steps) {
+  CellContents contents{folder, inspect(folder), nullptr, {}, tail(folder.log(), kLogLines), {}};
+  for (const StepMetric& metric : steps)
+    contents.curves[metric.name].push_back({static_cast<double>(metric.step), metric.value});
   if (std::filesystem::exists(folder.metrics())) {
     contents.metrics = nlohmann::ordered_json::parse(read_file(folder.metrics()), nullptr, false);
     if (contents.metrics.is_discarded())
@@ -117,6 +124,37 @@ std::string cost_table(const nlohmann::ordered_json& metrics) {
   return table.format();
 }
 
+// How far training is, and not how it goes.
+bool is_position(const std::string& metric) {
+  return metric == "examples" || metric == "flops" || metric == "fraction" || metric == "core_seconds" ||
+         metric == "seconds";
+}
+
+// The loss over axes, and every other step metric in a line.
+std::string curves_text(const CellContents& contents) {
+  constexpr size_t kWidth = 76, kHeight = 8, kLine = 30;
+  const bool drawn = is_utf8_locale();
+  std::string text;
+  if (const auto loss = contents.curves.find("loss"); drawn && loss != contents.curves.end())
+    if (const std::string plot =
+            plot::terminal_plot(loss->second, {.label = "step"}, {.label = "loss"}, kWidth, kHeight);
+        !plot.empty())
+      text += "\nloss\n" + plot;
+  TextTable table({"STEP METRIC", drawn ? "COURSE" : "", "FIRST", "LOWEST", "HIGHEST", "LAST"},
+                  {false, false, true, true, true, true});
+  bool any = false;
+  for (const auto& [name, points] : contents.curves) {
+    if (is_position(name)) continue;
+    any = true;
+    std::vector<double> values;
+    for (const plot::Point& point : points) values.push_back(point.y);
+    const auto [lowest, highest] = std::ranges::minmax(values);
+    table.add({name, drawn ? plot::sparkline(values, kLine) : "", format_number(values.front()), format_number(lowest),
+               format_number(highest), format_number(values.back())});
+  }
+  return any ? text + "\n" + table.format() : text;
+}
+
 // The files of weights that a cell starts from, or evaluates, as its cell.toml has them.
 nlohmann::ordered_json start_files(const std::filesystem::path& cell) {
   auto files = nlohmann::ordered_json::array();
@@ -158,6 +196,7 @@ std::string format_contents(const CellContents& contents, const CellRecord& reco
   if (!record.current) text += "no longer part of its experiment\n";
   for (const HealthWarning& warning : progress.warnings)
     text += fmt::format("warning: step {}: {}\n", warning.step, warning.message);
+  text += curves_text(contents);
   if (!contents.metrics.is_null()) text += "\n" + metrics_table(contents.metrics) + "\n" + cost_table(contents.metrics);
   if (!contents.attempts.empty()) text += "\n" + attempts_table(contents.attempts);
   if (std::filesystem::exists(contents.folder.cell()))
@@ -188,6 +227,7 @@ nlohmann::ordered_json to_json(const CellContents& contents, const CellRecord& r
                                  {"not_applicable", nlohmann::ordered_json::array()},
                                  {"cost", nullptr},
                                  {"attempts", attempts},
+                                 {"curves", nlohmann::ordered_json::object()},
                                  {"cell_toml", nullptr},
                                  {"log", contents.log}};
   if (!contents.metrics.is_null()) {
@@ -195,6 +235,8 @@ nlohmann::ordered_json to_json(const CellContents& contents, const CellRecord& r
     json["not_applicable"] = contents.metrics.value("not_applicable", nlohmann::ordered_json::array());
     json["cost"] = contents.metrics.value("cost", nlohmann::ordered_json::object());
   }
+  for (const auto& [name, points] : contents.curves)
+    for (const plot::Point& point : points) json["curves"][name].push_back({static_cast<int64_t>(point.x), point.y});
   if (std::filesystem::exists(contents.folder.cell())) json["cell_toml"] = read_file(contents.folder.cell());
   return json;
 }
@@ -202,7 +244,7 @@ nlohmann::ordered_json to_json(const CellContents& contents, const CellRecord& r
 int show(const Session& session, const std::string& name) {
   const Registry registry = session.open_registry();
   const CellRecord record = registry.find_cell(name);
-  const CellContents contents = read_contents({session.runs / record.cell.folder});
+  const CellContents contents = read_contents({session.runs / record.cell.folder}, registry.step_metrics(record));
   if (session.json)
     print_json(to_json(contents, record));
   else
@@ -215,8 +257,8 @@ int show(const Session& session, const std::string& name) {
 void add_show(CLI::App& app, Session& session) {
   CLI::App* command =
       app.add_subcommand("show",
-                         "everything about one cell: settings, metrics, costs, warnings, attempts, the log's "
-                         "end, why it failed\n\nCELL is an ID, an "
+                         "everything about one cell: curves, settings, metrics, costs, warnings, attempts, the "
+                         "log's end, why it failed\n\nCELL is an ID, an "
                          "unambiguous start of one, or EXPERIMENT/ROW/SEED. silc status shows IDs.");
   command->footer("silc show 3fa9c1\nsilc show ablation/CLIP/0");
   const auto name = std::make_shared<std::string>();

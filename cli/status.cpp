@@ -5,9 +5,11 @@
 #include <map>
 #include <memory>
 
+#include "cli/live_lines.h"
 #include "cli/session.h"
 #include "cli/text.h"
 #include "cli/warnings.h"
+#include "plot/terminal.h"
 #include "schedule/gpus.h"
 #include "schedule/progress.h"
 
@@ -19,15 +21,32 @@ struct CellLine {
   PlannedCell cell;
   RunFolder folder;
   FolderStatus status;
+  std::vector<double> losses;  // along training
 };
 
-std::vector<CellLine> look_at(const Session& session, const PlannedExperiment& experiment) {
+std::vector<CellLine> look_at(const Session& session, const Registry& registry, const PlannedExperiment& experiment) {
+  // Reading the losses of a cell takes some tenths of a millisecond.
+  constexpr size_t kMostDrawn = 1000;
   std::vector<CellLine> lines;
   for (const PlannedCell& cell : experiment.cells) {
     const RunFolder folder{session.runs / cell.folder};
-    lines.push_back({cell, folder, inspect(folder)});
+    CellLine& line = lines.emplace_back(CellLine{cell, folder, inspect(folder), {}});
+    if (line.status.state == FolderState::planned || lines.size() > kMostDrawn) continue;
+    CellRecord record;
+    record.experiment = experiment.name;
+    record.cell = cell;
+    registry.each_step_metric(
+        record, [&](int64_t, std::string_view, double value) { line.losses.push_back(value); }, "loss");
   }
   return lines;
+}
+
+// "█▆▄▂▁ 2.31": the loss along training, and the last one.
+std::string loss_of(const CellLine& line) {
+  constexpr size_t kWidth = 10;
+  if (line.losses.empty()) return "";
+  const std::string course = is_utf8_locale() ? plot::sparkline(line.losses, kWidth) : "";
+  return course + (course.empty() ? "" : " ") + format_number(line.losses.back());
 }
 
 std::string steps(const CellProgress& progress) {
@@ -52,15 +71,16 @@ std::string rate_of(const CellProgress& progress) {
 }
 
 std::string table_of(const std::vector<CellLine>& lines) {
-  TextTable table({"ROW", "SEED", "ID", "STATE", "STEP", "DONE", "RATE", "LEFT"},
-                  {false, true, false, false, true, true, true, true});
+  TextTable table({"ROW", "SEED", "ID", "STATE", "STEP", "DONE", "LOSS", "RATE", "LEFT"},
+                  {false, true, false, false, true, true, true, true, true});
   for (const CellLine& line : lines) {
     const CellProgress& progress = line.status.progress;
     const bool running = line.status.state == FolderState::running;
     const auto left = running ? progress.seconds_left() : std::nullopt;
     table.add({line.cell.row, std::to_string(line.cell.seed), line.cell.id, describe_state(line.status),
                steps(progress), progress.last_event.empty() ? "" : fmt::format("{:.0f}%", 100 * progress.fraction),
-               running && progress.rate > 0 ? rate_of(progress) : "", left ? format_duration(*left) : ""});
+               loss_of(line), running && progress.rate > 0 ? rate_of(progress) : "",
+               left ? format_duration(*left) : ""});
   }
   return table.format();
 }
@@ -87,11 +107,13 @@ nlohmann::ordered_json to_json(const CellLine& line) {
                                  {"fraction", progress.fraction},
                                  {"rate", progress.rate},
                                  {"data_wait", progress.data_wait},
+                                 {"loss", nullptr},
                                  {"seconds_left", nullptr},
                                  {"gpu", nullptr},
                                  {"message", line.status.message},
                                  {"warnings", json_of(progress.warnings)}};
   if (progress.total_steps) json["total_steps"] = *progress.total_steps;
+  if (!line.losses.empty()) json["loss"] = line.losses.back();
   if (left) json["seconds_left"] = *left;
   if (!progress.gpu.empty()) json["gpu"] = progress.gpu;
   return json;
@@ -100,7 +122,7 @@ nlohmann::ordered_json to_json(const CellLine& line) {
 int status(const Session& session, const std::string& name) {
   const Registry registry = session.open_registry();
   const PlannedExperiment experiment = session.find_experiment(registry, name);
-  const auto lines = look_at(session, experiment);
+  const auto lines = look_at(session, registry, experiment);
   if (session.json) {
     auto cells = nlohmann::ordered_json::array();
     for (const CellLine& line : lines) cells.push_back(to_json(line));
@@ -123,10 +145,11 @@ int status(const Session& session, const std::string& name) {
 }  // namespace
 
 void add_status(CLI::App& app, Session& session) {
-  CLI::App* command = app.add_subcommand("status",
-                                         "how far each cell is: state, step, rate, time left, and warnings of training "
-                                         "that is sick\n\nAlso while a silc run is going on elsewhere: it reads the "
-                                         "run folders and disturbs nobody.");
+  CLI::App* command =
+      app.add_subcommand("status",
+                         "how far each cell is: state, step, loss, rate, time left, and warnings of "
+                         "training that is sick\n\nAlso while a silc run is going on elsewhere: it reads the "
+                         "run folders and disturbs nobody.");
   command->footer("silc status\nsilc status ablation --json");
   const auto name = std::make_shared<std::string>();
   command->add_option("experiment", *name, "an experiment's name (default: the one that was run last)")

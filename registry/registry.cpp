@@ -327,6 +327,11 @@ void Registry::compact() {
 
 const fs::path& Registry::runs() const { return impl_->runs; }
 
+int64_t Registry::version() const {
+  return with_database_errors(impl_->file,
+                              [&] { return impl_->database.execAndGet("PRAGMA data_version").getInt64(); });
+}
+
 std::vector<std::string> Registry::experiments() const {
   return with_database_errors(impl_->file, [&] {
     std::vector<std::string> names;

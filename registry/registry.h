@@ -179,6 +179,8 @@ class Registry {
   void compact();
 
   [[nodiscard]] const std::filesystem::path& runs() const;
+  // Another number each time that another process has written.
+  [[nodiscard]] int64_t version() const;
   [[nodiscard]] std::vector<std::string> experiments() const;  // names, last planned first
   [[nodiscard]] std::optional<PlannedExperiment> experiment(const std::string& name) const;
   [[nodiscard]] std::vector<CellRecord> cells(const std::string& experiment) const;

@@ -205,7 +205,10 @@ std::string draw(const CurvePlot& plot, const Layout& layout) {
   double left = 2 * font;
   for (const std::string& label : y_labels) left = std::max(left, text_width(label, font) + 0.7 * font);
   const double right = layout.width - 0.8 * font;
-  const Frame frame{Scale(extents.x.range, plot.x.logarithmic, left, right), measured};
+  // Curves fill the width; values of their own stand off its edges.
+  const bool any_marks = std::ranges::any_of(plot.series, [](const Series& series) { return !series.marks.empty(); });
+  const Range x_range = any_marks ? padded(extents.x.range, plot.x.logarithmic) : extents.x.range;
+  const Frame frame{Scale(x_range, plot.x.logarithmic, left, right), measured};
 
   double legend_height = 0;
   const std::string legend = legend_of(plot, layout, plot_height, legend_height);

@@ -10,9 +10,15 @@ namespace silc::plot {
 
 namespace {
 
+// Whether its ends are the same but for what adding numbers up leaves.
+bool is_single(const Range& range) {
+  constexpr double kRounding = 1e-9;
+  return !(range.high - range.low > kRounding * std::max(std::abs(range.low), std::abs(range.high)));
+}
+
 // A single number is given room on both sides.
 Range widened(Range range, bool logarithmic) {
-  if (range.high > range.low) return range;
+  if (!is_single(range)) return range;
   if (logarithmic) return {range.low / 2, range.high * 2};
   const double room = range.low == 0 ? 1 : std::abs(range.low) / 2;
   return {range.low - room, range.high + room};
@@ -21,8 +27,8 @@ Range widened(Range range, bool logarithmic) {
 }  // namespace
 
 std::vector<double> linear_ticks(Range range, int count) {
+  if (is_single(range)) return {range.low};
   const double rough = (range.high - range.low) / std::max(count, 1);
-  if (!(rough > 0)) return {range.low};
   const double power = std::pow(10, std::floor(std::log10(rough)));
   double step = 10 * power;
   for (const double multiple : {1.0, 2.0, 5.0})

@@ -106,8 +106,13 @@ Html warnings_of(const CellRecord& record, const Registry& registry) {
 }
 
 Html metrics_of(const CellRecord& record, const Registry& registry) {
+  std::vector<MetricRecord> metrics = registry.metrics(record);
+  std::ranges::stable_sort(metrics, [](const MetricRecord& one, const MetricRecord& other) {
+    const bool costs = one.evaluator == "cost";
+    return costs != (other.evaluator == "cost") ? !costs : natural_order(column_of(one), column_of(other));
+  });
   Html rows;
-  for (const MetricRecord& metric : registry.metrics(record)) {
+  for (const MetricRecord& metric : metrics) {
     const bool cost = metric.evaluator == "cost";
     rows += fmt::format(
         "<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
@@ -218,7 +223,7 @@ PageSection cells_section(PageContext& context) {
             {part_of(record), [row, record, baseline] { return details_of(row, record, baseline); }});
       }
       const std::vector<plot::Point>* loss = r < context.curves.size() && record.state != CellState::planned
-                                                 ? loss_of(context.curves[r], started)
+                                                 ? loss_of(*context.curves[r], started)
                                                  : nullptr;
       if (loss != nullptr) ++started;
       const std::string name = fmt::format("seed {}", record.cell.seed);

@@ -1,8 +1,9 @@
-// What a score costs: every metric against every cost.
+// What a score costs: every metric of a table against every cost.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "registry/columns.h"
 #include "registry/grid.h"
@@ -13,6 +14,10 @@ namespace silc {
 namespace {
 
 constexpr std::array<std::string_view, 3> kCosts{"cost/flops", "cost/core_seconds", "cost/device_seconds"};
+
+std::span<const TableRow> plotted_rows(const Table& table) {
+  return std::span(table.rows).first(std::min(table.rows.size(), kMostPlottedRows));
+}
 
 // The tables of the page with costs in place of their columns: the same rows in the same order.
 std::vector<Table> cost_tables(const PageRequest& request) {
@@ -49,7 +54,7 @@ plot::CurvePlot plot_of(const PageContext& context, const Table& table, std::siz
   plot.y = {.label = column_headers(table.columns)[column], .factor = shown_scale(metric)};
   plot.x = {.label = cost.ends_with("seconds") ? cost_name + " (s)" : cost_name};
   plot.title = plot.y.label + " against " + cost_name;
-  for (const TableRow& row : table.rows) {
+  for (const TableRow& row : plotted_rows(table)) {
     const TableEntry& entry = row.entries[column];
     const TableEntry* spent = find_cost(costs, row.name, cost);
     if (entry.values.empty() || spent == nullptr) continue;
@@ -66,42 +71,57 @@ plot::CurvePlot plot_of(const PageContext& context, const Table& table, std::siz
   return plot;
 }
 
+// Scores along training, for rows that were evaluated there.
+plot::CurvePlot plot_along(const PageContext& context, const Table& table, std::size_t column, CostUnit unit) {
+  const std::string& metric = table.columns[column];
+  const std::string cost = column_headers({fmt::format("cost/{}", unit_name(unit))}).front();
+  plot::CurvePlot plot;
+  plot.y = {.label = column_headers(table.columns)[column], .factor = shown_scale(metric)};
+  plot.x = {.label = unit == CostUnit::core_seconds ? cost + " (s)" : cost};
+  plot.title = fmt::format("{} along training, by {}", plot.y.label, cost);
+  const auto points_of = [&](const Curve& curve) {
+    std::vector<plot::Point> points;
+    for (const CurvePoint& point : curve.points) points.push_back({point.cost(unit), point.value});
+    return points;
+  };
+  for (const TableRow& row : plotted_rows(table)) {
+    const std::vector<Curve>& curves = row.entries[column].curves;
+    if (curves.empty()) continue;
+    plot::Series& series = plot.series.emplace_back();
+    series.name = series.key = row.name;
+    series.style = context.style_of(row.name);
+    std::vector<const Curve*> seeds;
+    for (const Curve& curve : curves) {
+      series.lines.push_back(points_of(curve));
+      seeds.push_back(&curve);
+    }
+    if (seeds.size() > 1) series.mean = points_of(mean_curve(seeds));
+  }
+  return plot;
+}
+
 }  // namespace
 
-std::vector<NamedCurves> cost_plots(const PageContext& context) {
+std::vector<NamedCurves> cost_plots(const PageContext& context, const Table& table) {
   std::vector<NamedCurves> plots;
+  for (const CostUnit unit : {CostUnit::flops, CostUnit::core_seconds, CostUnit::examples})
+    for (std::size_t column = 0; column < table.columns.size(); ++column) {
+      plot::CurvePlot plot = plot_along(context, table, column, unit);
+      if (plot.series.empty()) continue;
+      const std::string name = fmt::format("{}:along-{}", table.columns[column], unit_name(unit));
+      plots.push_back({name, plot.title, std::move(plot)});
+    }
   const std::vector<Table> costs = cost_tables(context.request);
-  std::vector<std::string> drawn;
-  for (const Table& table : context.request.tables) {
-    if (table.published) continue;
+  for (const std::string_view cost : kCosts)
     for (std::size_t column = 0; column < table.columns.size(); ++column) {
       const std::string& metric = table.columns[column];
       if (is_cost(metric)) continue;
-      for (const std::string_view cost : kCosts) {
-        plot::CurvePlot plot = plot_of(context, table, column, costs, cost);
-        if (plot.series.size() < 2) continue;
-        const std::string name = fmt::format("{}:{}:{}", table.name, metric, cost.substr(cost.find('/') + 1));
-        plots.push_back({name, plot.title, std::move(plot)});
-      }
+      plot::CurvePlot plot = plot_of(context, table, column, costs, cost);
+      if (plot.series.size() < 2) continue;
+      const std::string name = fmt::format("{}:{}", metric, cost.substr(cost.find('/') + 1));
+      plots.push_back({name, plot.title, std::move(plot)});
     }
-  }
   return plots;
-}
-
-PageSection costs_section(PageContext& context) {
-  PageSection section{"costs", "Score against cost", {}};
-  std::vector<Choice> choices;
-  const std::size_t first = context.parts.size();
-  for (const NamedCurves& each : cost_plots(context)) {
-    choices.push_back({"costs:" + each.name, each.label});
-    context.parts.push_back({choices.back().part, [drawing = plot::draw(each.plot)] { return drawing; }});
-  }
-  if (choices.empty()) return section;
-  section.html =
-      choice_of_plots("costs-plot", "Show", choices, context.parts[first].html(),
-                      "Each row's mean score with its 95 % confidence interval, against the mean of what its "
-                      "training cost.");
-  return section;
 }
 
 }  // namespace silc

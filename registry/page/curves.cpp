@@ -22,11 +22,11 @@ int rank_of(const std::string& metric) {
   return metric == "lr" || metric == "rate" || metric == "data_wait" ? 3 : 2;
 }
 
-std::size_t count_lines(const std::vector<RowCurves>& curves) {
+std::size_t count_lines(const PageContext& context) {
   std::size_t lines = 0;
-  for (const RowCurves& row : curves) {
-    for (const auto& [metric, seeds] : row.seeds) lines += seeds.size();
-    lines += row.means.size();
+  for (const auto& row : context.curves) {
+    for (const auto& [metric, seeds] : row->seeds) lines += seeds.size();
+    lines += row->means.size();
   }
   return lines;
 }
@@ -57,10 +57,10 @@ Html legend_of(const PageContext& context) {
 
 }  // namespace
 
-std::vector<std::string> ordered_step_metrics(const std::vector<RowCurves>& curves) {
+std::vector<std::string> ordered_step_metrics(const PageContext& context) {
   std::vector<std::string> metrics;
-  for (const RowCurves& row : curves)
-    for (const auto& [metric, lines] : row.seeds)
+  for (const auto& row : context.curves)
+    for (const auto& [metric, lines] : row->seeds)
       if (std::ranges::find(metrics, metric) == metrics.end()) metrics.push_back(metric);
   std::ranges::sort(metrics, [](const std::string& one, const std::string& other) {
     return rank_of(one) != rank_of(other) ? rank_of(one) < rank_of(other) : natural_order(one, other);
@@ -74,7 +74,7 @@ plot::CurvePlot learning_curves(const PageContext& context, const std::string& m
   plot.x = {.label = "examples seen"};
   plot.y = {.label = metric};
   for (std::size_t i = 0; i < context.curves.size(); ++i) {
-    const RowCurves& row = context.curves[i];
+    const RowCurves& row = *context.curves[i];
     const auto lines = row.seeds.find(metric);
     if (lines == row.seeds.end()) continue;
     const auto mean = row.means.find(metric);
@@ -91,17 +91,18 @@ plot::CurvePlot learning_curves(const PageContext& context, const std::string& m
 
 PageSection curves_section(PageContext& context) {
   PageSection section{"curves", "Learning curves", {}};
-  const std::vector<std::string> metrics = ordered_step_metrics(context.curves);
+  const std::vector<std::string> metrics = ordered_step_metrics(context);
   if (metrics.empty()) return section;
   plot::Layout layout;
   layout.points =
-      std::clamp(kMostPoints / std::max<std::size_t>(count_lines(context.curves), 1), kFewestPoints, layout.points);
+      std::clamp(kMostPoints / std::max<std::size_t>(count_lines(context), 1), kFewestPoints, layout.points);
   std::vector<Choice> choices;
   const std::size_t first = context.parts.size();
   for (const std::string& metric : metrics) {
     choices.push_back({"curves:" + metric, metric});
-    context.parts.push_back(
-        {choices.back().part, [drawing = plot::draw(learning_curves(context, metric), layout)] { return drawing; }});
+    context.parts.push_back({choices.back().part, [context = context.shared_from_this(), metric, layout] {
+                               return plot::draw(learning_curves(*context, metric), layout);
+                             }});
   }
   section.html = legend_of(context);
   if (context.rows.size() > context.curves.size())

@@ -45,27 +45,22 @@ PageSection settings_section(PageContext& context) {
     const std::map<std::string, std::string> settings = settings_of(row);
     if (settings.empty()) continue;
     ++shown;
+    Html lines;
     const std::vector<SettingDifference> found = differences({own, settings});
-    const std::size_t height = std::max<std::size_t>(found.size(), 1);
-    for (std::size_t i = 0; i < height; ++i) {
-      rows += fmt::format("<tr{}>", attribute("data-row", row.name));
-      if (i == 0)
-        rows += fmt::format("<th scope=\"row\" rowspan=\"{}\">{}<span>{}</span></th>", height,
-                            plot::draw_key(row.style), escape_markup(row.label));
-      rows += found.empty() ? "<td colspan=\"3\">the same settings</td>"
-                            : fmt::format("<td>{}</td><td>{}</td><td>{}</td>", element("code", found[i].setting),
-                                          value_of(found[i].values[0]), value_of(found[i].values[1]));
-      rows += "</tr>\n";
-    }
+    for (const SettingDifference& difference : found)
+      lines += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td></tr>", element("code", difference.setting),
+                           value_of(difference.values[0]), value_of(difference.values[1]));
+    rows += fmt::format(
+        "<details{}><summary>{}<span>{}</span> <span class=\"aside\">{}</span></summary><div class=\"scroll\">"
+        "<table class=\"settings\"><thead><tr><th class=\"name\">setting</th><th class=\"name\">{}</th><th "
+        "class=\"name\">{}</th></tr></thead><tbody>{}</tbody></table></div></details>\n",
+        attribute("data-row", row.name), plot::draw_key(row.style), escape_markup(row.label),
+        found.empty() ? "the same settings" : fmt::format("{} setting{}", found.size(), found.size() == 1 ? "" : "s"),
+        escape_markup(baseline->label), escape_markup(row.label), lines);
   }
   if (rows.empty()) return section;
-  section.html = fmt::format(
-      "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Settings\"><table "
-      "class=\"settings\"><thead><tr>"
-      "<th scope=\"col\" class=\"name\">row</th><th scope=\"col\" class=\"name\">setting</th>"
-      "<th scope=\"col\" class=\"name\">{}</th><th scope=\"col\" class=\"name\">the row's</th></tr></thead><tbody>\n{}"
-      "</tbody></table></div>\n",
-      escape_markup(baseline->label), rows);
+  section.html =
+      fmt::format("<p class=\"origin\">Against \"{}\", the baseline.</p>\n{}", escape_markup(baseline->label), rows);
   if (context.rows.size() > kMostRows + 1)
     section.html += element("p", fmt::format("The first {} rows; silc diff ROW ROW compares any two.", kMostRows));
   return section;

@@ -33,16 +33,24 @@ std::map<std::string, PageRow> rows_with_cells(const PageRequest& request) {
   return rows;
 }
 
+// Against the examples that training had seen.
 std::map<std::string, std::vector<plot::Point>> curves_of(const Registry& registry, const CellRecord& record) {
-  const std::vector<StepMetric> metrics = registry.step_metrics(record);
+  std::map<std::string, std::vector<plot::Point>, std::less<>> by_step;
   std::map<int64_t, double> examples;
-  for (const StepMetric& metric : metrics)
-    if (metric.name == "examples") examples[metric.step] = metric.value;
+  registry.each_step_metric(record, [&](int64_t step, std::string_view name, double value) {
+    if (name == "examples") examples[step] = value;
+    if (kPositions.contains(name)) return;
+    auto curve = by_step.find(name);
+    if (curve == by_step.end()) curve = by_step.emplace(name, std::vector<plot::Point>{}).first;
+    curve->second.push_back({static_cast<double>(step), value});
+  });
   std::map<std::string, std::vector<plot::Point>> curves;
-  for (const StepMetric& metric : metrics) {
-    if (kPositions.contains(metric.name)) continue;
-    const auto seen = examples.find(metric.step);
-    if (seen != examples.end()) curves[metric.name].push_back({seen->second, metric.value});
+  for (auto& [name, points] : by_step) {
+    std::vector<plot::Point>& curve = curves[name];
+    for (const plot::Point& point : points)
+      if (const auto seen = examples.find(static_cast<int64_t>(point.x)); seen != examples.end())
+        curve.push_back({seen->second, point.y});
+    if (curve.empty()) curves.erase(name);
   }
   return curves;
 }
@@ -79,7 +87,37 @@ RowCurves row_curves(const PageRow& row) {
   return all;
 }
 
+// Changes with the row's curves.
+std::string state_of(const PageRow& row) {
+  std::string state;
+  for (const CellRecord& record : row.cells) {
+    const auto progress = row.registry->progress(record);
+    state += fmt::format("{}:{}:{};", record.cell.folder.generic_string(), static_cast<int>(record.state),
+                         progress ? progress->step : -1);
+  }
+  return state;
+}
+
 }  // namespace
+
+std::shared_ptr<const RowCurves> PageCache::curves(const PageRow& row) {
+  auto& [state, curves] = curves_[row.name];
+  if (std::string now = state_of(row); curves == nullptr || now != state) {
+    curves = std::make_shared<const RowCurves>(row_curves(row));
+    state = std::move(now);
+  }
+  return curves;
+}
+
+std::shared_ptr<const Gallery> PageCache::gallery(const std::string& cells, GalleryRequest request) {
+  if (gallery_ == nullptr || cells != gallery_cells_) {
+    gallery_ = std::make_shared<const Gallery>(std::move(request));
+    gallery_cells_ = cells;
+  }
+  return gallery_;
+}
+
+std::shared_ptr<PageCache> make_page_cache() { return std::make_shared<PageCache>(); }
 
 const PageRow* PageContext::find(const std::string& name) const {
   const auto row = std::ranges::find(rows, name, &PageRow::name);
@@ -91,12 +129,14 @@ std::size_t PageContext::style_of(const std::string& row) const {
   return found == nullptr ? 1 : found->style;
 }
 
-PageContext gather_rows(const PageRequest& request) {
-  PageContext context{.request = request, .rows = {}, .curves = {}, .parts = {}};
-  std::map<std::string, PageRow> known = rows_with_cells(request);
+std::shared_ptr<PageContext> gather_rows(PageRequest request) {
+  auto context = std::make_shared<PageContext>();
+  context->request = std::move(request);
+  context->cache = context->request.cache == nullptr ? make_page_cache() : context->request.cache;
+  std::map<std::string, PageRow> known = rows_with_cells(context->request);
   std::size_t style = 0;
   std::set<std::string> taken;
-  for (const Table& table : request.tables) {
+  for (const Table& table : context->request.tables) {
     if (table.published) continue;
     for (const TableRow& table_row : table.rows) {
       if (!taken.insert(table_row.name).second) continue;
@@ -105,16 +145,16 @@ PageContext gather_rows(const PageRequest& request) {
       row.label = table_row.label.empty() ? table_row.name : table_row.label;
       row.baseline = table_row.baseline;
       row.style = row.baseline ? 0 : ++style;
-      context.rows.push_back(std::move(row));
+      context->rows.push_back(std::move(row));
     }
   }
   return context;
 }
 
-PageContext gather(const PageRequest& request) {
-  PageContext context = gather_rows(request);
-  for (std::size_t i = 0; i < std::min(context.rows.size(), kMostCurveRows); ++i)
-    context.curves.push_back(row_curves(context.rows[i]));
+std::shared_ptr<PageContext> gather(PageRequest request) {
+  std::shared_ptr<PageContext> context = gather_rows(std::move(request));
+  for (std::size_t i = 0; i < std::min(context->rows.size(), kMostCurveRows); ++i)
+    context->curves.push_back(context->cache->curves(context->rows[i]));
   return context;
 }
 

@@ -49,13 +49,9 @@ Html policy(bool live) {
 }
 
 Html format(const Page& page, bool live) {
-  Html navigation;
   Html sections;
-  for (const PageSection& section : page.sections) {
-    if (section.html.empty()) continue;
-    navigation += fmt::format("<a href=\"#{}\">{}</a>", escape_markup(section.id), escape_markup(section.title));
-    sections += format_section(section);
-  }
+  for (const PageSection& section : page.sections)
+    if (!section.html.empty()) sections += format_section(section);
   Html parts;
   if (!live)
     for (const PagePart& part : page.parts)
@@ -76,7 +72,7 @@ Html format(const Page& page, bool live) {
       "<footer>Made by silc. The page is whole in itself: it asks no other computer for anything.</footer>\n{}"
       "<script>{}</script>\n</body>\n</html>\n",
       live ? " data-live" : "", policy(live), escape_markup(page.title), page_style(), escape_markup(page.title),
-      page.head, navigation, sections, parts, page_script());
+      page.head, format_navigation(page), sections, parts, page_script());
 }
 
 std::string title_of(const PageRequest& request) {
@@ -113,29 +109,38 @@ Html choice_of_plots(const std::string& id, const std::string& label, const std:
       attribute("id", id), select, attribute("id", id + "-plot"), shown, caption);
 }
 
+Html format_navigation(const Page& page) {
+  Html html;
+  for (const PageSection& section : page.sections)
+    if (!section.html.empty())
+      html += fmt::format("<a href=\"#{}\">{}</a>", escape_markup(section.id), escape_markup(section.title));
+  return html;
+}
+
 Html format_section(const PageSection& section) {
   return fmt::format("<section id=\"{}\" aria-labelledby=\"{}-title\"><h2 id=\"{}-title\">{}</h2>\n{}</section>\n",
                      escape_markup(section.id), escape_markup(section.id), escape_markup(section.id),
                      escape_markup(section.title), section.html);
 }
 
-Page make_page(const PageRequest& request) {
-  PageContext context = gather(request);
+Page make_page(PageRequest request) {
+  const std::shared_ptr<PageContext> shared = gather(std::move(request));
+  PageContext& context = *shared;
   Page page;
-  page.title = title_of(request);
+  page.title = title_of(context.request);
   std::string names;
-  for (const ExperimentSource& source : request.sources)
+  for (const ExperimentSource& source : context.request.sources)
     names += (names.empty() ? "" : ", ") + (source.label.empty() ? source.experiment.name : source.label);
-  page.head = fmt::format("<p class=\"origin\">experiment{} <b>{}</b></p>{}", request.sources.size() == 1 ? "" : "s",
-                          escape_markup(names), progress_of(context));
+  page.head = fmt::format("<p class=\"origin\">experiment{} <b>{}</b></p>{}",
+                          context.request.sources.size() == 1 ? "" : "s", escape_markup(names), progress_of(context));
   page.sections = table_sections(context);
   page.sections.push_back(curves_section(context));
-  page.sections.push_back(costs_section(context));
   page.sections.push_back(pictures_section(context));
   page.sections.push_back(settings_section(context));
   page.sections.push_back(cells_section(context));
   std::ranges::stable_partition(page.sections,
                                 [](const PageSection& section) { return !section.id.starts_with("published"); });
+  // Moved out: parts hold the context.
   page.parts = std::move(context.parts);
   return page;
 }

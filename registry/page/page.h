@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,11 @@ struct Page {
   std::vector<PagePart> parts;
 };
 
+// What one page has read, for the next one of the same tables: curves of rows that have not changed, and pictures of
+// the same cells, are not read again.
+class PageCache;
+std::shared_ptr<PageCache> make_page_cache();
+
 struct PageRequest {
   // Whose rows the tables have; in the same order and with the same labels as for build_joint_table(), if there are
   // several.
@@ -47,14 +53,17 @@ struct PageRequest {
   bool live = false;                               // from a server: parts are fetched, so all of them may be there
   std::vector<std::string> words = {};             // texts that patches of pictures are compared with
   std::map<std::string, std::string> faults = {};  // why pictures are missing, as Gallery::page() takes them
+  std::shared_ptr<PageCache> cache = nullptr;
 };
 
-// A file holds the details of so many cells at most, and a page the curves of so many rows; both say so.
+// A file holds the details of so many cells at most, a page the curves of so many rows, and one of its plots so many
+// rows of a table; all of them say so.
 inline constexpr std::size_t kMostDetailedCells = 300;
 inline constexpr std::size_t kMostCurveRows = 40;
+inline constexpr std::size_t kMostPlottedRows = 60;
 
-// Reads what it shows from the registries and run folders. `request` and the registries must outlive the parts.
-Page make_page(const PageRequest& request);
+// Reads what it shows from the registries and run folders. The registries must outlive the parts, which read them.
+Page make_page(PageRequest request);
 
 // Whose pictures the page shows: what Gallery::wishes() of it names should be there before.
 GalleryRequest gallery_request(const PageRequest& request);
@@ -65,6 +74,8 @@ std::string format_page(const Page& page);
 
 // The page as `silc serve` sends it: without parts, and allowed to ask its own server for them.
 std::string format_live_page(const Page& page);
+// What stands in its element of id "navigation".
+Html format_navigation(const Page& page);
 
 // What stands in the page's <main>: the sections, each in an element of its id.
 Html format_section(const PageSection& section);

@@ -245,8 +245,8 @@
   async function follow() {
     let tag = '';
     let known = null;
-    for (;;) {
-      await new Promise((done) => setTimeout(done, document.hidden ? 10000 : 2000));
+    for (let first = true;; first = false) {
+      if (!first) await new Promise((done) => setTimeout(done, document.hidden ? 10000 : 2000));
       try {
         const answer = await fetch('state', {cache: 'no-store', headers: tag ? {'If-None-Match': tag} : {}});
         if (answer.status === 304) continue;

@@ -55,22 +55,23 @@ Html data_of(const nlohmann::json& page) {
 
 }  // namespace
 
-GalleryRequest gallery_request(const PageRequest& request) { return request_of(gather_rows(request)); }
+GalleryRequest gallery_request(const PageRequest& request) { return request_of(*gather_rows(request)); }
 
 PageSection pictures_section(PageContext& context) {
   PageSection section{"pictures", "What the models see", {}};
-  const auto request = std::make_shared<GalleryRequest>(request_of(context));
-  const auto gallery = std::make_shared<Gallery>(*request);
-  if (!gallery->has_scores()) return section;
+  GalleryRequest request = request_of(context);
   // With the cells that it is of, so that a server's page knows when there are more.
   std::string cells;
-  for (const GalleryCell& cell : request->cells) cells += cell.folder.filename().string() + " ";
+  for (const GalleryCell& cell : request.cells) cells += cell.folder.filename().string() + " ";
+  const std::shared_ptr<const Gallery> gallery = context.cache->gallery(cells, std::move(request));
+  if (!gallery->has_scores()) return section;
   section.html = fmt::format(
       "<div id=\"gallery\"{}{}><noscript>Pictures are drawn by the page's script, which does not run here.</noscript>"
       "<p class=\"none\">Pictures are on their way …</p></div>\n",
       attribute("data-gallery", kPart), attribute("data-cells", cells));
-  context.parts.push_back(
-      {kPart, [gallery, &faults = context.request.faults] { return data_of(gallery->page(faults)); }});
+  context.parts.push_back({kPart, [gallery, context = context.shared_from_this()] {
+                             return data_of(gallery->page(context->request.faults));
+                           }});
   return section;
 }
 

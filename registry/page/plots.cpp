@@ -33,7 +33,8 @@ std::vector<std::string> write_plots(const PageRequest& request, const std::file
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) throw Error("cannot make the folder " + folder.string() + ": " + error.message());
-  const PageContext context = gather(request);
+  const std::shared_ptr<const PageContext> shared = gather(request);
+  const PageContext& context = *shared;
   std::vector<std::string> names;
   const auto write = [&](const std::string& name, const auto& plot) {
     for (const auto& [suffix, layout] :
@@ -46,10 +47,10 @@ std::vector<std::string> write_plots(const PageRequest& request, const std::file
     if (table.published) continue;
     for (std::size_t column = 0; column < table.columns.size(); ++column)
       write(table.name + "-" + table.columns[column], score_plot(context, table, column));
+    for (const NamedCurves& each : cost_plots(context, table)) write(table.name + "-" + each.name, each.plot);
   }
-  for (const std::string& metric : ordered_step_metrics(context.curves))
+  for (const std::string& metric : ordered_step_metrics(context))
     write("curves-" + metric, learning_curves(context, metric));
-  for (const NamedCurves& each : cost_plots(context)) write("costs-" + each.name, each.plot);
   return names;
 }
 

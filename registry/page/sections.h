@@ -4,11 +4,13 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "plot/figure.h"
+#include "registry/gallery.h"
 #include "registry/page/page.h"
 #include "registry/report.h"
 
@@ -30,24 +32,38 @@ struct RowCurves {
   std::map<std::string, std::vector<plot::Point>> means;  // over the points that all seeds have; of two seeds or more
 };
 
-struct PageContext {
-  const PageRequest& request;
-  std::vector<PageRow> rows;      // of all measured tables, each once
-  std::vector<RowCurves> curves;  // of the first kMostCurveRows of `rows`
-  std::vector<PagePart> parts;    // sections add theirs
+// What a server's pages have in common, one after the other.
+class PageCache {
+ public:
+  // Read again when the row has changed.
+  std::shared_ptr<const RowCurves> curves(const PageRow& row);
+  // Made again when it is of other cells: `cells` are those of `request`.
+  std::shared_ptr<const Gallery> gallery(const std::string& cells, GalleryRequest request);
+
+ private:
+  std::map<std::string, std::pair<std::string, std::shared_ptr<const RowCurves>>> curves_;  // by row, with its state
+  std::string gallery_cells_;
+  std::shared_ptr<const Gallery> gallery_;
+};
+
+struct PageContext : std::enable_shared_from_this<PageContext> {
+  PageRequest request;
+  std::vector<PageRow> rows;                             // of all measured tables, each once
+  std::vector<std::shared_ptr<const RowCurves>> curves;  // of the first kMostCurveRows of `rows`
+  std::vector<PagePart> parts;                           // sections add theirs
+  std::shared_ptr<PageCache> cache;                      // the request's, or one for this page alone
 
   [[nodiscard]] const PageRow* find(const std::string& name) const;
   [[nodiscard]] std::size_t style_of(const std::string& row) const;  // 1 for rows that are not known
 };
 
-PageContext gather(const PageRequest& request);
+std::shared_ptr<PageContext> gather(PageRequest request);
 // The same without curves.
-PageContext gather_rows(const PageRequest& request);
+std::shared_ptr<PageContext> gather_rows(PageRequest request);
 
 // A section for each table: the table itself, and its values as plots of intervals.
 std::vector<PageSection> table_sections(PageContext& context);
 PageSection curves_section(PageContext& context);
-PageSection costs_section(PageContext& context);
 PageSection pictures_section(PageContext& context);
 PageSection settings_section(PageContext& context);
 PageSection cells_section(PageContext& context);
@@ -67,7 +83,7 @@ std::string attribute(std::string_view name, std::string_view value);
 Html element(std::string_view name, std::string_view text);
 
 // "loss", then its terms, then the others by name, with the figures of the machine last.
-std::vector<std::string> ordered_step_metrics(const std::vector<RowCurves>& curves);
+std::vector<std::string> ordered_step_metrics(const PageContext& context);
 plot::CurvePlot learning_curves(const PageContext& context, const std::string& metric);
 
 // Scores of a table's column, and of its rows against what they cost.
@@ -75,13 +91,13 @@ plot::IntervalPlot score_plot(const PageContext& context, const Table& table, st
 // "95 % interval 58.5 to 64.1 over 3 seeds; +3.9 from the baseline, p = 0.012": what an entry's number rests on.
 std::string detail_of(const std::string& column, const TableEntry& entry);
 
-// A plot of the page under the name that a file of it has.
+// A plot under the name that a file of it has.
 struct NamedCurves {
   std::string name;
   std::string label;
   plot::CurvePlot plot;
 };
-// Every metric of the tables against every cost, where both are known.
-std::vector<NamedCurves> cost_plots(const PageContext& context);
+// Every metric of the table against every cost, where both are known of two rows or more.
+std::vector<NamedCurves> cost_plots(const PageContext& context, const Table& table);
 
 }  // namespace silc

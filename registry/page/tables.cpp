@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 
 #include "registry/columns.h"
 #include "registry/grid.h"
@@ -25,11 +26,21 @@ std::string anchor_of(const Table& table, std::size_t number) {
   return anchor;
 }
 
+// Long names of metrics may break behind their underscores.
+Html breakable(const std::string& text) {
+  Html html;
+  for (const char c : escape_markup(text)) {
+    html += c;
+    if (c == '_' || c == '/') html += "<wbr>";
+  }
+  return html;
+}
+
 Html head_of(const Grid& grid) {
   Html html;
   for (std::size_t c = 0; c < grid.front().size(); ++c)
     html += fmt::format("<th scope=\"col\"{}><button type=\"button\" class=\"sort\">{}</button></th>",
-                        is_name_column(grid, c) ? " class=\"name\"" : "", escape_markup(grid.front()[c].text));
+                        is_name_column(grid, c) ? " class=\"name\"" : "", breakable(grid.front()[c].text));
   return "<thead><tr>" + html + "</tr></thead>";
 }
 
@@ -86,46 +97,69 @@ Html table_of(const PageContext& context, const Table& table) {
       rows, notes_of(table));
 }
 
-// The best value of each of the first columns, for who reads nothing else.
-Html headlines_of(const Table& table) {
+// Of each evaluator its first column, then what there is room for.
+std::vector<std::size_t> headline_columns(const Table& table) {
   constexpr std::size_t kMost = 4;
-  const std::vector<std::string> headers = column_headers(table.columns);
-  GridStyle style;
-  style.intervals = false;
-  const Grid grid = make_grid(table, style);
-  Html html;
-  std::size_t count = 0;
-  for (std::size_t c = 0; c < table.columns.size() && count < kMost; ++c)
-    for (std::size_t r = 0; r < table.rows.size(); ++r) {
-      if (!table.rows[r].entries[c].best) continue;
-      const Cell& cell = grid[r + 1][c + 1];
-      html += fmt::format(
-          "<div class=\"headline{}\"><span class=\"metric\">best {}</span><span class=\"figure\">{}</span>"
-          "<span class=\"who\">{}</span><span class=\"aside\">{}</span></div>",
-          cell.direction > 0 ? " above" : "", escape_markup(headers[c]), escape_markup(cell.text.substr(0, cell.value)),
-          escape_markup(label_of(table.rows[r])),
-          table.rows[r].baseline          ? "the baseline"
-          : cell.value < cell.text.size() ? escape_markup(cell.text.substr(cell.value)) + " over the baseline"
-                                          : "");
-      ++count;
-      break;
+  std::vector<std::size_t> chosen;
+  std::set<std::string> evaluators;
+  for (const bool first : {true, false})
+    for (std::size_t c = 0; c < table.columns.size() && chosen.size() < kMost; ++c) {
+      const std::string& column = table.columns[c];
+      if (is_cost(column) || std::ranges::find(chosen, c) != chosen.end()) continue;
+      if (evaluators.insert(column.substr(0, column.find('/'))).second || !first) chosen.push_back(c);
     }
+  std::ranges::sort(chosen);
+  return chosen;
+}
+
+// The best values, for who reads nothing else.
+Html headlines_of(const Table& table) {
+  const std::vector<std::string> headers = column_headers(table.columns);
+  const Grid grid = make_grid(table, {});
+  Html html;
+  for (const std::size_t c : headline_columns(table)) {
+    const auto best = std::ranges::find_if(table.rows, [&](const TableRow& row) { return row.entries[c].best; });
+    if (best == table.rows.end()) continue;
+    const Cell& cell = grid[static_cast<std::size_t>(best - table.rows.begin()) + 1][c + 1];
+    const std::string aside = cell.value < cell.text.size() ? cell.text.substr(cell.value) : "";
+    html += fmt::format(
+        "<div class=\"headline{}\"><span class=\"metric\">best {}</span><span class=\"figure\">{}</span><span "
+        "class=\"who\">{}</span><span class=\"aside\">{}</span></div>",
+        cell.direction > 0 ? " above" : "", breakable(headers[c]), escape_markup(cell.text.substr(0, cell.value)),
+        escape_markup(label_of(*best)), best->baseline ? "the baseline" : escape_markup(aside));
+  }
   return html.empty() ? "" : "<div class=\"headlines\">" + html + "</div>\n";
 }
 
 Html plots_of(PageContext& context, const Table& table, const std::string& anchor) {
   const std::vector<std::string> headers = column_headers(table.columns);
+  const auto shared = context.shared_from_this();
+  const auto number = static_cast<std::size_t>(&table - context.request.tables.data());
   std::vector<Choice> choices;
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
-    const std::string id = anchor + ":" + table.columns[c];
-    choices.push_back({id, headers[c]});
-    context.parts.push_back({id, [drawing = plot::draw(score_plot(context, table, c))] { return drawing; }});
+    choices.push_back({anchor + ":" + table.columns[c], headers[c]});
+    context.parts.push_back({choices.back().part, [shared, number, c] {
+                               return plot::draw(score_plot(*shared, shared->request.tables[number], c));
+                             }});
   }
   if (choices.empty()) return {};
-  return choice_of_plots(anchor + "-scores", "Values of", choices,
-                         context.parts[context.parts.size() - choices.size()].html(),
-                         "Each row's mean over its seeds, on its 95 % confidence interval; small points are the seeds. "
-                         "The dashed line is the baseline's mean.");
+  Html html = choice_of_plots(anchor + "-scores", "Values of", choices, plot::draw(score_plot(context, table, 0)),
+                              "Each row's mean over its seeds, on its 95 % confidence interval; the small points are "
+                              "the seeds. Dashed: the baseline's mean.");
+  choices.clear();
+  const auto plots = std::make_shared<const std::vector<NamedCurves>>(cost_plots(context, table));
+  for (std::size_t i = 0; i < plots->size(); ++i) {
+    choices.push_back({anchor + "-costs:" + (*plots)[i].name, (*plots)[i].label});
+    context.parts.push_back({choices.back().part, [plots, i] { return plot::draw((*plots)[i].plot); }});
+  }
+  if (!choices.empty())
+    html += choice_of_plots(anchor + "-costs", "Score against cost:", choices, plot::draw(plots->front().plot),
+                            "Along training: thin lines are seeds, thick ones their mean. Else each row's mean score "
+                            "after training, on its 95 % confidence interval, against the mean of what that cost.");
+  if (table.rows.size() > kMostPlottedRows)
+    html += element(
+        "p", fmt::format("Plots have the first {} of {} rows, and the baseline.", kMostPlottedRows, table.rows.size()));
+  return "<div class=\"charts\">" + html + "</div>\n";
 }
 
 }  // namespace
@@ -174,6 +208,7 @@ plot::IntervalPlot score_plot(const PageContext& context, const Table& table, st
   plot.x = {.label = column_headers(table.columns)[column], .factor = shown_scale(name)};
   for (std::size_t r = 0; r < table.rows.size(); ++r) {
     const TableRow& row = table.rows[r];
+    if (!row.baseline && r >= kMostPlottedRows) continue;
     const TableEntry& entry = row.entries[column];
     plot::IntervalRow& drawn = plot.rows.emplace_back();
     drawn.name = label_of(row);
