@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <functional>
 #include <future>
@@ -12,6 +13,7 @@
 #include <tuple>
 
 #include "cli/option_arguments.h"
+#include "plugin/similar.h"
 #include "schedule/fingerprints.h"
 #include "schedule/preflight.h"
 #include "text/names.h"
@@ -33,11 +35,10 @@ Experiment read_whole(const ExperimentRequest& request, const Catalogue& catalog
   return read_experiment(whole, catalogue);
 }
 
-// Those of `tasks` that are these cells, told by row and seed as two rows may be alike, and the phases that they start
-// from.
-std::vector<CellTask> tasks_of(const std::vector<CellTask>& tasks, const std::vector<ResolvedCell>& cells) {
-  std::set<std::pair<std::string, int64_t>> names;
-  for (const ResolvedCell& cell : cells) names.emplace(cell.row, cell.seed);
+// Those of `tasks` that are these rows' cells with these seeds, told by that as two rows may be alike, and the phases
+// that they start from.
+std::vector<CellTask> tasks_of(const std::vector<CellTask>& tasks,
+                               const std::set<std::pair<std::string, int64_t>>& names) {
   const auto is_asked_for = [&](const CellTask& task) {
     return !task.cell.elsewhere && names.contains({task.cell.row, task.cell.seed});
   };
@@ -67,6 +68,8 @@ class CellFaults {
     std::vector<std::string>& rows = fault(cell, key, message).rows;
     if (std::find(rows.begin(), rows.end(), row) == rows.end()) rows.push_back(row);
   }
+
+  void add_at(const Place& place, const std::string& message) { faults_.push_back({place, message, {}}); }
 
   // One that has nothing to do with the row.
   void add_general(const ResolvedCell& cell, const std::string& key, const std::string& message) {
@@ -131,6 +134,81 @@ std::vector<InapplicableRows> by_evaluation(std::vector<InapplicableEvaluation> 
   return grouped;
 }
 
+// Rows and seeds that were asked for.
+std::set<std::pair<std::string, int64_t>> names_of(const Experiment& chosen) {
+  std::set<std::pair<std::string, int64_t>> names;
+  for (const ResolvedCell& cell : chosen.cells) names.emplace(cell.row, cell.seed);
+  if (!chosen.search) return names;
+  for (const TunedRow& tuned : chosen.search->tuned)
+    if (std::find(chosen.rows.begin(), chosen.rows.end(), tuned.row) != chosen.rows.end())
+      for (const int64_t seed : chosen.seeds) names.emplace(tuned.row, seed);
+  return names;
+}
+
+// The cells of trials by row and number.
+using TrialCells = std::map<std::string, std::map<std::size_t, ResolvedCell>>;
+
+TrialCells trial_cells_of(const Experiment& experiment) {
+  TrialCells trials;
+  if (!experiment.search) return trials;
+  for (const SearchedRow& row : experiment.search->searched) trials[row.row] = trial_cells(*experiment.search, row);
+  return trials;
+}
+
+// Everything that an experiment may come to train, for which data are to be known.
+template <class Visit>
+void for_each_cell(Experiment& experiment, TrialCells& trials, const Visit& visit) {
+  for (ResolvedCell& cell : experiment.cells) visit(cell);
+  if (!experiment.search) return;
+  for (TunedRow& tuned : experiment.search->tuned)
+    for (ResolvedCell& cell : tuned.candidates) visit(cell);
+  for (auto& [row, cells] : trials)
+    for (auto& [number, cell] : cells) visit(cell);
+}
+
+// Trials that are worth trying before training: those that are the first to have a value that decides what is built.
+std::vector<CellTask> trials_to_try(const ExperimentPlan& plan) {
+  constexpr std::size_t kMostOfARow = 8;
+  std::vector<CellTask> tasks;
+  for (const PlacedSearch& search : plan.open_searches()) {
+    const auto& rows = plan.experiment.search->searched;
+    const auto row =
+        std::find_if(rows.begin(), rows.end(), [&](const SearchedRow& each) { return each.row == search.row; });
+    std::set<std::string> seen;
+    std::size_t tried = 0;
+    for (const auto& [number, cells] : search.tasks) {
+      bool worth = tried == 0;
+      for (std::size_t i = 0; i < row->space.size(); ++i) {
+        const Dimension& dimension = row->space[i];
+        const bool builds = !dimension.key.starts_with("optimizer.") || dimension.key == "optimizer.batch";
+        if (builds && dimension.size() > 0)
+          worth = seen.insert(dimension.key + " " + toml_text(row->points[number][i])).second || worth;
+      }
+      if (!worth || tried == kMostOfARow) continue;
+      ++tried;
+      tasks.insert(tasks.end(), cells.begin(), cells.end());
+    }
+  }
+  return tasks;
+}
+
+// That the search's metric will be there.
+void check_metric(const SearchSettings& settings, const PreflightReport& report, const std::vector<CellTask>& tasks,
+                  CellFaults& faults) {
+  const auto known = report.metrics.find(settings.evaluation);
+  if (known != report.metrics.end() && !known->second.contains(settings.name))
+    faults.add_at(settings.metric_place,
+                  fmt::format("search.metric: {} gives no \"{}\"{}", settings.evaluation, settings.name,
+                              suggestion(settings.name, std::vector(known->second.begin(), known->second.end()))));
+  std::set<std::string> told;
+  for (const InapplicableEvaluation& each : report.not_applicable)
+    if (tasks[each.task].cell.trial && told.insert(tasks[each.task].cell.row).second)
+      faults.add_at(settings.metric_place,
+                    fmt::format("row \"{}\" cannot be tuned by {}: {} does not apply: {}. search = false leaves its "
+                                "settings as they are",
+                                tasks[each.task].cell.row, settings.metric, each.evaluation, each.reason));
+}
+
 // What can be known before training: faults are thrown, all of them; evaluations that do not apply are noted in `plan`.
 void try_before_training(const Session& session, ExperimentPlan& plan, const std::vector<UnreadableData>& unreadable,
                          bool fresh) {
@@ -145,7 +223,10 @@ void try_before_training(const Session& session, ExperimentPlan& plan, const std
   }
   std::vector<CellTask> tasks;
   std::set<std::string> rows;
-  for (const CellTask& task : plan.chosen) {
+  std::vector<CellTask> candidates = plan.chosen;
+  candidates.insert(candidates.end(), plan.provisional.begin(), plan.provisional.end());
+  for (CellTask& task : trials_to_try(plan)) candidates.push_back(std::move(task));
+  for (const CellTask& task : candidates) {
     if (!fresh && inspect(task.folder).state == FolderState::finished) continue;
     tasks.push_back(task);
     rows.insert(row_label(task.cell));
@@ -153,8 +234,84 @@ void try_before_training(const Session& session, ExperimentPlan& plan, const std
   const PreflightReport report = preflight(plan.engine, tasks, items, SlowProgress(session));
   for (const PreflightFault& fault : report.faults)
     for (const std::size_t task : fault.tasks) faults.add(tasks[task].cell, fault.key, fault.message);
+  if (plan.experiment.search) check_metric(plan.experiment.search->settings, report, tasks, faults);
   faults.throw_if_any(rows);
   plan.not_applicable = by_evaluation(report.not_applicable, tasks);
+}
+
+}  // namespace
+
+namespace {
+
+PlannedRowSearch describe(const SearchedRow& row) {
+  static constexpr std::array<const char*, 3> kKinds = {"choice", "range", "log"};
+  PlannedRowSearch planned{.row = row.row, .space = {}, .trials = {}};
+  for (const Dimension& dimension : row.space) {
+    PlannedDimension& described = planned.space.emplace_back();
+    described = {dimension.key, kKinds.at(static_cast<std::size_t>(dimension.kind)), dimension.low, dimension.high};
+    for (const Setting& choice : dimension.choices) described.choices.push_back(toml_text(choice));
+  }
+  for (std::size_t number = 0; number < row.points.size(); ++number) {
+    PlannedTrial& trial = planned.trials.emplace_back();
+    trial.number = static_cast<int64_t>(number);
+    for (const Setting& value : row.points[number]) trial.values.push_back(toml_text(value));
+  }
+  return planned;
+}
+
+// But for the trials' cells, which need fingerprints, and what was chosen.
+PlannedSearch describe(const Search& search) {
+  const SearchSettings& settings = search.settings;
+  PlannedSearch planned{.method = std::string(method_name(settings.method)),
+                        .metric = settings.metric,
+                        .evaluation = settings.evaluation,
+                        .name = settings.name,
+                        .weights = settings.weights,
+                        .split = settings.split,
+                        .seed = tuning_seed(settings),
+                        .budget = settings.budget,
+                        .trials = settings.trials,
+                        .flops = settings.flops,
+                        .rows = {},
+                        .tuned = {}};
+  if (settings.method == SearchMethod::halving) planned.rungs = rungs_of(settings);
+  for (const SearchedRow& row : search.searched) planned.rows.push_back(describe(row));
+  for (const TunedRow& row : search.tuned) planned.tuned.push_back({row.row, row.by});
+  return planned;
+}
+
+// Asks for the data of all cells, and places the trials.
+std::vector<UnreadableData> prepare(ExperimentPlan& plan, std::vector<ResolvedCell>& cells) {
+  TrialCells trials = trial_cells_of(plan.experiment);
+  for_each_cell(plan.experiment, trials, [&](const ResolvedCell& cell) { cells.push_back(cell); });
+  std::vector<UnreadableData> unreadable = fill_fingerprints(plan.engine, cells);
+  auto next = cells.begin();
+  for_each_cell(plan.experiment, trials, [&](ResolvedCell& cell) { cell = *next++; });
+  if (plan.experiment.search)
+    for (const SearchedRow& row : plan.experiment.search->searched)
+      plan.searches.push_back(place_search(row, trials.at(row.row), plan.runs));
+  return unreadable;
+}
+
+// What searches have chosen before, and what stands in for rows whose search has not.
+void take_choices(ExperimentPlan& plan, bool fresh) {
+  if (!plan.experiment.search) return;
+  const SearchSettings& settings = plan.experiment.search->settings;
+  for (const PlacedSearch& search : plan.searches) {
+    const SearchDecision decision =
+        silc::decide(settings, search, fresh ? TrialResults{} : results_of(settings, search));
+    if (decision.best) plan.choices[search.row] = *decision.best;
+  }
+  choose(plan.experiment, plan.choices);
+  std::vector<ResolvedCell> provisional;
+  for (const TunedRow& tuned : plan.experiment.search->tuned)
+    for (const int64_t seed : plan.experiment.seeds) {
+      if (!plan.asked.contains({tuned.row, seed}) || plan.choices.contains(tuned.by)) continue;
+      provisional.push_back(tuned.candidates.front());
+      provisional.back().seed = seed;
+      for (ResolvedCell& phase : provisional.back().earlier) phase.seed = seed;
+    }
+  plan.provisional = place_cells(provisional, plan.runs);
 }
 
 }  // namespace
@@ -174,13 +331,60 @@ std::vector<ResolvedCell> ExperimentPlan::chosen_cells() const {
   std::vector<ResolvedCell> cells;
   cells.reserve(chosen.size());
   for (const CellTask& task : chosen) cells.push_back(task.cell);
+  for (const CellTask& task : provisional) cells.push_back(task.cell);
+  for (const PlacedSearch& search : open_searches())
+    for (const auto& [number, tasks_of_trial] : search.tasks)
+      for (const CellTask& task : tasks_of_trial) cells.push_back(task.cell);
   return cells;
+}
+
+std::vector<CellTask> ExperimentPlan::decide(const std::string& row, std::size_t trial) {
+  choices[row] = trial;
+  choose(experiment, choices);
+  tasks = place_cells(experiment.cells, runs);
+  std::set<std::filesystem::path> known;
+  for (const CellTask& task : chosen) known.insert(task.folder.path);
+  chosen = tasks_of(tasks, asked);
+  std::vector<CellTask> added;
+  for (const CellTask& task : chosen)
+    if (!known.contains(task.folder.path)) added.push_back(task);
+  return added;
+}
+
+std::vector<PlacedSearch> ExperimentPlan::open_searches() const {
+  std::vector<PlacedSearch> open;
+  for (const PlacedSearch& search : searches)
+    if (std::find(searched.begin(), searched.end(), search.row) != searched.end() && !choices.contains(search.row))
+      open.push_back(search);
+  return open;
+}
+
+const PlacedSearch* ExperimentPlan::find_search(const std::string& row) const {
+  const auto found =
+      std::find_if(searches.begin(), searches.end(), [&](const PlacedSearch& each) { return each.row == row; });
+  return found == searches.end() ? nullptr : &*found;
 }
 
 PlannedExperiment ExperimentPlan::planned() const {
   PlannedExperiment planned = describe(experiment);
   for (const CellTask& task : tasks)
     if (!task.cell.elsewhere) planned.cells.push_back({task.cell.row, task.cell.seed, task.id, run_folder(task.cell)});
+  if (!planned.search) return planned;
+  for (PlannedRowSearch& row : planned.search->rows) {
+    const PlacedSearch& search = *find_search(row.row);
+    const SearchDecision decision =
+        silc::decide(experiment.search->settings, search, results_of(experiment.search->settings, search));
+    const auto choice = choices.find(row.row);
+    row.complete = choice != choices.end() || decision.complete;
+    if (choice != choices.end()) row.chosen = static_cast<int64_t>(choice->second);
+    // With an effort in FLOPs no more trials than have begun or will.
+    if (experiment.search->settings.flops > 0) row.trials.resize(std::min(row.trials.size(), decision.trials));
+    for (PlannedTrial& trial : row.trials) {
+      const CellTask& task = search.tasks.at(search.alike.at(static_cast<std::size_t>(trial.number))).back();
+      trial.id = task.id;
+      trial.folder = run_folder(task.cell);
+    }
+  }
   return planned;
 }
 
@@ -227,7 +431,15 @@ PlannedExperiment describe(const Experiment& experiment) {
   planned.seeds = experiment.seeds;
   for (const TableSpec& table : experiment.tables)
     planned.tables.push_back({table.name, table.title, table.baseline, table.columns, table.rows});
+  if (experiment.search) planned.search = describe(*experiment.search);
   return planned;
+}
+
+std::string describe_trial(const SearchedRow& row, std::size_t trial) {
+  std::string text;
+  for (std::size_t i = 0; i < row.space.size(); ++i)
+    text += fmt::format("{}{} = {}", text.empty() ? "" : ", ", row.space[i].key, toml_text(row.points.at(trial)[i]));
+  return fmt::format("trial {}: {}", trial, text);
 }
 
 std::string describe(const InapplicableRows& rows) {
@@ -243,14 +455,23 @@ ExperimentPlan plan_experiment(const Session& given, const ExperimentRequest& re
       request.rows.empty() && request.seeds.empty() ? plan.experiment : read_experiment(request, catalogue);
 
   plan.engine = {find_engine(), session.plugin_paths};
+  plan.runs = session.runs;
+  plan.asked = names_of(chosen);
+  std::vector<ResolvedCell> to_run = chosen.cells;
+  if (chosen.search)
+    for (const TunedRow& tuned : chosen.search->tuned) to_run.push_back(tuned.candidates.front());
   // Two engines side by side: each takes a while to start.
-  auto gpus = std::async(std::launch::async, find_gpus, std::cref(plan.engine), std::span(chosen.cells));
-  const std::vector<UnreadableData> unreadable = fill_fingerprints(plan.engine, plan.experiment.cells);
+  auto gpus = std::async(std::launch::async, find_gpus, std::cref(plan.engine), std::span(to_run));
+  std::vector<ResolvedCell> cells;  // what is unreadable names them
+  const std::vector<UnreadableData> unreadable = prepare(plan, cells);
   plan.gpus = gpus.get();
+  take_choices(plan, fresh);
   plan.tasks = place_cells(plan.experiment.cells, session.runs);
 
   plan.rows = chosen.rows;
-  plan.chosen = tasks_of(plan.tasks, chosen.cells);
+  if (chosen.search)
+    for (const SearchedRow& row : chosen.search->searched) plan.searched.push_back(row.row);
+  plan.chosen = tasks_of(plan.tasks, plan.asked);
   try_before_training(session, plan, unreadable, fresh);
   return plan;
 }

@@ -2,11 +2,15 @@
 #pragma once
 
 #include <CLI/App.hpp>
+#include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/session.h"
 #include "schedule/schedule.h"
+#include "schedule/search.h"
 #include "spec/experiment.h"
 
 namespace silc {
@@ -27,12 +31,32 @@ struct ExperimentPlan {
   std::vector<InapplicableRows> not_applicable;  // of those with cells left to train
   std::vector<Gpu> gpus;                         // on which cells may run
 
+  // Of a [search]: its rows, and those of them that --rows needs.
+  std::vector<PlacedSearch> searches;
+  std::vector<std::string> searched;
+  std::map<std::string, std::size_t> choices;  // trial by searched row, of those that have chosen
+  // Cells of chosen rows whose search has not chosen yet, as its first trial would have them: to predict and to try.
+  std::vector<CellTask> provisional;
+
+  // Takes the choice of a search in, and gives the chosen cells that it makes known.
+  std::vector<CellTask> decide(const std::string& row, std::size_t trial);
+  // The needed searches that are not complete, and the trials of these that are.
+  [[nodiscard]] std::vector<PlacedSearch> open_searches() const;
+  [[nodiscard]] const PlacedSearch* find_search(const std::string& row) const;
+
   // The chosen ones without the cells of other rows, that are there for being a first phase.
   [[nodiscard]] std::vector<CellTask> asked_for() const;
+  // With provisional ones, and trials.
   [[nodiscard]] std::vector<ResolvedCell> chosen_cells() const;
   // As the registry knows it.
   [[nodiscard]] PlannedExperiment planned() const;
+
+  std::filesystem::path runs;
+  std::set<std::pair<std::string, int64_t>> asked;  // rows and seeds that --rows and --seeds leave
 };
+
+// What a search's best trial came to, in words: "trial 3: optimizer.lr = 0.0021, optimizer.weight_decay = 0.1".
+std::string describe_trial(const SearchedRow& row, std::size_t trial);
 
 // EXPERIMENT.toml, --set, --rows, --seeds.
 void add_experiment_flags(CLI::App& command, ExperimentRequest& request);

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <memory>
 #include <optional>
@@ -39,7 +40,23 @@ struct RowPlan {
   }
 };
 
+// The trials of a searched row.
+struct SearchPlan {
+  std::string row;
+  std::size_t trials = 0;  // 0: as many as its FLOPs pay for, which is not known
+  std::map<FolderState, int64_t> states;
+  std::optional<Prediction> row_prediction;  // of a cell of the row
+  double part = 0;                           // of such a cell's training that all its trials together are
+  double part_left = 0;                      // of those that are not finished
+
+  [[nodiscard]] double flops() const { return row_prediction ? part * row_prediction->flops : 0; }
+  [[nodiscard]] double seconds() const { return row_prediction ? part * row_prediction->seconds : 0; }
+  [[nodiscard]] double seconds_left() const { return row_prediction ? part_left * row_prediction->seconds : 0; }
+  [[nodiscard]] double flops_left() const { return row_prediction ? part_left * row_prediction->flops : 0; }
+};
+
 struct RowPlans {
+  std::vector<SearchPlan> searches;
   std::vector<RowPlan> rows;
   std::vector<size_t> queue;  // for each unfinished cell its row, in the order in which they start
 };
@@ -47,7 +64,9 @@ struct RowPlans {
 RowPlans rows_of(const ExperimentPlan& plan, const ThreadPlan& threads) {
   RowPlans plans;
   std::vector<RowPlan>& rows = plans.rows;
-  for (const CellTask& task : plan.chosen) {
+  std::vector<CellTask> tasks = plan.chosen;
+  tasks.insert(tasks.end(), plan.provisional.begin(), plan.provisional.end());
+  for (const CellTask& task : tasks) {
     const std::string name = row_label(task.cell);
     auto row = std::find_if(rows.begin(), rows.end(), [&](const RowPlan& each) { return each.name == name; });
     if (row == rows.end()) {
@@ -78,8 +97,9 @@ void measure(const Session& session, const ExperimentPlan& plan, std::vector<Row
   std::map<std::string, std::pair<std::optional<Prediction>, std::string>> measured;
   for (RowPlan& row : rows) {
     if (row.unfinished == 0) continue;
-    const auto task = std::find_if(plan.chosen.begin(), plan.chosen.end(),
-                                   [&](const CellTask& each) { return row_label(each.cell) == row.name; });
+    const auto is_of_row = [&](const CellTask& each) { return row_label(each.cell) == row.name; };
+    auto task = std::find_if(plan.chosen.begin(), plan.chosen.end(), is_of_row);
+    if (task == plan.chosen.end()) task = std::find_if(plan.provisional.begin(), plan.provisional.end(), is_of_row);
     auto [entry, fresh] = measured.try_emplace(cost_key(task->cell, row.threads));
     if (fresh) {
       note(session, "measuring " + row.name);
@@ -91,6 +111,47 @@ void measure(const Session& session, const ExperimentPlan& plan, std::vector<Row
     }
     std::tie(row.prediction, row.fault) = entry->second;
   }
+}
+
+// What share of its budget a trial is expected to train: by halving few train it whole.
+double expected_share(const SearchSettings& search) {
+  if (search.method != SearchMethod::halving) return 1;
+  double share = 0, going = 1, before = 0;
+  for (const double rung : rungs_of(search)) {
+    share += going * (rung - before);
+    going /= static_cast<double>(search.reduction);
+    before = rung;
+  }
+  return share;
+}
+
+// Trials of rows whose own settings cost the same are predicted to cost the same part of a cell.
+std::vector<SearchPlan> searches_of(const ExperimentPlan& plan, const std::vector<RowPlan>& rows) {
+  std::vector<SearchPlan> searches;
+  if (!plan.experiment.search) return searches;
+  const SearchSettings& settings = plan.experiment.search->settings;
+  for (const std::string& name : plan.searched) {
+    const PlacedSearch& placed = *plan.find_search(name);
+    SearchPlan& search = searches.emplace_back();
+    search.row = name;
+    const auto row = std::find_if(rows.begin(), rows.end(), [&](const RowPlan& each) { return each.name == name; });
+    if (row != rows.end()) search.row_prediction = row->prediction;
+    std::size_t most = placed.tasks.size();
+    if (settings.flops > 0 && search.row_prediction)
+      most = std::min(
+          most, static_cast<std::size_t>(std::ceil(settings.flops / (settings.budget * search.row_prediction->flops))));
+    search.trials = settings.flops > 0 && !search.row_prediction ? 0 : most;
+    std::size_t looked_at = 0;
+    for (const auto& [number, tasks] : placed.tasks) {
+      if (looked_at++ == most) break;
+      const FolderState state = inspect(tasks.back().folder).state;
+      ++search.states[state];
+      const double part = settings.budget * expected_share(settings);
+      search.part += part;
+      if (state != FolderState::finished && !plan.choices.contains(name)) search.part_left += part;
+    }
+  }
+  return searches;
 }
 
 std::string describe(const std::map<FolderState, int64_t>& states) {
@@ -131,6 +192,20 @@ std::string table_of(const std::vector<RowPlan>& rows) {
   return table.format();
 }
 
+std::string table_of(const std::vector<SearchPlan>& searches) {
+  TextTable table({"SEARCH", "TRIALS", "STATE", "FLOP", "TIME", "LEFT"}, {false, true, false, true, true, true});
+  for (const SearchPlan& search : searches) {
+    std::vector<std::string> line = {search.row, search.trials == 0 ? "–" : std::to_string(search.trials),
+                                     describe(search.states)};
+    if (search.row_prediction)
+      line.insert(line.end(), {format_quantity(search.flops()), format_duration(search.seconds()),
+                               format_duration(search.seconds_left())});
+    line.resize(6, "–");
+    table.add(std::move(line));
+  }
+  return searches.empty() ? "" : table.format() + "\n";
+}
+
 // Cells that may be on one GPU at the same time.
 int64_t cells_on_a_gpu(int64_t cells, int64_t jobs, std::size_t gpus) {
   const auto places = std::max<int64_t>(1, static_cast<int64_t>(gpus));
@@ -158,7 +233,8 @@ std::string that_do_not_fit(const std::vector<RowPlan>& rows, int64_t cells, int
 struct Totals {
   int64_t cells = 0;
   int64_t unfinished = 0;
-  double flops = 0;
+  int64_t trials = 0;  // that are not finished
+  double flops = 0;    // with trials
   double seconds = 0;  // of wall time, cells side by side
 };
 
@@ -170,6 +246,15 @@ Totals totals_of(const RowPlans& plans, const ThreadPlan& threads) {
     if (row.prediction) totals.flops += row.prediction->flops * static_cast<double>(row.unfinished);
   }
   std::vector<double> seconds;
+  for (const SearchPlan& search : plans.searches) {
+    totals.flops += search.flops_left();
+    const auto left =
+        search.part > 0
+            ? static_cast<std::size_t>(std::lround(static_cast<double>(search.trials) * search.part_left / search.part))
+            : 0;
+    for (std::size_t i = 0; i < left; ++i) seconds.push_back(search.seconds_left() / static_cast<double>(left));
+    totals.trials += static_cast<int64_t>(left);
+  }
   for (const size_t row : plans.queue)
     if (const auto& prediction = plans.rows[row].prediction) seconds.push_back(prediction->seconds);
   totals.seconds = side_by_side_seconds(seconds, threads.jobs);
@@ -207,16 +292,34 @@ nlohmann::ordered_json to_json(const ExperimentPlan& plan, const RowPlans& plans
                            {"extrapolated", row.prediction->extrapolated}};
     json_rows.push_back(json);
   }
+  auto searches = nlohmann::ordered_json::array();
+  for (const SearchPlan& search : plans.searches) {
+    auto states = nlohmann::ordered_json::object();
+    for (const auto& [state, number] : search.states) states[std::string(state_name(state))] = number;
+    const bool known = search.row_prediction.has_value();
+    searches.push_back(
+        {{"row", search.row},
+         {"trials", search.trials},
+         {"states", states},
+         {"flops", known ? nlohmann::ordered_json(search.flops()) : nlohmann::ordered_json(nullptr)},
+         {"seconds", known ? nlohmann::ordered_json(search.seconds()) : nlohmann::ordered_json(nullptr)},
+         {"seconds_left", known ? nlohmann::ordered_json(search.seconds_left()) : nlohmann::ordered_json(nullptr)}});
+  }
   auto not_applicable = nlohmann::ordered_json::array();
   for (const InapplicableRows& rows : plan.not_applicable)
     not_applicable.push_back({{"evaluation", rows.evaluation}, {"reason", rows.reason}, {"rows", rows.rows}});
-  return {{"experiment", plan.experiment.name},
-          {"jobs", threads.jobs},
-          {"threads", threads.threads},
-          {"gpus", gpus_json(plan.gpus)},
-          {"rows", json_rows},
-          {"not_applicable", not_applicable},
-          {"left", {{"cells", totals.unfinished}, {"flops", totals.flops}, {"seconds", totals.seconds}}}};
+  nlohmann::ordered_json json = {
+      {"experiment", plan.experiment.name},
+      {"jobs", threads.jobs},
+      {"threads", threads.threads},
+      {"gpus", gpus_json(plan.gpus)},
+      {"rows", json_rows},
+      {"not_applicable", not_applicable},
+      {"left", {{"cells", totals.unfinished}, {"flops", totals.flops}, {"seconds", totals.seconds}}}};
+  if (!plan.experiment.search) return json;
+  json["search"] = searches;
+  json["left"]["trials"] = totals.trials;
+  return json;
 }
 
 // "2", or "1 to 2" where rows differ.
@@ -236,8 +339,10 @@ std::string extrapolated_rows(const std::vector<RowPlan>& rows) {
 
 std::string summary(const RowPlans& plans, const ThreadPlan& threads, std::size_t gpus, bool measured) {
   const Totals totals = totals_of(plans, threads);
-  if (totals.unfinished == 0) return fmt::format("\nnothing left to do: {} finished\n", count(totals.cells, "cell"));
-  std::string text = fmt::format("\n{} of {} left", totals.unfinished, count(totals.cells, "cell"));
+  if (totals.unfinished + totals.trials == 0)
+    return fmt::format("\nnothing left to do: {} finished\n", count(totals.cells, "cell"));
+  std::string text = fmt::format("\n{} of {}{} left", totals.unfinished, count(totals.cells, "cell"),
+                                 totals.trials == 0 ? "" : " and " + count(totals.trials, "trial"));
   if (measured)
     text += fmt::format(": {}FLOP, {} with {} at a time on {}{}", format_quantity(totals.flops),
                         format_duration(totals.seconds), threads.jobs, count(threads.threads, "thread"),
@@ -284,6 +389,7 @@ int plan_command(const PlanOptions& options, Session& session) {
   const ThreadPlan threads = plan_threads(options.threads, plan.chosen_cells(), plan.gpus.size());
   RowPlans plans = rows_of(plan, threads);
   if (!options.no_measure) measure(session, plan, plans.rows);
+  plans.searches = searches_of(plan, plans.rows);
   std::optional<DetectionPlan> detected;
   if (options.detect) detected = detection(session, plan, plans, threads, *options.detect);
   if (session.json) {
@@ -291,7 +397,8 @@ int plan_command(const PlanOptions& options, Session& session) {
     if (detected) json["detect"] = json_of(*detected);
     print_json(json);
   } else {
-    print(table_of(plans.rows) + summary(plans, threads, plan.gpus.size(), !options.no_measure) + notes(plan) +
+    print(table_of(plans.searches) + table_of(plans.rows) +
+          summary(plans, threads, plan.gpus.size(), !options.no_measure) + notes(plan) +
           (detected ? "\n" + describe(*detected) : ""));
   }
   bool faults = false;

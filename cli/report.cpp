@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 
 #include "cli/experiment_plan.h"
@@ -13,6 +14,7 @@
 #include "cli/session.h"
 #include "cli/text.h"
 #include "registry/page/page.h"
+#include "registry/search_report.h"
 #include "schedule/illustrations.h"
 #include "silc/error.h"
 #include "spec/experiment.h"
@@ -30,6 +32,7 @@ struct ReportOptions {
   bool no_gallery = false;
   bool siunitx = false;
   bool document = false;
+  bool search = false;
 };
 
 bool is_file_name(const std::string& experiment) {
@@ -80,15 +83,27 @@ void warn_of_changed_rows(const Session& session, const Catalogue& catalogue, co
        " has changed since the last silc run; their values are of that run");
 }
 
+// What the recorded searches have chosen, by the trials that the file's searches have now.
+std::map<std::string, std::size_t> recorded_choices(const Experiment& now, const PlannedExperiment& recorded) {
+  std::map<std::string, std::size_t> chosen;
+  if (!now.search || !recorded.search) return chosen;
+  for (const SearchedRow& row : now.search->searched)
+    for (const PlannedRowSearch& before : recorded.search->rows)
+      if (before.row == row.row && before.chosen && static_cast<std::size_t>(*before.chosen) < row.points.size())
+        chosen[row.row] = static_cast<std::size_t>(*before.chosen);
+  return chosen;
+}
+
 // The experiment with the tables, rows and titles of the file as it stands. Its cells have no identity without the
 // engine, which knows the data; rows and seeds tell them.
 PlannedExperiment experiment_of_file(const Session& session, const Registry& registry, const std::string& file) {
   const Catalogue catalogue = session.with_plugins_of(file).catalogue();
-  const Experiment now = read_experiment({file, {}, {}, {}}, catalogue);
+  Experiment now = read_experiment({file, {}, {}, {}}, catalogue);
   const auto recorded = registry.experiment(now.name);
   if (!recorded)
     throw Error(session.registry_file().string() + ": experiment \"" + now.name + "\" was not run yet; silc run " +
                 file + " runs it");
+  choose(now, recorded_choices(now, *recorded));
   warn_of_changed_rows(session, catalogue, now, *recorded);
   PlannedExperiment planned = describe(now);
   for (const ResolvedCell& cell : now.cells) planned.cells.push_back({cell.row, cell.seed, {}, {}});
@@ -140,11 +155,25 @@ PageRequest with_pictures(const Session& session, PageRequest request, bool ask_
   return request;
 }
 
+// What each experiment's search found, in place of its tables.
+int report_searches(const std::vector<ExperimentSource>& sources, const ReportOptions& options, TableFormat format) {
+  if (format == TableFormat::json && sources.size() > 1)
+    throw Error("--search --format json is of one experiment; name one");
+  const bool to_terminal = options.output.empty() && format == TableFormat::terminal;
+  std::string text;
+  for (const ExperimentSource& source : sources)
+    text += format_search_report(build_search_report(*source.registry, source.experiment), format,
+                                 {.width = terminal_width(to_terminal)});
+  put(text, options.output);
+  return 0;
+}
+
 int report(const Session& session, const ReportOptions& options) {
   const std::string name = !options.format.empty() ? options.format : session.json ? "json" : "terminal";
   const TableFormat format = parse_format(name);
   const std::vector<OpenRegistry> registries = open_registries(session);
   const std::vector<ExperimentSource> sources = find_sources(registries, options.shown.experiments);
+  if (options.search) return report_searches(sources, options, format);
   const std::vector<Table> tables = tables_of(sources, options.shown);
 
   if (!options.plots.empty()) {
@@ -302,6 +331,10 @@ void add_report(CLI::App& app, Session& session) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command->add_flag("--siunitx", options->siunitx, "latex: numbers in columns of the package siunitx, at their points");
   command->add_flag("--document", options->document, "latex: a whole document, which compiles as it is");
+  command->add_flag(
+      "--search", options->search,
+      "in place of tables what the file's [search] found: every trial, what fewer trials would have found, "
+      "and which settings matter");
   command->callback(
       [options, &session] { session.command = [options, &session] { return report(session, *options); }; });
 }

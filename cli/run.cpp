@@ -11,6 +11,7 @@
 #include "cli/session.h"
 #include "cli/text.h"
 #include "cli/warnings.h"
+#include "registry/report.h"
 #include "silc/error.h"
 
 namespace silc {
@@ -34,6 +35,8 @@ std::string_view end_name(CellEnd end) {
       return "reused";
     case CellEnd::finished:
       return "finished";
+    case CellEnd::paused:
+      return "paused";
     case CellEnd::failed:
       return "failed";
     case CellEnd::interrupted:
@@ -54,8 +57,13 @@ void warn_of_changes(const Registry& registry, const PlannedExperiment& planned)
   if (!before) return;
   std::set<std::string> ids;
   for (const PlannedCell& cell : planned.cells) ids.insert(cell.id);
+  // A row whose search goes on may come to the same cells again.
+  const auto is_open = [&](const PlannedCell& cell) {
+    const PlannedRowSearch* search = planned.search ? search_of(*planned.search, cell.row) : nullptr;
+    return search != nullptr && !search->chosen;
+  };
   const auto gone = std::count_if(before->cells.begin(), before->cells.end(),
-                                  [&](const PlannedCell& cell) { return !ids.contains(cell.id); });
+                                  [&](const PlannedCell& cell) { return !ids.contains(cell.id) && !is_open(cell); });
   if (gone == 0) return;
   warn(
       fmt::format("\"{}\" has changed: {} of the {} that it had are no longer part of it; they stay in the registry, "
@@ -85,11 +93,13 @@ nlohmann::ordered_json summary(const Session& session, const Experiment& experim
   for (size_t index = 0; index < tasks.size(); ++index) {
     const CellTask& task = tasks[index];
     const CellOutcome& outcome = outcomes[index];
-    nlohmann::ordered_json cell = {{"row", task.cell.row},
-                                   {"seed", task.cell.seed},
-                                   {"id", task.id},
-                                   {"folder", task.folder.path.string()},
-                                   {"state", end_name(outcome.end)}};
+    nlohmann::ordered_json cell = {{"row", task.cell.row}, {"seed", task.cell.seed}};
+    if (task.cell.trial) cell["trial"] = *task.cell.trial;
+    cell.update({
+        {"id", task.id},
+        {"folder", task.folder.path.string()},
+        {"state", end_name(outcome.end)},
+    });
     if (task.cell.elsewhere) cell["experiment"] = task.cell.experiment;
     if (!outcome.message.empty()) cell["message"] = outcome.message;
     auto metrics = nlohmann::ordered_json::array();
@@ -104,9 +114,10 @@ nlohmann::ordered_json summary(const Session& session, const Experiment& experim
     cells.push_back(cell);
   }
   nlohmann::ordered_json result = {{"experiment", experiment.name}, {"registry", session.registry_file().string()}};
-  for (const CellEnd end :
-       {CellEnd::reused, CellEnd::finished, CellEnd::failed, CellEnd::interrupted, CellEnd::not_started})
-    result[end == CellEnd::not_started ? "not_started" : std::string(end_name(end))] = count_of(outcomes, end);
+  for (const CellEnd end : {CellEnd::reused, CellEnd::finished, CellEnd::paused, CellEnd::failed, CellEnd::interrupted,
+                            CellEnd::not_started})
+    if (end != CellEnd::paused || experiment.search)  // only trials pause
+      result[end == CellEnd::not_started ? "not_started" : std::string(end_name(end))] = count_of(outcomes, end);
   result["cells"] = cells;
   return result;
 }
@@ -116,31 +127,56 @@ int64_t count_with_warnings(const std::vector<CellTask>& tasks) {
                        [](const CellTask& task) { return !inspect(task.folder).progress.warnings.empty(); });
 }
 
+// Of trials, or of the cells that tables are made of.
+size_t count_failed(const std::vector<CellTask>& tasks, const std::vector<CellOutcome>& outcomes, bool trials) {
+  size_t failed = 0;
+  for (size_t index = 0; index < tasks.size(); ++index)
+    if (outcomes[index].end == CellEnd::failed && tasks[index].cell.trial.has_value() == trials) ++failed;
+  return failed;
+}
+
 void report_failures(const std::vector<CellTask>& tasks, const std::vector<CellOutcome>& outcomes) {
-  const size_t failed = count_of(outcomes, CellEnd::failed);
-  if (failed == 0) return;
-  complain(fmt::format("{} of {} failed; silc run tries them again:", failed,
-                       count(static_cast<int64_t>(tasks.size()), "cell")));
+  const size_t cells = count_failed(tasks, outcomes, false);
+  const size_t trials = count_failed(tasks, outcomes, true);
+  if (cells + trials == 0) return;
+  const auto trial_count =
+      std::count_if(tasks.begin(), tasks.end(), [](const CellTask& task) { return task.cell.trial; });
+  if (trials > 0)
+    complain(fmt::format("{} of {} failed, which counts as effort and is never chosen; silc run tries them again{}",
+                         trials, count(trial_count, "trial"), cells == 0 ? ":" : ""));
+  if (cells > 0)
+    complain(fmt::format("{} of {} failed; silc run tries them again:", cells,
+                         count(static_cast<int64_t>(tasks.size()) - trial_count, "cell")));
   for (size_t index = 0; index < tasks.size(); ++index) {
     if (outcomes[index].end != CellEnd::failed) continue;
     const CellTask& task = tasks[index];
-    std::string text =
-        fmt::format("  {}, seed {} ({}): {}\n", row_label(task.cell), task.cell.seed, task.id, outcomes[index].message);
+    std::string text = fmt::format("  {}, {} ({}): {}\n", row_label(task.cell), cell_label(task.cell), task.id,
+                                   outcomes[index].message);
     if (std::filesystem::exists(task.folder.log())) text += "    log: " + task.folder.log().string() + "\n";
     std::fputs(text.c_str(), stderr);
   }
 }
 
+// What is left of the searches when a run ends.
+struct SearchEnd {
+  std::vector<std::string> open;      // searched rows with trials that were not trained
+  std::vector<std::string> hopeless;  // those none of whose trials has a value
+};
+
 int conclude(const Session& session, const Experiment& experiment, const std::vector<CellTask>& tasks,
-             const std::vector<CellOutcome>& outcomes) {
+             const std::vector<CellOutcome>& outcomes, const SearchEnd& search) {
   report_failures(tasks, outcomes);
+  for (const std::string& row : search.hopeless)
+    complain(fmt::format("{}: none of its trials has a value of {}, so that there is nothing to choose", row,
+                         experiment.search->settings.metric));
   if (session.json) print_json(summary(session, experiment, tasks, outcomes));
-  if (count_of(outcomes, CellEnd::interrupted) > 0 ||
-      (count_of(outcomes, CellEnd::not_started) > 0 && count_of(outcomes, CellEnd::failed) == 0)) {
+  const size_t failed = count_failed(tasks, outcomes, false);
+  if (count_of(outcomes, CellEnd::interrupted) > 0 || !search.open.empty() ||
+      (count_of(outcomes, CellEnd::not_started) > 0 && failed == 0)) {
     note(session, "interrupted; the same command goes on where this one stopped");
     return kInterrupted;
   }
-  if (count_of(outcomes, CellEnd::failed) > 0) return kFailed;
+  if (failed > 0 || !search.hopeless.empty()) return kFailed;
   if (session.json) return kDone;
   if (const int64_t sick = count_with_warnings(tasks); sick > 0)
     note(session,
@@ -150,10 +186,71 @@ int conclude(const Session& session, const Experiment& experiment, const std::ve
   return kDone;
 }
 
+const SearchedRow& searched_row(const Experiment& experiment, const std::string& row) {
+  return *std::find_if(experiment.search->searched.begin(), experiment.search->searched.end(),
+                       [&](const SearchedRow& each) { return each.row == row; });
+}
+
+// "optimizer.lr of SigLIP is at the upper end of its range": what a better value may lie beyond.
+void say_choice(const Session& session, const Experiment& experiment, const PlacedSearch& search, std::size_t trial) {
+  std::string score;
+  for (const CellMetric& metric : read_metrics(search.tasks.at(trial).back().folder))
+    if (metric.evaluator == experiment.search->settings.evaluation && metric.name == experiment.search->settings.name)
+      score = " (" + named_value(metric.name, metric.value) + ")";
+  note(session, fmt::format("{}: chosen is {}{}", search.row,
+                            describe_trial(searched_row(experiment, search.row), trial), score));
+}
+
+void say_what_is_searched(const Session& session, const ExperimentPlan& plan) {
+  const std::vector<PlacedSearch> open = plan.open_searches();
+  if (open.empty()) return;
+  const SearchSettings& settings = plan.experiment.search->settings;
+  std::size_t trials = 0, done = 0;
+  for (const PlacedSearch& search : open) {
+    trials += settings.flops > 0 ? 0 : search.tasks.size();
+    done += results_of(settings, search).size();
+  }
+  note(session,
+       fmt::format("search: {} rows to tune, {}{}, by {} on {}", open.size(),
+                   settings.flops > 0 ? fmt::format("each with {:.3g} FLOPs of trials", settings.flops)
+                                      : count(static_cast<int64_t>(trials), "trial") + " altogether",
+                   done == 0 ? "" : fmt::format(", {} finished before", done), settings.metric, settings.split));
+}
+
+// Trains the trials, and each row's cells as soon as its settings are chosen. `tasks` grows by them.
+std::vector<CellOutcome> run_with_search(const Session& session, Registry& registry, const RunOptions& options,
+                                         const RunRequest& request, ExperimentPlan& plan, std::vector<CellTask>& tasks,
+                                         SearchEnd& end) {
+  for (const PlacedSearch& search : plan.open_searches()) end.open.push_back(search.row);
+  const auto decided = [&](const std::string& row, std::optional<std::size_t> trial) -> std::vector<CellTask> {
+    std::erase(end.open, row);
+    if (!trial) {
+      end.hopeless.push_back(row);
+      return {};
+    }
+    const std::vector<CellTask> cells = plan.decide(row, *trial);
+    registry.plan(plan.planned());
+    say_choice(session, plan.experiment, *plan.find_search(row), *trial);
+    if (options.search_only) return {};
+    if (options.fresh) remove_earlier_results(session, registry, cells);
+    return cells;
+  };
+  SearchRun source(plan.experiment.search->settings, plan.open_searches(), decided);
+  for (const std::string& row : source.hopeless()) {
+    std::erase(end.open, row);
+    end.hopeless.push_back(row);
+  }
+  RunView view(session, registry, tasks, table_columns(plan.experiment), request.threads.jobs,
+               [&] { return source.trials_left(); });
+  return run_cells(tasks, source, request, view);
+}
+
 }  // namespace
 
 int run_experiment(const RunOptions& options, Session& session) {
-  const ExperimentPlan plan = plan_experiment(session, options.experiment, options.fresh);
+  ExperimentPlan plan = plan_experiment(session, options.experiment, options.fresh);
+  if (options.search_only && !plan.experiment.search)
+    throw Error(plan.experiment.file.string() + " has no [search] that could be run alone");
   const RunRequest request{plan.engine, plan_threads(options.threads, plan.chosen_cells(), plan.gpus.size()),
                            options.fail_fast, plan.gpus};
 
@@ -161,13 +258,23 @@ int run_experiment(const RunOptions& options, Session& session) {
   const PlannedExperiment planned = plan.planned();
   warn_of_changes(registry, planned);
   registry.plan(planned);
-  if (options.fresh) remove_earlier_results(session, registry, plan.asked_for());
+  if (options.fresh) {
+    remove_earlier_results(session, registry, plan.asked_for());
+    for (const PlacedSearch& search : plan.open_searches())
+      for (const auto& [number, trial] : search.tasks) remove_earlier_results(session, registry, trial);
+  }
+  say_what_is_searched(session, plan);
 
-  const auto total = static_cast<int64_t>(plan.chosen.size());
-  const auto finished = count_finished(plan.chosen);
-  if (finished == total) {
-    note(session, fmt::format("nothing to do: {} finished",
-                              total == 1 ? "the one cell is" : fmt::format("all {} cells are", total)));
+  std::vector<CellTask> tasks = options.search_only ? std::vector<CellTask>{} : plan.chosen;
+  const auto total = static_cast<int64_t>(tasks.size());
+  const auto finished = count_finished(tasks);
+  if (!plan.open_searches().empty()) {
+    if (finished > 0) note(session, fmt::format("{} of {} finished before", finished, count(total, "cell")));
+  } else if (finished == total) {
+    note(session, options.search_only
+                      ? "nothing to do: every row's search has chosen"
+                      : fmt::format("nothing to do: {} finished",
+                                    total == 1 ? "the one cell is" : fmt::format("all {} cells are", total)));
   } else {
     if (finished > 0) note(session, fmt::format("{} of {} finished before", finished, count(total, "cell")));
     note(session, fmt::format("{} to run, {} at a time, {}{} altogether", count(total - finished, "cell"),
@@ -177,13 +284,16 @@ int run_experiment(const RunOptions& options, Session& session) {
 
   for (const InapplicableRows& rows : plan.not_applicable) note(session, describe(rows));
 
-  session.started = finished < total;
+  session.started = finished < total || !plan.open_searches().empty();
   std::vector<CellOutcome> outcomes;
-  {
-    RunView view(session, registry, plan.chosen, table_columns(plan.experiment), request.threads.jobs);
-    outcomes = run_cells(plan.chosen, request, view);
+  SearchEnd end;
+  if (plan.searches.empty()) {
+    RunView view(session, registry, tasks, table_columns(plan.experiment), request.threads.jobs);
+    outcomes = run_cells(tasks, request, view);
+  } else {
+    outcomes = run_with_search(session, registry, options, request, plan, tasks, end);
   }
-  return conclude(session, plan.experiment, plan.chosen, outcomes);
+  return conclude(session, plan.experiment, tasks, outcomes, end);
 }
 
 void add_run(CLI::App& app, Session& session) {
@@ -203,6 +313,8 @@ void add_run(CLI::App& app, Session& session) {
       "--fresh", options->fresh,
       "removes what earlier runs of these cells left, and starts over; a row that another one starts from keeps "
       "what it has unless it is asked for too");
+  command->add_flag("--search-only", options->search_only,
+                    "trains the trials of the file's [search], and not the cells of what it chooses");
   command->add_flag("--fail-fast", options->fail_fast,
                     "stops everything at the first failure (default: the other cells go on)");
   command->callback(

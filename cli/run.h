@@ -9,6 +9,7 @@ namespace silc {
 struct RunOptions {
   ExperimentRequest experiment;
   ThreadRequest threads;
+  bool search_only = false;  // trains the trials of the search, and nothing else
   bool fresh = false;
   bool fail_fast = false;
 };

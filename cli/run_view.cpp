@@ -35,31 +35,23 @@ bool is_column(const std::string& column, const CellMetric& metric, const std::s
 
 }  // namespace
 
-std::vector<CellMetric> read_metrics(const RunFolder& folder) {
-  std::vector<CellMetric> metrics;
-  if (!std::filesystem::exists(folder.metrics())) return metrics;
-  const auto file = nlohmann::json::parse(read_file(folder.metrics()), nullptr, false);
-  if (!file.is_object() || !file.contains("metrics")) return metrics;
-  for (const auto& metric : file["metrics"]) {
-    if (!metric.contains("value") || !metric["value"].is_number()) continue;
-    metrics.push_back({metric.value("evaluator", ""), metric.value("dataset", ""), metric.value("weights", ""),
-                       metric.value("name", ""), metric["value"].get<double>()});
-  }
-  return metrics;
-}
-
 RunView::RunView(const Session& session, Registry& registry, const std::vector<CellTask>& tasks,
-                 std::vector<std::string> columns, int64_t jobs)
+                 std::vector<std::string> columns, int64_t jobs, std::function<size_t()> to_come)
     : session_(session),
       registry_(registry),
       tasks_(tasks),
       columns_(std::move(columns)),
       jobs_(jobs),
+      to_come_(std::move(to_come)),
       utf8_(is_utf8_locale()),
       last_lines_(now()),
       last_ingest_(now()) {
   if (!session.quiet && isatty(STDERR_FILENO) == 1) live_ = std::make_unique<LiveLines>(STDERR_FILENO);
-  for (size_t index = 0; index < tasks.size(); ++index)
+  added(0);
+}
+
+void RunView::added(size_t first) {
+  for (size_t index = first; index < tasks_.size(); ++index)
     label_width_ = std::max(label_width_, display_width(label(index)));
 }
 
@@ -98,6 +90,11 @@ void RunView::ended(size_t index, const CellOutcome& outcome) {
       seconds_of_finished_ += outcome.wall_seconds;
       ++finished_here_;
       say_finished(index, "finished in " + format_duration(outcome.wall_seconds));
+      break;
+    case CellEnd::paused:
+      seconds_of_finished_ += outcome.wall_seconds;
+      ++finished_here_;
+      say(fmt::format("{}: compared after {:.0f}% of its budget", label(index), 100 * *tasks_[index].until));
       break;
     case CellEnd::failed:
       warning(label(index) + " failed: " + outcome.message);
@@ -173,7 +170,7 @@ void RunView::redraw() {
   const size_t most = std::max<size_t>(live_->height(), 3) - 2;
   for (const auto& [index, progress] : running_)
     if (lines.size() < most) lines.push_back(line(label(index), progress.fraction, describe(progress)));
-  std::string rest = fmt::format("{}/{} cells", over_, tasks_.size());
+  std::string rest = fmt::format("{}/{} cells", over_, total());
   if (const auto left = seconds_left()) rest += "  " + format_duration(*left) + " left";
   if (!elsewhere_.empty()) rest += fmt::format("  {} running elsewhere", elsewhere_.size());
   lines.push_back(line("total", done(), rest));
@@ -198,7 +195,7 @@ void RunView::ingest(size_t index) {
 
 std::string RunView::label(size_t index) const {
   const ResolvedCell& cell = tasks_[index].cell;
-  return fmt::format("{}, seed {}", row_label(cell), cell.seed);
+  return fmt::format("{}, {}", row_label(cell), cell_label(cell));
 }
 
 std::string RunView::describe(const CellProgress& progress) const {
@@ -263,7 +260,7 @@ std::vector<std::string> RunView::main_metrics(size_t index) const {
 double RunView::done() const {
   double cells = static_cast<double>(over_);
   for (const auto& [index, progress] : running_) cells += progress.fraction;
-  return tasks_.empty() ? 1 : cells / static_cast<double>(tasks_.size());
+  return total() == 0 ? 1 : cells / static_cast<double>(total());
 }
 
 std::optional<double> RunView::seconds_left() const {
@@ -277,7 +274,7 @@ std::optional<double> RunView::seconds_left() const {
     whole_cells += 1;
   }
   if (whole_cells == 0) return std::nullopt;
-  const auto waiting = static_cast<double>(tasks_.size() - over_ - running_.size());
+  const auto waiting = static_cast<double>(total() - over_ - running_.size());
   return (of_running + waiting * seconds_of_cells / whole_cells) / static_cast<double>(jobs_);
 }
 

@@ -1,6 +1,7 @@
 // What `silc run` shows while it runs, and what it puts into the registry meanwhile. No LibTorch.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -9,28 +10,19 @@
 
 #include "cli/live_lines.h"
 #include "cli/session.h"
+#include "files/metrics.h"
 #include "schedule/schedule.h"
 
 namespace silc {
 
-// One number of metrics.json.
-struct CellMetric {
-  std::string evaluator;
-  std::string dataset;
-  std::string weights;
-  std::string name;
-  double value = 0;
-};
-
-// Of a finished cell; empty if there is no metrics.json.
-std::vector<CellMetric> read_metrics(const RunFolder& folder);
-
 class RunView : public RunObserver {
  public:
   // `columns`: those of the tables, to choose the metrics that are worth a line.
+  // `to_come`: how many cells are known to follow those of `tasks`, which may grow.
   RunView(const Session& session, Registry& registry, const std::vector<CellTask>& tasks,
-          std::vector<std::string> columns, int64_t jobs);
+          std::vector<std::string> columns, int64_t jobs, std::function<size_t()> to_come = {});
 
+  void added(size_t first) override;
   void started(size_t index, const CellProgress& progress) override;
   void progressed(size_t index, const CellProgress& progress) override;
   void ended(size_t index, const CellOutcome& outcome) override;
@@ -50,6 +42,7 @@ class RunView : public RunObserver {
   [[nodiscard]] std::string label(size_t index) const;
   [[nodiscard]] std::string describe(const CellProgress& progress) const;
   [[nodiscard]] std::vector<std::string> main_metrics(size_t index) const;
+  [[nodiscard]] size_t total() const { return tasks_.size() + (to_come_ ? to_come_() : 0); }
   [[nodiscard]] double done() const;
   [[nodiscard]] std::optional<double> seconds_left() const;
 
@@ -58,6 +51,7 @@ class RunView : public RunObserver {
   const std::vector<CellTask>& tasks_;
   std::vector<std::string> columns_;
   int64_t jobs_;
+  std::function<size_t()> to_come_;
   bool utf8_;
   std::unique_ptr<LiveLines> live_;  // on a terminal
   size_t label_width_ = 0;

@@ -182,8 +182,9 @@ std::string start_text(const nlohmann::ordered_json& files) {
 
 std::string format_contents(const CellContents& contents, const CellRecord& record) {
   const CellProgress& progress = contents.status.progress;
-  std::string text =
-      fmt::format("{} / {} / seed {}  {}\n", record.experiment, record.cell.row, record.cell.seed, record.cell.id);
+  std::string text = fmt::format(
+      "{} / {} / {}  {}\n", record.experiment, record.cell.row,
+      record.trial ? fmt::format("trial {}", *record.trial) : fmt::format("seed {}", record.cell.seed), record.cell.id);
   text += fmt::format("state:  {}\n", state_name(contents.status.state));
   if (!contents.status.message.empty()) text += "reason: " + contents.status.message + "\n";
   if (!progress.last_event.empty())
@@ -193,7 +194,10 @@ std::string format_contents(const CellContents& contents, const CellRecord& reco
   if (!record.start.empty())
     text += "starts: from the phase in " + record.start.generic_string() + "; costs below are of this phase alone\n";
   text += start_text(start_files(contents.folder.cell()));
-  if (!record.current) text += "no longer part of its experiment\n";
+  if (record.trial)
+    text += "of its experiment's search: see silc report --search\n";
+  else if (!record.current)
+    text += "no longer part of its experiment\n";
   for (const HealthWarning& warning : progress.warnings)
     text += fmt::format("warning: step {}: {}\n", warning.step, warning.message);
   text += curves_text(contents);
@@ -211,25 +215,27 @@ std::string format_contents(const CellContents& contents, const CellRecord& reco
 nlohmann::ordered_json to_json(const CellContents& contents, const CellRecord& record) {
   auto attempts = nlohmann::ordered_json::array();
   for (const Event& attempt : contents.attempts) attempts.push_back(nlohmann::ordered_json(attempt));
-  nlohmann::ordered_json json = {{"experiment", record.experiment},
-                                 {"row", record.cell.row},
-                                 {"seed", record.cell.seed},
-                                 {"id", record.cell.id},
-                                 {"current", record.current},
-                                 {"folder", contents.folder.path.string()},
-                                 {"start", record.start.generic_string()},
-                                 {"start_files", start_files(contents.folder.cell())},
-                                 {"state", state_name(contents.status.state)},
-                                 {"message", contents.status.message},
-                                 {"step", contents.status.progress.step},
-                                 {"warnings", json_of(contents.status.progress.warnings)},
-                                 {"metrics", nullptr},
-                                 {"not_applicable", nlohmann::ordered_json::array()},
-                                 {"cost", nullptr},
-                                 {"attempts", attempts},
-                                 {"curves", nlohmann::ordered_json::object()},
-                                 {"cell_toml", nullptr},
-                                 {"log", contents.log}};
+  nlohmann::ordered_json json = {
+      {"experiment", record.experiment},
+      {"row", record.cell.row},
+      {"seed", record.cell.seed},
+      {"id", record.cell.id},
+      {"current", record.current},
+      {"trial", record.trial ? nlohmann::ordered_json(*record.trial) : nlohmann::ordered_json(nullptr)},
+      {"folder", contents.folder.path.string()},
+      {"start", record.start.generic_string()},
+      {"start_files", start_files(contents.folder.cell())},
+      {"state", state_name(contents.status.state)},
+      {"message", contents.status.message},
+      {"step", contents.status.progress.step},
+      {"warnings", json_of(contents.status.progress.warnings)},
+      {"metrics", nullptr},
+      {"not_applicable", nlohmann::ordered_json::array()},
+      {"cost", nullptr},
+      {"attempts", attempts},
+      {"curves", nlohmann::ordered_json::object()},
+      {"cell_toml", nullptr},
+      {"log", contents.log}};
   if (!contents.metrics.is_null()) {
     json["metrics"] = contents.metrics.value("metrics", nlohmann::ordered_json::array());
     json["not_applicable"] = contents.metrics.value("not_applicable", nlohmann::ordered_json::array());

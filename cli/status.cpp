@@ -4,12 +4,15 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "cli/live_lines.h"
 #include "cli/session.h"
 #include "cli/text.h"
 #include "cli/warnings.h"
+#include "files/metrics.h"
 #include "plot/terminal.h"
+#include "registry/report.h"
 #include "schedule/gpus.h"
 #include "schedule/progress.h"
 
@@ -85,13 +88,17 @@ std::string table_of(const std::vector<CellLine>& lines) {
   return table.format();
 }
 
+std::string describe(const std::map<FolderState, int64_t>& states) {
+  std::string text;
+  for (const auto& [state, number] : states)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", number, state_name(state));
+  return text;
+}
+
 std::string counts_of(const std::vector<CellLine>& lines) {
   std::map<FolderState, int64_t> counts;
   for (const CellLine& line : lines) ++counts[line.status.state];
-  std::string text;
-  for (const auto& [state, number] : counts)
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", number, state_name(state));
-  return text;
+  return describe(counts);
 }
 
 nlohmann::ordered_json to_json(const CellLine& line) {
@@ -119,17 +126,74 @@ nlohmann::ordered_json to_json(const CellLine& line) {
   return json;
 }
 
+// A searched row, as its run folders have it.
+struct SearchLine {
+  const PlannedRowSearch* search;
+  std::map<FolderState, int64_t> states;           // of trials
+  std::optional<std::pair<int64_t, double>> best;  // so far: trial and score
+};
+
+std::vector<SearchLine> look_at(const Session& session, const PlannedSearch& search) {
+  std::vector<SearchLine> lines;
+  for (const PlannedRowSearch& row : search.rows) {
+    SearchLine& line = lines.emplace_back(SearchLine{&row, {}, {}});
+    for (const PlannedTrial& trial : row.trials) {
+      const RunFolder folder{session.runs / trial.folder};
+      ++line.states[inspect(folder).state];
+      for (const CellMetric& metric : read_metrics(folder)) {
+        if (metric.evaluator != search.evaluation || metric.name != search.name) continue;
+        const bool better = !line.best || (more_is_better(search.name) ? metric.value > line.best->second
+                                                                       : metric.value < line.best->second);
+        if (better) line.best = {trial.number, metric.value};
+      }
+    }
+  }
+  return lines;
+}
+
+std::string table_of(const PlannedSearch& search, const std::vector<SearchLine>& lines) {
+  TextTable table({"SEARCH", "TRIALS", "STATE", "BEST", "CHOSEN"}, {false, true, false, false, false});
+  for (const SearchLine& line : lines)
+    table.add(
+        {line.search->row, std::to_string(line.search->trials.size()), describe(line.states),
+         line.best ? fmt::format("{} (trial {})", named_value(search.name, line.best->second), line.best->first) : "",
+         line.search->chosen ? fmt::format("trial {}", *line.search->chosen) : ""});
+  return table.format();
+}
+
+nlohmann::ordered_json to_json(const PlannedSearch& search, const std::vector<SearchLine>& lines) {
+  auto rows = nlohmann::ordered_json::array();
+  for (const SearchLine& line : lines) {
+    auto states = nlohmann::ordered_json::object();
+    for (const auto& [state, number] : line.states) states[std::string(state_name(state))] = number;
+    nlohmann::ordered_json json = {{"row", line.search->row},
+                                   {"trials", line.search->trials.size()},
+                                   {"states", states},
+                                   {"best", nullptr},
+                                   {"chosen", nullptr}};
+    if (line.best) json["best"] = {{"trial", line.best->first}, {"score", line.best->second}};
+    if (line.search->chosen) json["chosen"] = *line.search->chosen;
+    rows.push_back(json);
+  }
+  return {{"method", search.method}, {"metric", search.metric}, {"split", search.split}, {"rows", rows}};
+}
+
 int status(const Session& session, const std::string& name) {
   const Registry registry = session.open_registry();
   const PlannedExperiment experiment = session.find_experiment(registry, name);
   const auto lines = look_at(session, registry, experiment);
+  const auto searches = experiment.search ? look_at(session, *experiment.search) : std::vector<SearchLine>{};
   if (session.json) {
     auto cells = nlohmann::ordered_json::array();
     for (const CellLine& line : lines) cells.push_back(to_json(line));
-    print_json({{"experiment", experiment.name}, {"cells", cells}});
+    nlohmann::ordered_json json = {{"experiment", experiment.name}, {"cells", cells}};
+    if (experiment.search) json["search"] = to_json(*experiment.search, searches);
+    print_json(json);
     return 0;
   }
-  std::string text = fmt::format("{}: {}\n", experiment.name, counts_of(lines)) + table_of(lines);
+  std::string text = experiment.search ? table_of(*experiment.search, searches) + "\n" : "";
+  text += fmt::format("{}: {}\n", experiment.name, lines.empty() ? "no settings are chosen yet" : counts_of(lines));
+  if (!lines.empty()) text += table_of(lines);
   for (const CellLine& line : lines)
     if (line.status.state == FolderState::failed)
       text += fmt::format("{}, seed {} failed: {}\n  silc show {}\n", line.cell.row, line.cell.seed,

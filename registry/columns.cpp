@@ -10,6 +10,7 @@
 #include <map>
 #include <string_view>
 
+#include "files/metrics.h"
 #include "registry/report.h"
 
 namespace silc {
@@ -17,6 +18,7 @@ namespace silc {
 namespace {
 
 constexpr std::string_view kCost = "cost/";
+constexpr std::string_view kSearch = "search/";
 
 // How the numbers of a column read.
 enum class Unit { percent, plain, count, si, seconds, bytes, joules };
@@ -153,7 +155,9 @@ std::string qualified_column_of(const MetricRecord& metric) {
   return metric.evaluator + "/" + metric.dataset + "/" + metric.name;
 }
 
-bool is_cost(const std::string& column) { return column.starts_with(kCost); }
+bool is_cost(const std::string& column) { return column.starts_with(kCost) || is_search(column); }
+
+bool is_search(const std::string& column) { return column.starts_with(kSearch); }
 
 std::string weights_of(const std::string& column) {
   const std::size_t at = column.rfind('@');
@@ -200,15 +204,11 @@ bool natural_order(const std::string& one, const std::string& other) {
   return one.size() - i < other.size() - j;
 }
 
-bool higher_is_better(const std::string& column) {
-  const std::string metric = metric_of(column);
-  const auto names = [&](std::string_view word) { return metric.find(word) != std::string::npos; };
-  return !is_cost(column) && !names("loss") && !names("error") && !names("perplexity");
-}
+bool higher_is_better(const std::string& column) { return !is_cost(column) && more_is_better(metric_of(column)); }
 
 std::vector<std::string> column_headers(const std::vector<std::string>& columns) {
   const auto short_header = [](const std::string& column) {
-    if (is_cost(column)) return readable_cost(metric_of(column));
+    if (is_cost(column)) return (is_search(column) ? "search " : "") + readable_cost(metric_of(column));
     const std::string weights = weights_of(column);
     return metric_of(column) + (weights.empty() ? "" : "@" + weights);
   };
@@ -221,6 +221,14 @@ std::vector<std::string> column_headers(const std::vector<std::string>& columns)
     if (unit_of(column) == Unit::percent) headers.back() += " %";
   }
   return headers;
+}
+
+std::string csv_field(const std::string& text) {
+  const bool formula = text.find_first_of("=+-@\t\r") == 0;
+  if (!formula && text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = formula ? "'" : "";
+  for (const char c : text) quoted += c == '"' ? std::string(2, c) : std::string(1, c);
+  return fmt::format("\"{}\"", quoted);
 }
 
 std::string format_value(const std::string& column, double mean, std::optional<double> spread) {

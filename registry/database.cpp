@@ -151,6 +151,12 @@ CREATE VIEW result_along AS
          metric_along.step, fraction, examples, flops, core_seconds, seconds, evaluator, dataset, metric_along.weights,
          metric_along.name AS metric, value, n
   FROM metric_along JOIN cell USING (cell_id) JOIN experiment USING (experiment_id);
+)sql",
+    R"sql(
+-- What is tuned, the trials and what they came to, JSON as in experiment.json; empty: nothing.
+ALTER TABLE experiment ADD COLUMN search TEXT NOT NULL DEFAULT '';
+-- Number of the trial of a search that the cell is; null: none. Trials have no position.
+ALTER TABLE cell ADD COLUMN trial INTEGER;
 )sql"};
 
 int version_of(SQLite::Database& database) { return database.execAndGet("PRAGMA user_version").getInt(); }

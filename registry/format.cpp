@@ -32,7 +32,7 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 std::size_t row_n(const TableRow& row) {
   std::size_t n = 0;
   for (const TableEntry& entry : row.entries)
-    n = std::max({n, entry.values.size(), static_cast<std::size_t>(entry.finished)});
+    if (!entry.of_row) n = std::max({n, entry.values.size(), static_cast<std::size_t>(entry.finished)});
   return n;
 }
 
@@ -95,7 +95,7 @@ Cell entry_cell(const std::string& column, const TableEntry& entry, std::size_t 
     cell.text += fmt::format(" ({}{}{})", difference, mark.empty() ? "" : " ", mark);
   else if (!mark.empty())
     cell.text += fmt::format(" {}", mark);
-  if (entry.values.size() != row_seeds) cell.text += fmt::format(" (n = {})", entry.values.size());
+  if (!entry.of_row && entry.values.size() != row_seeds) cell.text += fmt::format(" (n = {})", entry.values.size());
   return cell;
 }
 
@@ -502,15 +502,6 @@ std::string latex_document(const std::string& tables, const FormatOptions& optio
   if (options.siunitx)
     text += "\\usepackage{siunitx}\n\\sisetup{separate-uncertainty=true, detect-weight=true, mode=text}\n";
   return text + "\\begin{document}\n" + tables + "\\end{document}\n";
-}
-
-// A name that begins as a formula does would run as one in a spreadsheet; behind an apostrophe it is a text.
-std::string csv_field(const std::string& text) {
-  const bool formula = text.find_first_of("=+-@\t\r") == 0;
-  if (!formula && text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = formula ? "'" + text : text;
-  replace_all(quoted, "\"", "\"\"");
-  return fmt::format("\"{}\"", quoted);
 }
 
 // Shortest text that reads back as the same number.

@@ -29,6 +29,7 @@ struct CellIdentity {
   std::string id;
   std::string weights;
   std::string start;  // folder, from the experiment's; empty: starts from nothing
+  std::optional<int64_t> trial;
 };
 
 // The columns of table cell that come from the run folder.
@@ -122,15 +123,16 @@ CellIdentity read_identity(const fs::path& file) {
             .seed = *seed,
             .id = *id,
             .weights = table["evaluation"]["weights"][0].value_or<std::string>("student"),
-            .start = table["start"]["folder"].value_or<std::string>("")};
+            .start = table["start"]["folder"].value_or<std::string>(""),
+            .trial = cell["trial"].value<int64_t>()};
   } catch (const toml::parse_error& error) {
     throw Error(file.string() + ":" + std::to_string(error.source().begin.line) + ":" +
                 std::to_string(error.source().begin.column) + ": " + std::string(error.description()));
   }
 }
 
-// Takes the cell's identity in. A cell whose experiment was never planned here is part of it; of a planned one, only
-// what the plan lists.
+// Takes the cell's identity in. A cell whose experiment was never planned here is part of it, unless it is a trial; of
+// a planned one, only what the plan lists.
 void record_identity(SQLite::Database& database, const fs::path& folder, const CellIdentity& identity) {
   SQLite::Statement experiment(database, R"sql(
     INSERT INTO experiment (name, title, source, rows, seeds, tables) VALUES (?, '', '', '[]', '[]', '[]')
@@ -139,16 +141,18 @@ void record_identity(SQLite::Database& database, const fs::path& folder, const C
   experiment.exec();
 
   SQLite::Statement cell(database, R"sql(
-    INSERT INTO cell (experiment_id, row, seed, id, folder, weights, previous, position)
-      SELECT experiment_id, ?1, ?2, ?3, ?4, ?5, ?7,
-             CASE WHEN planned IS NULL THEN (SELECT count(*) FROM cell AS other
+    INSERT INTO cell (experiment_id, row, seed, id, folder, weights, previous, trial, position)
+      SELECT experiment_id, ?1, ?2, ?3, ?4, ?5, ?7, ?8,
+             CASE WHEN planned IS NULL AND ?8 IS NULL THEN (SELECT count(*) FROM cell AS other
                                              WHERE other.experiment_id = experiment.experiment_id) END
       FROM experiment WHERE name = ?6
-    ON CONFLICT (folder) DO UPDATE SET weights = excluded.weights, previous = excluded.previous)sql");
+    ON CONFLICT (folder) DO UPDATE SET weights = excluded.weights, previous = excluded.previous,
+                                       trial = excluded.trial)sql");
   const std::string start =
       identity.start.empty() ? "" : (*folder.begin() / identity.start).lexically_normal().generic_string();
   SQLite::bind(cell, identity.row, identity.seed, identity.id, folder.generic_string(), identity.weights,
                identity.experiment, start);
+  bind_value(cell, 8, identity.trial);
   cell.exec();
 }
 

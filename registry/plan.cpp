@@ -50,13 +50,16 @@ void derive_rows_and_seeds(PlannedExperiment& experiment) {
 
 int64_t upsert_experiment(SQLite::Database& database, const DatedPlan& plan) {
   SQLite::Statement statement(database, R"sql(
-    INSERT INTO experiment (name, title, source, rows, seeds, tables, planned) VALUES (?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO experiment (name, title, source, rows, seeds, tables, planned, search)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (name) DO UPDATE SET title = excluded.title, source = excluded.source, rows = excluded.rows,
-                                     seeds = excluded.seeds, tables = excluded.tables, planned = excluded.planned
+                                     seeds = excluded.seeds, tables = excluded.tables, planned = excluded.planned,
+                                     search = excluded.search
     RETURNING experiment_id)sql");
   const PlannedExperiment& experiment = plan.experiment;
   SQLite::bind(statement, experiment.name, experiment.title, experiment.source, dump(experiment.rows),
-               dump(experiment.seeds), dump(to_json(experiment.tables)), plan.planned);
+               dump(experiment.seeds), dump(to_json(experiment.tables)), plan.planned,
+               experiment.search ? dump(to_json(*experiment.search)) : std::string());
   statement.executeStep();
   return statement.getColumn(0).getInt64();
 }
@@ -71,10 +74,11 @@ void write_plan(const std::filesystem::path& file, const DatedPlan& plan) {
   for (const PlannedCell& cell : experiment.cells)
     cells.push_back(
         {{"row", cell.row}, {"seed", cell.seed}, {"id", cell.id}, {"folder", cell.folder.generic_string()}});
-  const Json json = {{"name", experiment.name},     {"title", experiment.title},
-                     {"source", experiment.source}, {"rows", experiment.rows},
-                     {"seeds", experiment.seeds},   {"tables", to_json(experiment.tables)},
-                     {"planned", plan.planned},     {"cells", cells}};
+  Json json = {{"name", experiment.name},     {"title", experiment.title},
+               {"source", experiment.source}, {"rows", experiment.rows},
+               {"seeds", experiment.seeds},   {"tables", to_json(experiment.tables)},
+               {"planned", plan.planned},     {"cells", cells}};
+  if (experiment.search) json["search"] = to_json(*experiment.search);
   write_file_durably(file, dump(json, 2) + "\n");
 }
 
@@ -96,6 +100,7 @@ DatedPlan read_plan(const std::filesystem::path& file) {
                                        .seed = cell.at("seed"),
                                        .id = cell.at("id"),
                                        .folder = cell.at("folder").get<std::string>()});
+    if (json.contains("search")) plan.experiment.search = search_from(json["search"]);
     return plan;
   } catch (const Json::exception& error) {
     throw Error(file.string() + " is damaged (" + error.what() +
@@ -130,7 +135,8 @@ void record_plan(SQLite::Database& database, const DatedPlan& plan) {
 
 std::optional<PlannedExperiment> load_plan(const SQLite::Database& database, const std::string& name) {
   SQLite::Statement query(
-      database, "SELECT experiment_id, title, source, rows, seeds, tables, planned FROM experiment WHERE name = ?");
+      database,
+      "SELECT experiment_id, title, source, rows, seeds, tables, planned, search FROM experiment WHERE name = ?");
   query.bind(1, name);
   if (!query.executeStep()) return std::nullopt;
 
@@ -150,6 +156,8 @@ std::optional<PlannedExperiment> load_plan(const SQLite::Database& database, con
                                 .seed = cells.getColumn(1).getInt64(),
                                 .id = cells.getColumn(2).getString(),
                                 .folder = cells.getColumn(3).getString()});
+  if (const std::string search = query.getColumn(7).getString(); !search.empty())
+    experiment.search = search_from(Json::parse(search));
   if (query.getColumn(6).isNull()) derive_rows_and_seeds(experiment);
   return experiment;
 }

@@ -15,6 +15,10 @@ struct DatedPlan {
   double planned = 0;  // seconds since 1970
 };
 
+nlohmann::json to_json(const PlannedSearch& search);
+// Throws the faults of the JSON library.
+PlannedSearch search_from(const nlohmann::json& json);
+
 void write_plan(const std::filesystem::path& file, const DatedPlan& plan);
 // Throws silc::Error naming the file and the fault.
 DatedPlan read_plan(const std::filesystem::path& file);

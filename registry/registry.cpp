@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
 
 #include "files/run_folder.h"
 #include "registry/database.h"
@@ -31,8 +32,12 @@ CellState state_from(const std::string& name) {
 
 constexpr const char* kSelectCells = R"sql(
   SELECT experiment.name, cell.row, cell.seed, cell.id, cell.folder, cell.position IS NOT NULL, cell.state,
-         cell.message, cell.plugin, cell.previous
+         cell.message, cell.plugin, cell.previous, cell.trial
   FROM cell JOIN experiment USING (experiment_id) )sql";
+
+std::optional<int64_t> optional_integer(const SQLite::Column& column) {
+  return column.isNull() ? std::nullopt : std::optional<int64_t>(column.getInt64());
+}
 
 CellRecord cell_from(SQLite::Statement& row, const fs::path& runs) {
   CellRecord record{.experiment = row.getColumn(0).getString(),
@@ -44,7 +49,8 @@ CellRecord cell_from(SQLite::Statement& row, const fs::path& runs) {
                     .state = state_from(row.getColumn(6).getString()),
                     .message = row.getColumn(7).getString(),
                     .plugin = row.getColumn(8).getString(),
-                    .start = row.getColumn(9).getString()};
+                    .start = row.getColumn(9).getString(),
+                    .trial = optional_integer(row.getColumn(10))};
   // Recorded by a silc that may have been killed with its engine since.
   if (record.state == CellState::running && !FileLock::is_locked(RunFolder{runs / record.cell.folder}.lock()))
     record.state = CellState::interrupted;
@@ -185,10 +191,6 @@ std::vector<WarningRecord> read_warnings(SQLite::Statement& query) {
   return warnings;
 }
 
-std::optional<int64_t> optional_integer(const SQLite::Column& column) {
-  return column.isNull() ? std::nullopt : std::optional<int64_t>(column.getInt64());
-}
-
 // Folders `depth` levels below `folder` that hold a file `name`, in order of their names.
 std::vector<fs::path> folders_with(const fs::path& folder, int depth, const std::string& name) {
   if (depth == 0) return fs::exists(folder / name) ? std::vector{folder} : std::vector<fs::path>{};
@@ -206,6 +208,69 @@ std::vector<fs::path> folders_with(const fs::path& folder, int depth, const std:
 void copy_content(SQLite::Database& to, SQLite::Database& from) {
   SQLite::Backup backup(to, from);
   if (const int code = backup.executeStep(); code != SQLITE_DONE) throw SQLite::Exception(sqlite3_errstr(code), code);
+}
+
+// What the cells of a trial's phases came to.
+void fill_trial(const SQLite::Database& database, const fs::path& runs, const PlannedSearch& search,
+                TrialRecord& record) {
+  SQLite::Statement find(database, std::string(kSelectCells) + "WHERE cell.folder = ?");
+  find.bind(1, record.trial.folder.generic_string());
+  if (!find.executeStep()) return;
+  const CellRecord cell = cell_from(find, runs);
+  record.state = cell.state;
+  record.message = cell.message;
+
+  SQLite::Statement score(database, R"sql(
+    SELECT metric.value FROM metric JOIN cell USING (cell_id)
+    WHERE cell.folder = ?1 AND evaluator = ?2 AND name = ?3
+      AND metric.weights = CASE WHEN ?4 = '' THEN cell.weights ELSE ?4 END)sql");
+  SQLite::bind(score, record.trial.folder.generic_string(), search.evaluation, search.name, search.weights);
+  if (score.executeStep()) record.score = score.getColumn(0).getDouble();
+  // Of halving: where it paused last.
+  SQLite::Statement along(database, R"sql(
+    SELECT metric_along.value FROM metric_along JOIN cell USING (cell_id)
+    WHERE cell.folder = ?1 AND evaluator = ?2 AND name = ?3
+      AND metric_along.weights = CASE WHEN ?4 = '' THEN cell.weights ELSE ?4 END
+    ORDER BY step DESC LIMIT 1)sql");
+  SQLite::bind(along, record.trial.folder.generic_string(), search.evaluation, search.name, search.weights);
+  if (!record.score && search.rungs.size() > 1 && along.executeStep()) record.score = along.getColumn(0).getDouble();
+
+  SQLite::Statement last_step(database, R"sql(
+    SELECT value FROM step_metric JOIN cell USING (cell_id) WHERE folder = ?1 AND name = ?2 ORDER BY step DESC LIMIT 1
+  )sql");
+  const auto at_last_step = [&](const std::string& folder, const std::string& name) {
+    last_step.reset();
+    SQLite::bind(last_step, folder, name);
+    return last_step.executeStep() ? last_step.getColumn(0).getDouble() : 0.0;
+  };
+  record.fraction =
+      record.state == CellState::finished ? 1 : at_last_step(record.trial.folder.generic_string(), "fraction");
+  if (record.repeated) return;
+
+  SQLite::Statement cost(database, R"sql(
+    SELECT value FROM metric JOIN cell USING (cell_id) WHERE folder = ?1 AND evaluator = 'cost' AND name = ?2)sql");
+  SQLite::Statement previous(database, "SELECT previous FROM cell WHERE folder = ?");
+  for (std::string folder = record.trial.folder.generic_string(); !folder.empty();) {
+    const auto spent = [&](const std::string& name) {
+      cost.reset();
+      SQLite::bind(cost, folder, name);
+      return cost.executeStep() ? cost.getColumn(0).getDouble() : at_last_step(folder, name);
+    };
+    record.flops += spent("flops");
+    record.core_seconds += spent("core_seconds");
+    previous.reset();
+    previous.bind(1, folder);
+    folder = previous.executeStep() ? previous.getColumn(0).getString() : "";
+  }
+}
+
+// Of an experiment, below the runs folder; empty: it has no cells.
+fs::path folder_of(const PlannedExperiment& experiment) {
+  if (!experiment.cells.empty()) return *experiment.cells.front().folder.begin();
+  if (!experiment.search) return {};
+  for (const PlannedRowSearch& row : experiment.search->rows)
+    if (!row.trials.empty()) return *row.trials.front().folder.begin();
+  return {};
 }
 
 std::string describe(const CellRecord& record) {
@@ -254,8 +319,8 @@ Registry::Registry(Registry&&) noexcept = default;
 
 void Registry::plan(const PlannedExperiment& experiment) {
   const DatedPlan plan{.experiment = experiment, .planned = now()};
-  if (!experiment.cells.empty()) {
-    const fs::path folder = impl_->runs / *experiment.cells.front().folder.begin();
+  if (const fs::path name = folder_of(experiment); !name.empty()) {
+    const fs::path folder = impl_->runs / name;
     std::error_code error;
     fs::create_directories(folder, error);
     if (error) throw Error("cannot make the folder " + folder.string() + ": " + error.message());
@@ -389,6 +454,25 @@ std::vector<MetricRecord> Registry::metrics(const std::string& experiment) const
              !add_earlier_phases(phases, phases.folders.at({metric.row, metric.seed}), metric);
     });
     return metrics;
+  });
+}
+
+std::vector<TrialRecord> Registry::trials(const std::string& experiment) const {
+  return with_database_errors(impl_->file, [&] {
+    std::vector<TrialRecord> trials;
+    const auto plan = load_plan(impl_->database, experiment);
+    if (!plan || !plan->search) return trials;
+    for (const PlannedRowSearch& row : plan->search->rows) {
+      std::set<std::string> known;  // folders
+      for (const PlannedTrial& trial : row.trials) {
+        TrialRecord& record = trials.emplace_back();
+        record.row = row.row;
+        record.trial = trial;
+        record.repeated = !known.insert(trial.folder.generic_string()).second;
+        fill_trial(impl_->database, impl_->runs, *plan->search, record);
+      }
+    }
+    return trials;
   });
 }
 

@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "registry/planned_search.h"
+
 namespace silc {
 
 struct PlannedCell {
@@ -37,7 +39,8 @@ struct PlannedExperiment {
   std::vector<std::string> rows;
   std::vector<int64_t> seeds;
   std::vector<PlannedTable> tables;
-  std::vector<PlannedCell> cells;
+  std::vector<PlannedCell> cells;  // without trials, and without those of rows whose search has not chosen
+  std::optional<PlannedSearch> search = std::nullopt;
 };
 
 enum class CellState { planned, running, finished, failed, interrupted };
@@ -50,9 +53,24 @@ struct CellRecord {
   PlannedCell cell;
   bool current = true;  // part of the experiment as it stands
   CellState state = CellState::planned;
-  std::string message;               // why it failed
-  std::string plugin;                // the one at fault, or empty
-  std::filesystem::path start = {};  // folder of the cell, a phase before, that it starts from; empty: none
+  std::string message;                          // why it failed
+  std::string plugin;                           // the one at fault, or empty
+  std::filesystem::path start = {};             // folder of the cell, a phase before, that it starts from; empty: none
+  std::optional<int64_t> trial = std::nullopt;  // of a search; then it is in no table, and `current` is false
+};
+
+// A trial of an experiment's search, and how it went.
+struct TrialRecord {
+  std::string row;
+  PlannedTrial trial;
+  bool repeated = false;  // an earlier trial has the same values, and this one its result
+  CellState state = CellState::planned;
+  std::string message = {};  // why it failed
+  // Of the search's metric; of halving as of where it paused last. None: not there yet, failed, or not finite.
+  std::optional<double> score = std::nullopt;
+  double fraction = 0;      // of its budget that is trained
+  double flops = 0;         // so far, with all its phases; 0 of a repeated one
+  double core_seconds = 0;  // likewise
 };
 
 // Where training stands: the figures of the last step event (files/run_folder.h).
@@ -189,6 +207,9 @@ class Registry {
   // Of current finished cells. Costs are those of the cell with all its earlier phases (memory: the greatest of them),
   // and not there if a phase is no longer known.
   [[nodiscard]] std::vector<MetricRecord> metrics(const std::string& experiment) const;
+
+  // Of the search as it stands, row by row in order of the trials. Empty without a search.
+  [[nodiscard]] std::vector<TrialRecord> trials(const std::string& experiment) const;
 
   // Of current cells in any state and of the phases that they start from: cell by cell, first phase first, by step.
   [[nodiscard]] std::vector<WarningRecord> warnings(const std::string& experiment) const;

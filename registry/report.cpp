@@ -15,6 +15,7 @@
 #include "files/run_folder.h"
 #include "registry/columns.h"
 #include "registry/samples.h"
+#include "registry/search_report.h"
 #include "registry/settings.h"
 #include "registry/statistics.h"
 #include "silc/error.h"
@@ -40,7 +41,8 @@ struct SampledValue {
 class Results {
  public:
   Results(const Registry& registry, const PlannedExperiment& experiment)
-      : metrics_(registry.metrics(experiment.name)),
+      : trials_(registry.trials(experiment.name)),
+        metrics_(registry.metrics(experiment.name)),
         curves_(read_curves(registry, experiment.name)),
         not_applicable_(registry.not_applicable(experiment.name)) {
     std::set<std::pair<std::string, int64_t>> planned;
@@ -49,6 +51,12 @@ class Results {
         ++planned_[cell.row];
         seeds_[cell.row].insert(cell.seed);
       }
+    if (const auto recorded = registry.experiment(experiment.name)) search_ = recorded->search;
+    // Rows whose search has not chosen have no cells yet.
+    if (search_)
+      for (const PlannedTuning& tuned : search_->tuned)
+        if (!planned_.contains(tuned.row) && std::ranges::find(experiment.rows, tuned.row) != experiment.rows.end())
+          planned_[tuned.row] = static_cast<int64_t>(experiment.seeds.size());
     for (const CellRecord& cell : registry.cells(experiment.name)) {
       if (!cell.current || !planned.contains({cell.cell.row, cell.cell.seed})) continue;
       if (cell.state == CellState::failed) ++failed_[cell.cell.row];
@@ -144,8 +152,14 @@ class Results {
     std::ranges::stable_sort(columns, natural_order);
     for (const char* cost : {"cost/examples", "cost/flops", "cost/core_seconds", "cost/peak_memory"})
       columns.emplace_back(cost);
+    if (search_)
+      for (const char* cost : {"search/flops", "search/core_seconds"}) columns.emplace_back(cost);
     return columns;
   }
+
+  // Null: there is none.
+  [[nodiscard]] const PlannedSearch* search() const { return search_ ? &*search_ : nullptr; }
+  [[nodiscard]] const std::vector<TrialRecord>& trials() const { return trials_; }
 
   // An entry without comparison.
   [[nodiscard]] TableEntry entry(const std::string& column, const std::string& row) const {
@@ -153,6 +167,15 @@ class Results {
     entry.planned = count(planned_, row);
     entry.failed = count(failed_, row);
     entry.finished = count(finished_, row);
+    if (is_search(column)) {
+      const SearchCost cost = search_cost(trials_, row);
+      entry.of_row = true;
+      entry.mean = metric_of(column) == "flops"    ? cost.flops
+                   : metric_of(column) == "trials" ? static_cast<double>(cost.trials)
+                                                   : cost.core_seconds;
+      entry.values = {entry.mean};
+      return entry;
+    }
     const auto found = columns_.find(column);
     if (found == columns_.end()) {
       entry.not_applicable = why_not_applicable(column, row);
@@ -302,6 +325,8 @@ class Results {
     return found == counts.end() ? 0 : found->second;
   }
 
+  std::optional<PlannedSearch> search_;
+  std::vector<TrialRecord> trials_;
   std::vector<MetricRecord> metrics_;  // results after training
   std::vector<MetricRecord> values_;   // what stands in the table in their place
   std::vector<Curve> curves_;
@@ -896,6 +921,20 @@ void note_conditions(Table& table, const std::vector<RowSource>& sources) {
                                     more == 0 ? "" : fmt::format(" and {} settings more (silc diff ROW ROW)", more)));
 }
 
+// Of each experiment that has a search, about its rows.
+void note_search(Table& table, const std::vector<RowSource>& sources) {
+  std::vector<const Results*> experiments;
+  for (const RowSource& source : sources)
+    if (std::ranges::find(experiments, source.results) == experiments.end()) experiments.push_back(source.results);
+  for (const Results* results : experiments) {
+    if (results->search() == nullptr) continue;
+    std::vector<std::pair<std::string, std::string>> rows;
+    for (std::size_t r = 0; r < table.rows.size(); ++r)
+      if (sources[r].results == results) rows.emplace_back(sources[r].name, table.rows[r].label);
+    std::ranges::move(search_notes(*results->search(), results->trials(), rows), std::back_inserter(table.notes));
+  }
+}
+
 // A table whose head is filled in, of rows wherever they come from.
 void fill_table(Table& table, const std::vector<RowSource>& rows, const std::optional<RowSource>& baseline,
                 const ReportRequest& request, PictureBootstrap& bootstrap, bool all_metrics) {
@@ -921,6 +960,7 @@ void fill_table(Table& table, const std::vector<RowSource>& rows, const std::opt
   if (table.match || table.last > 0) note_values(table);
   if (table.last > 0) note_averaging(table);
   if (baseline) note_reach(table);
+  note_search(table, rows);
   note_conditions(table, rows);
   note_weights(table);
   note_phases(table, rows);

@@ -44,6 +44,7 @@ struct TableEntry {
   std::optional<double> p_adjusted;  // by Holm, over the comparisons of the column
   bool significant = false;          // p_adjusted < 0.05
   bool best = false;                 // of its column, where higher is better and two rows or more have a value
+  bool of_row = false;               // one value of the row as a whole, not of its seeds: what its search cost
   // Why there is no value and will be none: "captioning does not apply: the model has no caption decoder". Empty: the
   // evaluation applies, or has not come to tell.
   std::string not_applicable;

@@ -25,8 +25,9 @@ std::vector<std::string> Excerpt::prompt_templates() const {
   return templates;
 }
 
-void evaluate_excerpt(const PluginChoice& evaluator, const PluginInfo& plugin, const Excerpt& excerpt,
-                      Encoder& encoder) {
+std::vector<std::string> evaluate_excerpt(const PluginChoice& evaluator, const PluginInfo& plugin,
+                                          const Excerpt& excerpt, Encoder& encoder) {
+  std::vector<std::string> names;
   const auto visit_all = [&](const std::function<void(std::span<const Sample>, int64_t)>& visit) {
     for (int64_t first = 0; first < excerpt.size(); first += kVisited) {
       std::vector<Sample> samples;
@@ -40,7 +41,9 @@ void evaluate_excerpt(const PluginChoice& evaluator, const PluginInfo& plugin, c
     const Scores scores = made->evaluate(
         {.options = evaluator.options, .dataset = excerpt, .encoder = encoder, .for_each_batch = visit_all});
     check_metrics(scores.metrics);
+    for (const Metric& metric : scores.metrics) names.push_back(metric.name);
   });
+  return names;
 }
 
 }  // namespace silc

@@ -38,8 +38,8 @@ class Excerpt : public Dataset {
   int64_t size_;
 };
 
-// Throws what the evaluator throws, and silc::Error for metrics that are not finite.
-void evaluate_excerpt(const PluginChoice& evaluator, const PluginInfo& plugin, const Excerpt& excerpt,
-                      Encoder& encoder);
+// The names of its metrics. Throws what the evaluator throws, and silc::Error for metrics that are not finite.
+std::vector<std::string> evaluate_excerpt(const PluginChoice& evaluator, const PluginInfo& plugin,
+                                          const Excerpt& excerpt, Encoder& encoder);
 
 }  // namespace silc

@@ -433,7 +433,9 @@ class Preflight {
       emit_({{"in", plugin_title(plugin.kind, plugin.name)}, {"key", key}});
       const bool sound = attempt(key, [&] {
         reason = why_not_applicable(plugin, cell, assembly);
-        if (reason.empty()) try_evaluation(cell, evaluation, plugin, assembly);
+        if (!reason.empty()) return;
+        const std::vector<std::string> names = try_evaluation(cell, evaluation, plugin, assembly);
+        emit_({{"gives", names}, {"evaluation", evaluation.name}});
       });
       if (!sound) skip_.insert(item);  // one model is enough to show it
     }
@@ -471,20 +473,21 @@ class Preflight {
     return {readable, readable->size()};
   }
 
-  void try_evaluation(const ResolvedCell& cell, const Evaluation& evaluation, const PluginInfo& plugin,
-                      const Assembly& assembly) {
+  // The names of its metrics.
+  std::vector<std::string> try_evaluation(const ResolvedCell& cell, const Evaluation& evaluation,
+                                          const PluginInfo& plugin, const Assembly& assembly) {
     const std::shared_ptr<Dataset>& whole = sources_.at(source_item(evaluation.data)).dataset;
     TowerEncoder encoder = make_encoder(cell, assembly, cell.weights.front());
     for (const int64_t count : kSampleCounts) {
       const bool last = count == kSampleCounts.back() || whole->size() <= count;
       try {
-        evaluate_excerpt(evaluation.evaluator, plugin, excerpt(whole, evaluation.data, count), encoder);
-        return;
+        return evaluate_excerpt(evaluation.evaluator, plugin, excerpt(whole, evaluation.data, count), encoder);
       } catch (const std::exception&) {
         // What an evaluator looks for may be rare.
         if (last) throw;
       }
     }
+    return {};
   }
 
   std::vector<Candidate> candidates_;

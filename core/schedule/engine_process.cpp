@@ -194,13 +194,15 @@ std::filesystem::path find_engine() {
 }
 
 EngineProcess::EngineProcess(const Engine& engine, const std::filesystem::path& folder, int64_t threads,
-                             const FileLock& lock, const Environment& environment) {
+                             const FileLock& lock, const Environment& environment, std::optional<double> until) {
   const std::filesystem::path log_file = folder / "engine.log";
   const Descriptor log(open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
   if (log.get() < 0) throw_system_error(log_file.string());
   const Descriptor nothing(open("/dev/null", O_RDONLY | O_CLOEXEC));
   Spawn spawn;
-  spawn.arguments = command_line(engine, {"run", "--folder", folder.string(), "--threads", std::to_string(threads)});
+  std::vector<std::string> arguments = {"run", "--folder", folder.string(), "--threads", std::to_string(threads)};
+  if (until) arguments.insert(arguments.end(), {"--until", fmt::format("{}", *until)});
+  spawn.arguments = command_line(engine, arguments);
   spawn.input = nothing.get();
   spawn.output = log.get();
   spawn.errors = log.get();

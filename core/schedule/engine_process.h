@@ -35,13 +35,16 @@ struct ProcessEnd {
 // Variables by name, laid over those of silc itself.
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
+inline constexpr int kPaused = 3;
+
 // `silc-engine run` on one run folder, in a process group of its own, so that a terminal's Ctrl-C reaches silc alone.
 // It is asked to stop (SIGTERM) when silc dies, and holds the folder's lock until it has stopped. Its output goes to
 // the folder's engine.log.
 class EngineProcess {
  public:
+  // `until`: part of the budget at which it pauses, with exit code kPaused; none: it trains and evaluates to the end.
   EngineProcess(const Engine& engine, const std::filesystem::path& folder, int64_t threads, const FileLock& lock,
-                const Environment& environment = {});
+                const Environment& environment = {}, std::optional<double> until = std::nullopt);
   ~EngineProcess();  // kills it if it still runs
   EngineProcess(EngineProcess&& other) noexcept;
   EngineProcess& operator=(EngineProcess&& other) = delete;

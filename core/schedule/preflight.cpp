@@ -106,6 +106,8 @@ class Reader {
     } else if (line.contains("not_applicable")) {
       for (const std::size_t task : groups_.at(line.at("cell")).tasks)
         report_.not_applicable.push_back({task, line.at("not_applicable"), line.at("reason")});
+    } else if (line.contains("gives")) {
+      for (const Json& name : line.at("gives")) report_.metrics[line.at("evaluation")].insert(name.get<std::string>());
     } else if (line.contains("done")) {
       done_ = true;
     }

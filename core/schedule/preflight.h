@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <set>
 #include <span>
 #include <string>
@@ -29,6 +30,7 @@ struct InapplicableEvaluation {
 struct PreflightReport {
   std::vector<PreflightFault> faults;
   std::vector<InapplicableEvaluation> not_applicable;
+  std::map<std::string, std::set<std::string>> metrics;  // names, by evaluation, of those that were tried
 };
 
 // Lets the engine build and try what `tasks` are made of (core/engine/preflight.h), each model, objective, evaluation

@@ -1,5 +1,8 @@
 #include "schedule/progress.h"
 
+#include <map>
+#include <set>
+
 #include "silc/error.h"
 
 namespace silc {
@@ -88,6 +91,28 @@ std::string_view state_name(FolderState state) {
       return "interrupted";
   }
   return "";
+}
+
+std::optional<AlongResult> paused_at(const RunFolder& folder, double fraction) {
+  constexpr double kRounding = 1e-9;
+  std::map<int64_t, Event> along;  // by step
+  std::set<int64_t> pauses;        // steps
+  uint64_t offset = 0;
+  for (Event& event : read_events(folder.events(), offset)) {
+    const std::string name = event.value("event", "");
+    const int64_t step = event.value("step", int64_t{0});
+    if (name == "started") {  // makes void what came after the step that it goes on from
+      along.erase(along.upper_bound(step), along.end());
+      pauses.erase(pauses.upper_bound(step), pauses.end());
+    }
+    if (name == "evaluated_along") along[step] = std::move(event);
+    if (name == "paused") pauses.insert(step);
+  }
+  for (const auto& [step, event] : along)
+    if (pauses.contains(step) && event.value("fraction", 0.0) >= fraction - kRounding)
+      return AlongResult{event.value("fraction", 0.0), event.value("flops", 0.0),
+                         event.value("metrics", nlohmann::json::array())};
+  return std::nullopt;
 }
 
 bool is_finished(const RunFolder& folder) {

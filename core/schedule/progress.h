@@ -63,6 +63,17 @@ struct FolderStatus {
   std::string message;  // why it failed
 };
 
+// What an evaluation along training found, and what training had cost by then.
+struct AlongResult {
+  double fraction = 0;  // of the budget
+  double flops = 0;
+  nlohmann::json metrics;  // as in the event (files/run_folder.h)
+};
+
+// Where training first paused (--until) at this part of the budget or after it. Once there, it never goes on from
+// before.
+std::optional<AlongResult> paused_at(const RunFolder& folder, double fraction);
+
 // metrics.json is there and the last event is `finished`.
 bool is_finished(const RunFolder& folder);
 

@@ -69,6 +69,11 @@ void write_cell_file(const CellTask& task) {
   write_file_durably(task.folder.cell(), content);
 }
 
+// Whether there is nothing left to do: it is finished, or as far as it is to come.
+bool is_done(const CellTask& task) {
+  return is_finished(task.folder) || (task.until && paused_at(task.folder, *task.until));
+}
+
 struct RunningCell {
   size_t index;
   EngineProcess process;
@@ -93,19 +98,13 @@ WatchLimits limits_of(const EngineSettings& engine) {
 
 class Scheduler {
  public:
-  Scheduler(std::span<const CellTask> tasks, const RunRequest& request, RunObserver& observer)
-      : tasks_(tasks),
-        request_(request),
-        observer_(observer),
-        outcomes_(tasks.size()),
-        ended_(tasks.size()),
-        waits_(tasks.size()) {
-    for (size_t index = 0; index < tasks.size(); ++index) by_id_.emplace(tasks[index].id, index);
-  }
+  // `source`: null: there are no cells but `tasks`.
+  Scheduler(std::vector<CellTask>& tasks, CellSource* source, const RunRequest& request, RunObserver& observer)
+      : tasks_(tasks), source_(source), request_(request), observer_(observer) {}
 
   std::vector<CellOutcome> run() {
-    for (size_t index = 0; index < tasks_.size(); ++index) reuse_or_queue(index);
-    std::vector<ResolvedCell> left;
+    take_in(0);
+    std::vector<ResolvedCell> left = source_ == nullptr ? std::vector<ResolvedCell>{} : source_->to_come();
     for (const size_t index : waiting_) left.push_back(tasks_[index].cell);
     gpus_.emplace(request_.gpus, left, request_.threads.jobs);
 
@@ -128,15 +127,36 @@ class Scheduler {
     double next_try = 0;
   };
 
+  // Tasks from `first` on are new.
+  void take_in(size_t first) {
+    outcomes_.resize(tasks_.size());
+    ended_.resize(tasks_.size());
+    waits_.resize(tasks_.size());
+    for (size_t index = first; index < tasks_.size(); ++index) by_id_.emplace(tasks_[index].id, index);
+    for (size_t index = first; index < tasks_.size(); ++index) reuse_or_queue(index);
+  }
+
+  // False if there are none now.
+  bool take_more() {
+    if (source_ == nullptr) return false;
+    const size_t first = tasks_.size();
+    for (CellTask& task : source_->next()) tasks_.push_back(std::move(task));
+    if (tasks_.size() == first) return false;
+    observer_.added(first);
+    take_in(first);
+    return true;
+  }
+
   void conclude(size_t index, CellOutcome outcome) {
     outcomes_[index] = std::move(outcome);
     ended_[index] = true;
     observer_.ended(index, outcomes_[index]);
+    if (source_ != nullptr) source_->ended(tasks_[index], outcomes_[index]);
   }
 
   void reuse_or_queue(size_t index) {
     try {
-      if (is_finished(tasks_[index].folder))
+      if (is_done(tasks_[index]))
         conclude(index, {CellEnd::reused});
       else
         waiting_.push_back(index);
@@ -161,8 +181,14 @@ class Scheduler {
   }
 
   void start_cells() {
-    for (auto next = waiting_.begin();
-         next != waiting_.end() && !stopping_ && running_.size() < static_cast<size_t>(request_.threads.jobs);) {
+    start_waiting();
+    while (!stopping_ && has_room() && take_more()) start_waiting();
+  }
+
+  [[nodiscard]] bool has_room() const { return running_.size() < static_cast<size_t>(request_.threads.jobs); }
+
+  void start_waiting() {
+    for (auto next = waiting_.begin(); next != waiting_.end() && !stopping_ && has_room();) {
       if (waits_[*next].next_try > now() || !after_its_phases(*next))
         ++next;
       else
@@ -179,6 +205,7 @@ class Scheduler {
     switch (outcomes_[before->second].end) {
       case CellEnd::reused:
       case CellEnd::finished:
+      case CellEnd::paused:
         return start_cell(index);
       case CellEnd::failed:
         fail(index, fmt::format("there is nothing to start from: {} failed", row_label(tasks_[before->second].cell)),
@@ -215,7 +242,7 @@ class Scheduler {
 
   bool settled_elsewhere(size_t index) {
     const RunFolder& folder = tasks_[index].folder;
-    if (is_finished(folder)) {
+    if (is_done(tasks_[index])) {
       CellOutcome outcome{CellEnd::finished};
       outcome.elsewhere = true;
       conclude(index, outcome);
@@ -240,7 +267,7 @@ class Scheduler {
     std::filesystem::remove(task.folder.activity());
     const int64_t threads = request_.threads.of(task.cell);
     const double start = now();  // before the engine can write an event
-    EngineProcess process(request_.engine, task.folder.path, threads, *lock, gpu.environment());
+    EngineProcess process(request_.engine, task.folder.path, threads, *lock, gpu.environment(), task.until);
     running_.push_back({index, std::move(process), std::move(lock), std::move(reader), start, threads, std::move(gpu),
                         log_offset, Watchdog(limits_of(task.cell.engine))});
     observer_.started(index, running_.back().reader.progress());
@@ -323,9 +350,10 @@ class Scheduler {
     const CellTask& task = tasks_[cell.index];
     const double ended_at = now();
     const bool finished = end.signal == 0 && end.exit_code == 0 && !cell.unreadable && is_finished(task.folder);
+    const bool paused = end.signal == 0 && end.exit_code == kPaused && task.until && !cell.unreadable && is_done(task);
     Event attempt = describe_attempt(cell, end, ended_at);
     // A signal that silc itself sent on request is no failure.
-    if (!cell.stopped.empty() && !finished)
+    if (!cell.stopped.empty() && !finished && !paused)
       attempt["stopped"] = cell.stopped;
     else if (stopping_ && (end.signal == SIGTERM || end.signal == SIGINT || end.signal == SIGKILL))
       attempt["interrupted"] = true;
@@ -335,6 +363,8 @@ class Scheduler {
     outcome.wall_seconds = ended_at - cell.start;
     if (finished) {
       outcome.end = CellEnd::finished;
+    } else if (paused) {
+      outcome.end = CellEnd::paused;
     } else if (failure_of_attempt(attempt).empty()) {
       outcome.end = CellEnd::interrupted;
     } else {
@@ -358,7 +388,7 @@ class Scheduler {
     outcome.message = message;
     outcome.wall_seconds = wall_seconds;
     conclude(index, outcome);
-    if (request_.fail_fast) stop_after_failure();
+    if (request_.fail_fast && !tasks_[index].cell.trial) stop_after_failure();
   }
 
   [[nodiscard]] std::string failure(const RunningCell& cell, const Event& attempt) const {
@@ -397,7 +427,8 @@ class Scheduler {
     }
   }
 
-  std::span<const CellTask> tasks_;
+  std::vector<CellTask>& tasks_;
+  CellSource* source_;
   const RunRequest& request_;
   RunObserver& observer_;
   std::vector<CellOutcome> outcomes_;
@@ -460,7 +491,13 @@ std::vector<size_t> remove_results(std::span<const CellTask> tasks) {
 }
 
 std::vector<CellOutcome> run_cells(std::span<const CellTask> tasks, const RunRequest& request, RunObserver& observer) {
-  return Scheduler(tasks, request, observer).run();
+  std::vector<CellTask> own(tasks.begin(), tasks.end());
+  return Scheduler(own, nullptr, request, observer).run();
+}
+
+std::vector<CellOutcome> run_cells(std::vector<CellTask>& tasks, CellSource& source, const RunRequest& request,
+                                   RunObserver& observer) {
+  return Scheduler(tasks, &source, request, observer).run();
 }
 
 std::string plugins_in_use(const ResolvedCell& cell) {

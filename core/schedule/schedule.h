@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,6 +20,8 @@ struct CellTask {
   ResolvedCell cell;
   std::string id;
   RunFolder folder;
+  // Of a trial that is compared on its way: the part of its budget at which it pauses.
+  std::optional<double> until = std::nullopt;
 };
 
 // The cells with their earlier phases, each once where rows share it; a phase that is the whole of another row is that
@@ -29,6 +32,7 @@ enum class CellEnd {
   not_started,  // stopped before its turn came
   reused,       // had been finished before
   finished,
+  paused,  // at `until`
   failed,
   interrupted,  // resumable
 };
@@ -45,6 +49,8 @@ class RunObserver {
  public:
   virtual ~RunObserver() = default;
 
+  // There are cells more than before, from `first` on.
+  virtual void added(size_t /*first*/) {}
   // A cell's engine was started, `progress` being where it goes on from.
   virtual void started(size_t /*index*/, const CellProgress& /*progress*/) {}
   virtual void progressed(size_t /*index*/, const CellProgress& /*progress*/) {}
@@ -65,6 +71,21 @@ struct RunRequest {
   std::vector<Gpu> gpus = {};  // over which cells are spread
 };
 
+// Gives a run further cells while others end: the trials of a search, and what it chooses. Called from the thread that
+// called run_cells.
+class CellSource {
+ public:
+  virtual ~CellSource() = default;
+
+  // Cells to run next, each behind the phases that it starts from. Called when there is room for one; none: nothing can
+  // be run before one that runs has ended, or nothing at all.
+  virtual std::vector<CellTask> next() = 0;
+  // Any cell of the run has ended, whether it came from here or not.
+  virtual void ended(const CellTask& task, const CellOutcome& outcome) = 0;
+  // Those that may come yet.
+  [[nodiscard]] virtual std::vector<ResolvedCell> to_come() const = 0;
+};
+
 // Removes what earlier runs left of these cells, but for their logs. A cell that is being run is left
 // alone; the indices of those are returned.
 std::vector<size_t> remove_results(std::span<const CellTask> tasks);
@@ -73,7 +94,11 @@ std::vector<size_t> remove_results(std::span<const CellTask> tasks);
 // order. SIGINT, SIGTERM and SIGHUP stop the run: the first lets the engines write checkpoints, the second kills them.
 // Two silc that run the same cells share them out: each cell is locked by the one that runs it. An exception from the
 // observer stops the engines and passes.
+// A trial that fails stops nothing.
 std::vector<CellOutcome> run_cells(std::span<const CellTask> tasks, const RunRequest& request, RunObserver& observer);
+// The cells of `source` are added at the end of `tasks`.
+std::vector<CellOutcome> run_cells(std::vector<CellTask>& tasks, CellSource& source, const RunRequest& request,
+                                   RunObserver& observer);
 
 // "objective silc, image backbone vit, …": what may be at fault when an engine dies without a word.
 std::string plugins_in_use(const ResolvedCell& cell);

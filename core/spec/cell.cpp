@@ -307,6 +307,10 @@ std::string row_label(const ResolvedCell& cell) {
   return cell.elsewhere ? fmt::format("{} of {}", cell.row, cell.experiment) : cell.row;
 }
 
+std::string cell_label(const ResolvedCell& cell) {
+  return cell.trial ? fmt::format("trial {}", *cell.trial) : fmt::format("seed {}", cell.seed);
+}
+
 std::string path_name(std::string_view name) {
   constexpr std::size_t kLongest = 100;
   std::string path;
@@ -339,8 +343,9 @@ std::string source_item(const DataSource& source) {
 }
 
 std::filesystem::path run_folder(const ResolvedCell& cell) {
+  const std::string name = cell.trial ? fmt::format("trial-{}", *cell.trial) : fmt::format("seed-{}", cell.seed);
   return std::filesystem::path(path_name(cell.experiment)) / path_name(cell.row) /
-         fmt::format("seed-{}-{}", cell.seed, cell_id(cell));
+         fmt::format("{}-{}", name, cell_id(cell));
 }
 
 }  // namespace silc

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -150,6 +151,8 @@ struct ResolvedCell {
   std::string experiment;  // name
   std::string row;         // name, with the values of the matrix: "CLIP [optimizer.lr=0.001]"
   int64_t seed = 0;
+  // Of a search: the number of the trial that this cell is. What it is called, not what decides it.
+  std::optional<int64_t> trial = std::nullopt;
   bool elsewhere = false;  // a phase that a row of another experiment has trained or will: no part of this one's plan
 
   Start start = {};
@@ -196,7 +199,8 @@ std::vector<ResolvedCell> unchained(const ResolvedCell& cell);
 // Seeds all that training draws at random. A later phase draws anew rather than what the first one drew.
 uint64_t training_seed(const ResolvedCell& cell);
 
-// Folder below the runs folder: EXPERIMENT/ROW/seed-N-ID, names made safe for file systems.
+// Folder below the runs folder: EXPERIMENT/ROW/seed-N-ID, of a trial EXPERIMENT/ROW/trial-N-ID, names made safe for
+// file systems.
 std::filesystem::path run_folder(const ResolvedCell& cell);
 
 // The row as people are told of it: that of another experiment with the experiment's name.
@@ -210,10 +214,13 @@ std::string path_name(std::string_view name);
 // engine speak of it.
 std::string source_item(const DataSource& source);
 
-// cell.toml: every setting, readable, with a [cell] table (experiment, row, seed, id) at its head and the versions of
-// the plugins at its end. read_cell(write_cell(c)) == c. Throws SpecError with file:line:column; also where a plugin's
-// version or a file's content is no longer the recorded one, and where the id no longer fits the settings (an edited
-// file).
+// "seed 0", "trial 3": which of its row's cells it is.
+std::string cell_label(const ResolvedCell& cell);
+
+// cell.toml: every setting, readable, with a [cell] table (experiment, row, seed, trial, id) at its head and the
+// versions of the plugins at its end. read_cell(write_cell(c)) == c. Throws SpecError with file:line:column; also where
+// a plugin's version or a file's content is no longer the recorded one, and where the id no longer fits the settings
+// (an edited file).
 std::string write_cell(const ResolvedCell& cell);
 ResolvedCell read_cell(const std::filesystem::path& file, const Catalogue& catalogue);
 // `text`: the content of such a file, `name` what faults call it.

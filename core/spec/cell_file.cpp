@@ -83,6 +83,7 @@ std::string write_cell(const ResolvedCell& cell) {
   head.set("experiment", {{}, cell.experiment});
   head.set("row", {{}, cell.row});
   head.set("seed", {{}, cell.seed});
+  if (cell.trial) head.set("trial", {{}, *cell.trial});
   head.set("id", {{}, cell_id(cell)});
   Setting document{{}, Setting::Table{}};
   document.set("cell", std::move(head));
@@ -113,6 +114,10 @@ ResolvedCell parse_cell(const std::string& text, const std::string& name, const 
   head.read("experiment", cell.experiment);
   head.read("row", cell.row);
   head.read("seed", cell.seed, {0});
+  if (int64_t trial = -1; head.take("trial")) {
+    head.read("trial", trial, {0});
+    cell.trial = trial;
+  }
   head.read("id", id);
   head.finish();
   check_files(top.take("files"), cell, faults);

@@ -47,6 +47,7 @@ class Faults {
  public:
   void add(const Place& place, const std::string& message);
   [[nodiscard]] bool empty() const { return diagnostics_.empty(); }
+  [[nodiscard]] std::size_t count() const { return diagnostics_.size(); }
 
   // In order of the file, those of the command line last.
   void throw_if_any() const;

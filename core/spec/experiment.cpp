@@ -16,6 +16,7 @@
 #include "spec/table_reader.h"
 #include "spec/tables.h"
 #include "spec/toml_document.h"
+#include "spec/tuning.h"
 
 namespace silc {
 namespace {
@@ -103,6 +104,8 @@ void read_head(const Setting& document, const ExperimentRequest& request, Experi
 struct ResolvedRow {
   std::string name;
   ResolvedCell cell;  // of its last phase
+  const RowSpec* spec = nullptr;
+  const MatrixPoint* point = nullptr;
 };
 
 using WrittenRows = decltype(Experiment::written);
@@ -145,6 +148,32 @@ class RowResolver {
     resolve_settings(file_settings_, "", document.place, partial);
   }
 
+  // The row with the values of a matrix's point, and with these laid over it and the rows that it starts from.
+  std::optional<ResolvedCell> resolve(const RowSpec& row, const MatrixPoint& point, const Overlays& overlays) {
+    overlays_ = &overlays;
+    std::vector<const RowSpec*> above;
+    const std::size_t before = context_.faults.count();
+    std::optional<ResolvedCell> cell = resolve(row, point, above);
+    overlays_ = nullptr;
+    if (context_.faults.count() != before) return std::nullopt;
+    return cell;
+  }
+
+  // Full names of the rows that a row's first phase names, and theirs.
+  [[nodiscard]] std::vector<std::string> starts_of(const RowSpec& row, const MatrixPoint& point) const {
+    std::vector<std::string> names;
+    Faults known;
+    const RowSpec* next = &row;
+    while (next != nullptr && names.size() <= rows_.size()) {
+      const auto chain = base_chain(*next, rows_, known);
+      const std::vector<PhaseSpec> phases = chain ? phases_of(*chain) : std::vector<PhaseSpec>{};
+      if (phases.empty() || !phases.front().row || phases.front().experiment) break;
+      next = find_row(rows_, *phases.front().row);
+      if (next != nullptr) names.push_back(next->name + point.suffix);
+    }
+    return names;
+  }
+
   std::vector<ResolvedRow> resolve(const std::vector<MatrixPoint>& points) {
     std::vector<ResolvedRow> resolved;
     for (const RowSpec& row : rows_) {
@@ -156,7 +185,7 @@ class RowResolver {
         if (!cell) continue;
         for (const ResolvedCell& phase : cell->earlier)
           if (!phase.elsewhere) check_path(row, phase.row, paths_, context_.faults);
-        resolved.push_back({name, *std::move(cell)});
+        resolved.push_back({name, *std::move(cell), &row, &point});
       }
     }
     return resolved;
@@ -164,11 +193,13 @@ class RowResolver {
 
  private:
   // `above`: the rows whose first phase this one is. Nothing where there is a fault that leaves nothing to resolve.
-  std::optional<ResolvedCell> resolve(const RowSpec& row, const MatrixPoint& point,
+  std::optional<ResolvedCell> resolve(const RowSpec& row, const MatrixPoint& matrix_point,
                                       std::vector<const RowSpec*>& above) {
     const auto chain = base_chain(row, rows_, context_.faults);
     if (!chain) return std::nullopt;
-    const std::string name = row.name + point.suffix;
+    const std::string name = row.name + matrix_point.suffix;
+    MatrixPoint point = matrix_point;
+    if (const Setting* overlay = overlay_of(name)) lay_over(point.settings, *overlay);
     std::vector<PhaseSpec> phases = phases_of(*chain);
     const std::optional<Setting> checkpoint = checkpoint_of(*chain, phases, point);
     Setting settings = settings_of(*chain, checkpoint);
@@ -188,7 +219,7 @@ class RowResolver {
       if (phase.row) {
         if (i > 0) continue;  // a fault already
         above.push_back(&row);
-        const auto first = phase.experiment ? row_elsewhere(phase) : named_row(phase, point, above);
+        const auto first = phase.experiment ? row_elsewhere(phase) : named_row(phase, matrix_point, above);
         above.pop_back();
         if (!first) return std::nullopt;
         cells = unchained(*first);
@@ -220,6 +251,12 @@ class RowResolver {
     cells.pop_back();
     cell.earlier = std::move(cells);
     return cell;
+  }
+
+  [[nodiscard]] const Setting* overlay_of(const std::string& row) const {
+    if (overlays_ == nullptr) return nullptr;
+    const auto overlay = overlays_->find(row);
+    return overlay == overlays_->end() ? nullptr : &overlay->second;
   }
 
   // The checkpoint that the first phase of a row starts from, as it is written.
@@ -317,6 +354,13 @@ class RowResolver {
     if (experiment == nullptr) return std::nullopt;
     const auto found = std::find_if(experiment->cells.begin(), experiment->cells.end(),
                                     [&](const ResolvedCell& cell) { return cell.row == *phase.row; });
+    if (is_tuned(*experiment, *phase.row)) {
+      context_.faults.add(phase.place, fmt::format("the settings of row \"{}\" are chosen by the [search] of {}, which "
+                                                   "only that experiment knows; a row here can have the values that it "
+                                                   "chose",
+                                                   *phase.row, *phase.experiment));
+      return std::nullopt;
+    }
     if (found == experiment->cells.end()) {
       context_.faults.add(phase.place, fmt::format("there is no row \"{}\" in {}{}", *phase.row, *phase.experiment,
                                                    suggestion(*phase.row, experiment->rows)));
@@ -354,6 +398,11 @@ class RowResolver {
     return nullptr;
   }
 
+  static bool is_tuned(const Experiment& experiment, const std::string& row) {
+    return experiment.search && std::any_of(experiment.search->tuned.begin(), experiment.search->tuned.end(),
+                                            [&](const TunedRow& tuned) { return tuned.row == row; });
+  }
+
   static bool same_model(const ResolvedCell& one, const ResolvedCell& other) {
     return one.image == other.image && one.text == other.text && one.embed_dim == other.embed_dim;
   }
@@ -365,9 +414,30 @@ class RowResolver {
   const Files& files_;
   const std::string& experiment_;
   WrittenRows& written_;
+  const Overlays* overlays_ = nullptr;                                    // of the row that is being resolved
   std::map<std::string, std::string> paths_;                              // folder → name
   std::map<std::filesystem::path, std::optional<Experiment>> elsewhere_;  // read for their rows; by path
 };
+
+const TunedRow* find_tuned(const Search& search, const std::string& row) {
+  const auto found =
+      std::find_if(search.tuned.begin(), search.tuned.end(), [&](const TunedRow& tuned) { return tuned.row == row; });
+  return found == search.tuned.end() ? nullptr : &*found;
+}
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Leaves what rows need that were asked for.
+void keep_chosen(Search& search, const std::vector<std::string>& rows) {
+  std::vector<std::string> needed;
+  for (const TunedRow& tuned : search.tuned)
+    if (contains(rows, tuned.row)) needed.push_back(tuned.by);
+  std::erase_if(search.searched, [&](const SearchedRow& searched) { return !contains(needed, searched.row); });
+  std::erase_if(search.tuned,
+                [&](const TunedRow& tuned) { return !contains(rows, tuned.row) && !contains(needed, tuned.row); });
+}
 
 // The rows that --rows asks for, in the file's order.
 std::vector<ResolvedRow> chosen(std::vector<ResolvedRow> rows, const std::vector<std::string>& requested,
@@ -397,6 +467,59 @@ void complete(ResolvedCell& cell, const std::string& experiment, int64_t seed,
   if (cell.elsewhere) return;
   cell.experiment = experiment;
   cell.evaluations = evaluations;
+}
+
+void set_seed(ResolvedCell& cell, int64_t seed) {
+  cell.seed = seed;
+  for (ResolvedCell& phase : cell.earlier) phase.seed = seed;
+}
+
+// The search keys of a row and its bases.
+std::vector<const Setting*> search_chain(const RowSpec& row, const std::vector<RowSpec>& rows) {
+  Faults known;
+  std::vector<const Setting*> chain;
+  for (const RowSpec* link : base_chain(row, rows, known).value_or(std::vector<const RowSpec*>{}))
+    chain.push_back(link->search ? &*link->search : nullptr);
+  return chain;
+}
+
+// What the file's [search] makes of its rows.
+std::optional<Search> read_search_of(const Setting* table, const std::vector<ResolvedRow>& resolved,
+                                     const std::vector<RowSpec>& rows, const Sets& sets, const Experiment& experiment,
+                                     const std::vector<Evaluation>& evaluations, RowResolver& resolver,
+                                     Faults& faults) {
+  if (table == nullptr) {
+    for (const RowSpec& row : rows)
+      if (row.search)
+        faults.add(row.search->place, "there is no [search] that this could be part of; it says metric and effort");
+    return std::nullopt;
+  }
+  std::vector<std::string> names;
+  for (const Evaluation& evaluation : evaluations) names.push_back(evaluation.name);
+  const auto settings = read_search(table, names, faults);
+  const Entry* space = table->find("space");
+  if (!settings) return std::nullopt;
+  const std::vector<Dimension> shared = read_space(space ? &space->value : nullptr, settings->method, nullptr, faults);
+  std::vector<std::string> keys;
+  for (const Dimension& dimension : shared) keys.push_back(dimension.key);
+  if (std::find(experiment.seeds.begin(), experiment.seeds.end(), tuning_seed(*settings)) != experiment.seeds.end())
+    faults.add(settings->place,
+               fmt::format("{} is the seed of the search's trials (1000000 + search.seed), and must be "
+                           "none of experiment.seeds",
+                           tuning_seed(*settings)));
+  std::vector<RowToTune> to_tune;
+  for (const ResolvedRow& row : resolved)
+    to_tune.push_back({row.name,
+                       row.point->suffix,
+                       row.spec->place,
+                       row_search(shared, search_chain(*row.spec, rows), settings->method, faults),
+                       row.cell,
+                       resolver.starts_of(*row.spec, *row.point),
+                       {{"the matrix", &row.point->settings}, {"--set", &sets.settings}},
+                       [&](const Overlays& overlays) { return resolver.resolve(*row.spec, *row.point, overlays); }});
+  check_split(*settings, evaluations, to_tune, faults);
+  if (!faults.empty()) return std::nullopt;  // so that one is not said again of every trial
+  return tune(*settings, keys, to_tune, faults);
 }
 
 std::string with_sets(std::string source, const std::vector<std::string>& sets) {
@@ -432,8 +555,11 @@ Experiment read_experiment(const ExperimentRequest& request, const Catalogue& ca
   if (rows.empty() && faults.empty())
     faults.add({request.file.string()}, "there are no rows; add a [[row]] with a name and an objective");
   const std::vector<MatrixPoint> points = read_matrix(top.take("matrix"), faults);
-  std::vector<ResolvedRow> resolved =
-      RowResolver(*document, sets, rows, context, files, experiment.name, experiment.written).resolve(points);
+  RowResolver resolver(*document, sets, rows, context, files, experiment.name, experiment.written);
+  std::vector<ResolvedRow> resolved = resolver.resolve(points);
+  const Setting* search_table = top.take("search");
+  std::optional<Search> search =
+      read_search_of(search_table, resolved, rows, sets, experiment, evaluations, resolver, faults);
   for (auto& [name, row] : experiment.written)
     if (name.first == experiment.name)
       row.settings.set("evaluate", {{}, Setting::Array(evaluation_tables.begin(), evaluation_tables.end())});
@@ -444,6 +570,7 @@ Experiment read_experiment(const ExperimentRequest& request, const Catalogue& ca
   for (const Evaluation& evaluation : evaluations)
     if (!evaluation.name.empty()) names.evaluations.push_back(evaluation.name);
   names.teacher = evaluates_teacher(resolved);
+  names.search = search_table != nullptr;
   experiment.tables = read_tables(top.take_tables("table"), experiment.title, names, faults);
   top.finish();
 
@@ -451,8 +578,10 @@ Experiment read_experiment(const ExperimentRequest& request, const Catalogue& ca
   faults.throw_if_any();
 
   for (const ResolvedRow& row : resolved) experiment.rows.push_back(row.name);
+  if (search) keep_chosen(*search, experiment.rows);
   for (const int64_t seed : experiment.seeds) {
     for (const ResolvedRow& row : resolved) {
+      if (search && find_tuned(*search, row.name) != nullptr) continue;
       // Weights that are there are what they are, whatever the seed.
       const bool once = is_evaluated_only(row.cell);
       if (once && seed != experiment.seeds.front()) continue;
@@ -461,6 +590,15 @@ Experiment read_experiment(const ExperimentRequest& request, const Catalogue& ca
       complete(cell, experiment.name, once ? 0 : seed, evaluations);
       for (ResolvedCell& phase : cell.earlier) complete(phase, experiment.name, seed, evaluations);
     }
+  }
+  if (search) {
+    for (TunedRow& tuned : search->tuned)
+      for (ResolvedCell& cell : tuned.candidates) {
+        complete(cell, experiment.name, experiment.seeds.front(), evaluations);
+        for (ResolvedCell& phase : cell.earlier)
+          complete(phase, experiment.name, experiment.seeds.front(), evaluations);
+      }
+    experiment.search = std::move(search);
   }
   return experiment;
 }
@@ -512,11 +650,51 @@ std::vector<std::filesystem::path> plugins_of(const std::filesystem::path& file)
   return places;
 }
 
+void choose(Experiment& experiment, const std::map<std::string, std::size_t>& chosen) {
+  if (!experiment.search) return;
+  for (const TunedRow& tuned : experiment.search->tuned) {
+    const auto trial = chosen.find(tuned.by);
+    if (trial == chosen.end() || !contains(experiment.rows, tuned.row)) continue;
+    std::erase_if(experiment.cells, [&](const ResolvedCell& cell) { return cell.row == tuned.row; });
+    for (const int64_t seed : experiment.seeds) {
+      experiment.cells.push_back(tuned.candidates.at(trial->second));
+      set_seed(experiment.cells.back(), seed);
+    }
+  }
+  const auto position = [](const auto& list, const auto& item) {
+    return std::find(list.begin(), list.end(), item) - list.begin();
+  };
+  const auto place = [&](const ResolvedCell& cell) {
+    const auto seed = is_evaluated_only(cell) ? 0 : position(experiment.seeds, cell.seed);
+    return std::pair(seed, position(experiment.rows, cell.row));
+  };
+  std::stable_sort(experiment.cells.begin(), experiment.cells.end(),
+                   [&](const ResolvedCell& one, const ResolvedCell& other) { return place(one) < place(other); });
+}
+
+std::map<std::size_t, ResolvedCell> trial_cells(const Search& search, const SearchedRow& row) {
+  std::map<std::size_t, ResolvedCell> cells;
+  const std::vector<ResolvedCell>& candidates = find_tuned(search, row.row)->candidates;
+  for (std::size_t number = 0; number < row.points.size(); ++number)
+    if (row.alike[number] == number)
+      cells.emplace(number, trial_cell(search.settings, candidates[number], static_cast<int64_t>(number)));
+  return cells;
+}
+
 Place place_of(const Experiment& experiment, const ResolvedCell& cell, std::string_view key, std::string_view message) {
   const auto row = experiment.written.find({cell.experiment, cell.row});
   if (row == experiment.written.end()) return {experiment.file.string()};
   const Setting* setting = &row->second.settings;
   Place place = row->second.place;
+  std::string of_the_file;  // a trial has but one of the file's evaluations
+  if (constexpr std::string_view kFirst = "evaluate.0"; cell.trial && experiment.search && key.starts_with(kFirst)) {
+    const std::vector<Evaluation>& all = experiment.search->tuned.front().candidates.front().evaluations;
+    const auto own = std::find_if(all.begin(), all.end(), [&](const Evaluation& evaluation) {
+      return evaluation.name == experiment.search->settings.evaluation;
+    });
+    of_the_file = fmt::format("evaluate.{}{}", own - all.begin(), key.substr(kFirst.size()));
+    key = of_the_file;
+  }
   while (!key.empty()) {
     const std::string part(key.substr(0, key.find('.')));
     key.remove_prefix(std::min(key.size(), part.size() + 1));

@@ -12,6 +12,7 @@
 
 #include "spec/cell.h"
 #include "spec/diagnostics.h"
+#include "spec/search.h"
 #include "spec/setting.h"
 
 namespace silc {
@@ -31,6 +32,28 @@ struct WrittenRow {
   Setting settings;  // with the [[evaluate]] tables as "evaluate"; every value with its place
 };
 
+// A row whose trials are trained.
+struct SearchedRow {
+  std::string row;
+  std::vector<Dimension> space;
+  std::vector<SearchPoint> points;  // of the trials, in order; with an effort in FLOPs more than will be paid for
+  std::vector<std::size_t> alike;   // the first trial with the same point, of each: itself, unless values are few
+};
+
+// A row whose settings are not known before a search has chosen them.
+struct TunedRow {
+  std::string row;
+  // Whose search chooses: its own, that of a row with which it shares it, or that of a row that it starts from.
+  std::string by;
+  std::vector<ResolvedCell> candidates;  // what each point of that search makes of it, with the experiment's first seed
+};
+
+struct Search {
+  SearchSettings settings;
+  std::vector<SearchedRow> searched;
+  std::vector<TunedRow> tuned;  // the searched ones among them, also where they were not asked for
+};
+
 struct Experiment {
   std::string name;
   std::string title;
@@ -40,7 +63,9 @@ struct Experiment {
   std::vector<int64_t> seeds;
   std::vector<TableSpec> tables;  // at least one: where the file has none, all metrics against the first row
   std::map<std::pair<std::string, std::string>, WrittenRow> written;  // by experiment and row
-  std::vector<ResolvedCell> cells;  // one a row and seed, with its earlier phases; seed by seed, rows in order
+  // One a row and seed, with its earlier phases; seed by seed, rows in order. Without tuned rows until choose().
+  std::vector<ResolvedCell> cells;
+  std::optional<Search> search = std::nullopt;
 };
 
 struct ExperimentRequest {
@@ -72,8 +97,17 @@ std::vector<std::filesystem::path> plugins_of(const std::filesystem::path& file)
 // experiment too, a file, for those of a row of that one, in that one's run folders and with its evaluations. A row
 // without phases of its own has those of its base.
 //
+// With a [search], every trial of every row is resolved and checked, too (spec/tuning.h).
+//
 // Throws SpecError; silc::Error if the file cannot be read.
 Experiment read_experiment(const ExperimentRequest& request, const Catalogue& catalogue);
+
+// With a [search], the rows that it tunes have no cells. This gives them theirs, of those whose search has chosen: the
+// number of a trial, by searched row.
+void choose(Experiment& experiment, const std::map<std::string, std::size_t>& chosen);
+
+// The cells of a searched row's trials by their number, without those whose point is that of an earlier one.
+std::map<std::size_t, ResolvedCell> trial_cells(const Search& search, const SearchedRow& row);
 
 // Where a fault of a cell or phase stands that was found later: at `key` ("model.image", "evaluate.0.dataset") of its
 // settings, or as near to it as something is written. Of a table, at the option that `message` names, the last written

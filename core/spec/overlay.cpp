@@ -68,6 +68,18 @@ std::span<const std::string> setting_keys() {
 
 void expand_plugin_names(Setting& settings) { expand_at(settings, ""); }
 
+Setting setting_at(std::string_view key, Setting value, const Place& place) {
+  while (!key.empty()) {
+    const std::size_t dot = key.rfind('.');
+    Setting table{value.place, Setting::Table{}};
+    table.set(dot == std::string_view::npos ? key : key.substr(dot + 1), std::move(value), place);
+    value = std::move(table);
+    key = dot == std::string_view::npos ? std::string_view() : key.substr(0, dot);
+  }
+  expand_plugin_names(value);
+  return value;
+}
+
 void lay_over(Setting& base, const Setting& over) { lay_over_at(base, over, ""); }
 
 }  // namespace silc

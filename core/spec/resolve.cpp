@@ -289,8 +289,8 @@ class Resolver {
     read_fingerprint(reader, evaluation.data);
     evaluation.name = evaluation.evaluator.name;
     reader.read("name", evaluation.name);
-    if (evaluation.name == "cost" || evaluation.name.find('/') != std::string::npos)
-      reader.fault("name", "must not be \"cost\" nor hold a \"/\", which table columns use themselves");
+    if (evaluation.name == "cost" || evaluation.name == "search" || evaluation.name.find('/') != std::string::npos)
+      reader.fault("name", "must not be \"cost\" or \"search\" nor hold a \"/\", which table columns use themselves");
     reader.finish();
     return evaluation;
   }

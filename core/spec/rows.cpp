@@ -23,7 +23,7 @@ void report_row_key(const Entry& entry, Faults& faults) {
     faults.add(entry.place, fmt::format("a row cannot change \"{}\": it is the same for every row", entry.key));
     return;
   }
-  std::vector<std::string> known = {"name", "base", "phase"};
+  std::vector<std::string> known = {"name", "base", "phase", "search"};
   known.insert(known.end(), setting_keys().begin(), setting_keys().end());
   faults.add(entry.place, fmt::format("unknown key \"{}\" of a row{}", entry.key, suggestion(entry.key, known)));
 }
@@ -99,6 +99,8 @@ std::optional<RowSpec> read_row(const Setting& table, Faults& faults) {
         row.base = entry.value.text();
         row.base_place = entry.value.place;
       }
+    } else if (entry.key == "search") {
+      row.search = entry.value;
     } else if (is_setting_key(entry.key)) {
       row.settings.table().push_back(entry);
     } else if (entry.key != "phase") {
@@ -114,36 +116,20 @@ std::optional<RowSpec> read_row(const Setting& table, Faults& faults) {
   return row;
 }
 
-// A key of the matrix with its values; `path` are the parts of the key.
+// A key of the matrix with its values.
 struct Axis {
-  std::vector<std::string> path;
   std::string key;
   Place place;
   const Setting* values;
 };
 
-std::vector<std::string> split_key(std::string_view key) {
-  std::vector<std::string> parts;
-  for (std::size_t begin = 0;;) {
-    const std::size_t end = key.find('.', begin);
-    parts.emplace_back(key.substr(begin, end - begin));
-    if (end == std::string_view::npos) return parts;
-    begin = end + 1;
-  }
-}
-
-std::string joined(const std::vector<std::string>& parts) {
-  std::string key;
-  for (const std::string& part : parts) key += (key.empty() ? "" : ".") + part;
-  return key;
-}
-
 std::string value_name(const Setting& value) { return value.is_text() ? value.text() : toml_text(value); }
 
 bool check_axis(const Axis& axis, Faults& faults) {
-  if (!is_setting_key(axis.path.front())) {
-    faults.add(axis.place, fmt::format("the matrix cannot change \"{}\"{}", axis.key,
-                                       suggestion(axis.path.front(), setting_keys())));
+  const std::string first = axis.key.substr(0, axis.key.find('.'));
+  if (!is_setting_key(first)) {
+    faults.add(axis.place,
+               fmt::format("the matrix cannot change \"{}\"{}", axis.key, suggestion(first, setting_keys())));
     return false;
   }
   if (!axis.values->is_array()) {
@@ -166,30 +152,16 @@ bool check_axis(const Axis& axis, Faults& faults) {
 }
 
 // Keys may be written "optimizer.lr" in quotes or, dotted, as tables in tables.
-void collect_axes(const Setting& table, const std::vector<std::string>& above, std::vector<Axis>& axes,
-                  Faults& faults) {
+void collect_axes(const Setting& table, const std::string& above, std::vector<Axis>& axes, Faults& faults) {
   for (const Entry& entry : table.table()) {
-    std::vector<std::string> path = above;
-    for (std::string& part : split_key(entry.key)) path.push_back(std::move(part));
+    const std::string key = above.empty() ? entry.key : above + "." + entry.key;
     if (entry.value.is_table()) {
-      collect_axes(entry.value, path, axes, faults);
+      collect_axes(entry.value, key, axes, faults);
       continue;
     }
-    const std::string key = joined(path);
-    Axis axis{std::move(path), key, entry.place, &entry.value};
-    if (check_axis(axis, faults)) axes.push_back(std::move(axis));
+    const Axis axis{key, entry.place, &entry.value};
+    if (check_axis(axis, faults)) axes.push_back(axis);
   }
-}
-
-Setting nested(const Axis& axis, const Setting& value) {
-  Setting setting = value;
-  for (auto part = axis.path.rbegin(); part != axis.path.rend(); ++part) {
-    Setting table{value.place, Setting::Table{}};
-    table.set(*part, std::move(setting), axis.place);
-    setting = std::move(table);
-  }
-  expand_plugin_names(setting);
-  return setting;
 }
 
 }  // namespace
@@ -258,7 +230,7 @@ std::vector<MatrixPoint> read_matrix(const Setting* matrix, Faults& faults) {
     return {nothing};
   }
   std::vector<Axis> axes;
-  collect_axes(*matrix, {}, axes, faults);
+  collect_axes(*matrix, "", axes, faults);
   std::vector<MatrixPoint> points = {nothing};
   for (const Axis& axis : axes) {
     const Setting::Array& values = axis.values->array();
@@ -271,7 +243,7 @@ std::vector<MatrixPoint> read_matrix(const Setting* matrix, Faults& faults) {
       for (const Setting& value : values) {
         longer.push_back(point);
         longer.back().suffix += fmt::format("{}{}={}", point.suffix.empty() ? "" : ", ", axis.key, value_name(value));
-        lay_over(longer.back().settings, nested(axis, value));
+        lay_over(longer.back().settings, setting_at(axis.key, value, axis.place));
       }
     }
     points = std::move(longer);

@@ -26,8 +26,9 @@ struct RowSpec {
   Place place;  // of the name
   std::optional<std::string> base;
   Place base_place;
-  Setting settings;                    // its own only, plugins expanded
-  std::vector<PhaseSpec> phases = {};  // its own only; the last has settings
+  Setting settings;                              // its own only, plugins expanded
+  std::vector<PhaseSpec> phases = {};            // its own only; the last has settings
+  std::optional<Setting> search = std::nullopt;  // its own only, as written (spec/search.h)
 };
 
 // One combination of the matrix's values.

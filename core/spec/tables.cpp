@@ -41,6 +41,8 @@ class ColumnCheck {
     const std::string metric = column.substr(slash + 1);
     if (evaluator == "cost")
       check_cost(setting, metric);
+    else if (evaluator == "search")
+      check_search(setting, metric);
     else
       check_metric(setting, evaluator, metric);
   }
@@ -62,6 +64,16 @@ class ColumnCheck {
     if (!contains(costs, metric))
       faults_.add(setting.place, fmt::format("column \"{}\": there is no cost \"{}\"{}", setting.text(), metric,
                                              suggestion(metric, costs)));
+  }
+
+  void check_search(const Setting& setting, const std::string& cost) {
+    static const std::array<std::string, 3> costs = {"flops", "core_seconds", "trials"};
+    if (!names_.search)
+      faults_.add(setting.place,
+                  fmt::format("column \"{}\": there is no [search] that could cost something", setting.text()));
+    else if (!contains(costs, cost))
+      faults_.add(setting.place, fmt::format("column \"{}\": a search has no cost \"{}\"{}", setting.text(), cost,
+                                             suggestion(cost, costs)));
   }
 
   void check_metric(const Setting& setting, const std::string& evaluator, const std::string& metric) {

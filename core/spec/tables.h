@@ -16,6 +16,7 @@ struct TableNames {
   std::vector<std::string> suffixes;     // of the matrix's points; one empty one without a matrix
   std::vector<std::string> evaluations;  // names of the [[evaluate]]s
   bool teacher = false;                  // some row evaluates the teacher
+  bool search = false;                   // there is a [search], whose costs can be a column
 };
 
 // One table at least: `title` and all metrics against the first row, where the file has none.

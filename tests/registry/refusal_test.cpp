@@ -95,8 +95,8 @@ TEST_F(RegistryFile, OfAnEarlierVersionIsBroughtUpToDateWithWhatIsInIt) {
   SQLite::Database(file_.string(), SQLite::OPEN_READWRITE)
       .exec(
           "DROP VIEW result_along; DROP TABLE metric_along; DROP TABLE warning; DROP TABLE not_applicable; ALTER TABLE "
-          "cell DROP COLUMN previous; PRAGMA user_version = "
-          "1");
+          "cell DROP COLUMN previous; ALTER TABLE cell DROP COLUMN trial; ALTER TABLE experiment DROP COLUMN search; "
+          "PRAGMA user_version = 1");
   EXPECT_THROW(Registry::open_existing(file_, fakes_.runs()), Error) << "readers change nothing";
   const std::vector<CellRecord> cells = fakes_.open().cells("ablation");
   ASSERT_EQ(cells.size(), 1U);
@@ -116,8 +116,8 @@ TEST_F(RegistryFile, OfASilcThatDidNotWarnTakesWarningsFromNowOn) {
   }
   SQLite::Database(file_.string(), SQLite::OPEN_READWRITE)
       .exec(
-          "DROP VIEW result_along; DROP TABLE metric_along; DROP TABLE warning; DROP TABLE not_applicable; PRAGMA "
-          "user_version = 2");
+          "DROP VIEW result_along; DROP TABLE metric_along; DROP TABLE warning; DROP TABLE not_applicable; ALTER TABLE "
+          "cell DROP COLUMN trial; ALTER TABLE experiment DROP COLUMN search; PRAGMA user_version = 2");
   Registry registry = fakes_.open();
   EXPECT_TRUE(registry.warnings("ablation").empty());
   fakes_.warning(cell, 10, "gradient_vanished");
@@ -130,7 +130,7 @@ TEST_F(RegistryFile, SaysWhatItIsToOtherPrograms) {
   SQLite::Database database(file_.string());
   EXPECT_EQ(database.execAndGet("PRAGMA journal_mode").getString(), "wal");
   EXPECT_EQ(database.execAndGet("PRAGMA application_id").getInt(), 0x73696c63);
-  EXPECT_EQ(database.execAndGet("PRAGMA user_version").getInt(), 5);
+  EXPECT_EQ(database.execAndGet("PRAGMA user_version").getInt(), 6);
 }
 
 }  // namespace

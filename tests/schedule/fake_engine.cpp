@@ -10,6 +10,8 @@
 //   kill      dies of SIGKILL
 //   hang      trains until it is asked to stop, then exits with 130
 //   stubborn  trains and does not listen
+// $FAKE_ENGINE_SCORES: "PART=VALUE;…" in the same way: its acc1, "nan" for one that is not finite. With --until it
+// evaluates along training, and pauses.
 // $FAKE_ENGINE_PLUGIN: the plugin that it says it is in ('objective "clip"') until it ends well.
 // $FAKE_ENGINE_GPUS=N: the machine has N GPUs, of which the engine sees those in $CUDA_VISIBLE_DEVICES. It trains on
 // the first, and says in its log what it was given. $FAKE_ENGINE_DATA=missing: no data can be read; hang: reading them
@@ -18,6 +20,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -44,15 +47,27 @@ std::string variable(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-std::string behaviour_for(const std::string& folder) {
-  std::string rules = variable("FAKE_ENGINE");
+// What the rules of a variable say of a folder; empty: nothing.
+std::string rule_for(const char* name, const std::string& folder) {
+  std::string rules = variable(name);
   while (!rules.empty()) {
     const std::string rule = rules.substr(0, rules.find(';'));
     rules.erase(0, rule.size() + 1);
     const size_t equals = rule.find('=');
     if (folder.find(rule.substr(0, equals)) != std::string::npos) return rule.substr(equals + 1);
   }
-  return "finish";
+  return "";
+}
+
+std::string behaviour_for(const std::string& folder) {
+  const std::string behaviour = rule_for("FAKE_ENGINE", folder);
+  return behaviour.empty() ? "finish" : behaviour;
+}
+
+Json score_for(const std::string& folder) {
+  const std::string score = rule_for("FAKE_ENGINE_SCORES", folder);
+  if (score == "nan") return nullptr;
+  return score.empty() ? 0.625 : std::stod(score);
 }
 
 class Events {
@@ -81,7 +96,7 @@ Json step_event(int step) {
           {"values", {{"loss/contrastive", 2.0 / step}}}};
 }
 
-Json metric(const std::string& name, double value) {
+Json metric(const std::string& name, const Json& value) {
   return {{"evaluator", "zero_shot_classification"},
           {"dataset", "shapes"},
           {"weights", "student"},
@@ -96,7 +111,7 @@ void finish(const std::filesystem::path& folder, Events& events) {
                 {"evaluator", "zero_shot_classification"},
                 {"dataset", "shapes"},
                 {"weights", "student"}});
-  const Json metrics = {metric("acc1", 0.625), metric("acc5", 0.875)};
+  const Json metrics = {metric("acc1", score_for(folder.string())), metric("acc5", 0.875)};
   const Json cost = {{"examples", 32},
                      {"flops", 4e6},
                      {"core_seconds", 0.4},
@@ -108,6 +123,19 @@ void finish(const std::filesystem::path& folder, Events& events) {
                      {"device", "cpu"}};
   std::ofstream(folder / "metrics.json") << Json{{"metrics", metrics}, {"cost", cost}}.dump(2);
   events.write({{"event", "finished"}});
+}
+
+// Trains and evaluates until that part of its budget.
+int pause(const std::filesystem::path& folder, Events& events, double until) {
+  const int step = std::max(1, static_cast<int>(std::ceil(4 * until)));
+  events.write(step_event(step));
+  Json along = step_event(step);
+  along["event"] = "evaluated_along";
+  along["fraction"] = until;
+  along["metrics"] = {metric("acc1", score_for(folder.string()))};
+  events.write(along);
+  events.write({{"event", "paused"}, {"step", step}});
+  return 3;
 }
 
 // Names of the GPUs that it sees.
@@ -123,7 +151,7 @@ std::vector<std::string> gpus() {
   return names;
 }
 
-int run(const std::filesystem::path& folder, const std::string& threads) {
+int run(const std::filesystem::path& folder, const std::string& threads, const std::string& until) {
   const std::string behaviour = behaviour_for(folder.string());
   std::cout << "threads " << threads << ", CUDA_VISIBLE_DEVICES " << variable("CUDA_VISIBLE_DEVICES")
             << ", SILC_DEVICE_SHARED " << variable("SILC_DEVICE_SHARED") << std::endl;
@@ -149,6 +177,7 @@ int run(const std::filesystem::path& folder, const std::string& threads) {
                   {"metric", "gradient_norm"},
                   {"value", 0.0},
                   {"message", "gradient_norm 0 (below 0.001 for 30 steps): nothing is learnt any more"}});
+  if (behaviour == "finish" && !until.empty()) return pause(folder, events, std::stod(until));
   if (behaviour == "finish" || behaviour == "sick") {
     finish(folder, events);
     return 0;
@@ -281,7 +310,8 @@ std::string value_of(int argc, char** argv, const std::string& flag) {
 
 int main(int argc, char** argv) {
   const std::string command = argc > 1 ? argv[1] : "";
-  if (command == "run") return run(value_of(argc, argv, "--folder"), value_of(argc, argv, "--threads"));
+  if (command == "run")
+    return run(value_of(argc, argv, "--folder"), value_of(argc, argv, "--threads"), value_of(argc, argv, "--until"));
   if (command == "fingerprint") return fingerprint();
   if (command == "measure") return measure();
   if (command == "preflight") return preflight();

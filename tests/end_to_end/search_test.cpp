@@ -1,0 +1,142 @@
+// Rows that are tuned before they are trained, killed on the way and run again.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "files/run_folder.h"
+#include "nlohmann/json.hpp"
+#include "silc_runs.h"
+#include "tests/end_to_end/tiny_model.h"
+
+namespace silc {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Each;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+const std::string kTuned = R"(
+[experiment]
+name = "pair"
+seeds = [0]
+
+[budget]
+examples = 96
+)" + std::string(testing::kTinyModel) +
+                           R"(
+[optimizer]
+batch = 8
+
+[engine]
+device = "cpu"
+checkpoint_seconds = 0
+log_every = 1
+
+[search]
+trials = 3
+budget = 0.5
+metric = "zero_shot_classification/acc1"
+space = { "optimizer.lr" = { log = [1e-4, 1e-2] } }
+
+[[evaluate]]
+evaluator = "zero_shot_classification"
+dataset = { dataset = "shapes", examples = 64 }
+
+[[row]]
+name = "CLIP"
+objective = "clip"
+
+[[row]]
+name = "SigLIP"
+objective = "siglip"
+[row.search]
+space = { "objective.initial_bias" = { range = [-10, 0] } }
+)";
+
+class SearchEndToEnd : public testing::SilcRuns {
+ protected:
+  SearchEndToEnd() : SilcRuns(kTuned) {}
+
+  void replace(const std::string& before, const std::string& after) {
+    std::string text = read_file(root_ / "pair.toml");
+    ASSERT_NE(text.find(before), std::string::npos);
+    text.replace(text.find(before), before.size(), after);
+    std::ofstream(root_ / "pair.toml") << text;
+  }
+
+  // cell.toml of each trial, or of each other cell.
+  std::vector<std::string> cells(const std::string& name, bool trials) {
+    std::vector<std::string> texts;
+    for (const RunFolder& folder : folders(name))
+      if (folder.path.filename().string().starts_with("trial-") == trials) texts.push_back(read_file(folder.cell()));
+    return texts;
+  }
+};
+
+TEST_F(SearchEndToEnd, TrainsTrialsOnValidationDataAndThenEachRowWithWhatIsChosen) {
+  ASSERT_EQ(run("runs"), 0) << output("runs");
+  EXPECT_THAT(cells("runs", true),
+              AllOf(SizeIs(6), Each(AllOf(HasSubstr("split = \"validation\""), Not(HasSubstr("split = \"test\"")),
+                                          HasSubstr("seed = 1000000")))));
+  EXPECT_THAT(cells("runs", false), AllOf(SizeIs(2), Each(HasSubstr("split = \"test\""))));
+  EXPECT_THAT(output("runs"), AllOf(HasSubstr("CLIP: chosen is trial "), HasSubstr("SigLIP: chosen is trial ")));
+  EXPECT_THAT(report_of("pair"), AllOf(HasSubstr("3 trials for each row"), HasSubstr("search FLOPs")));
+  EXPECT_EQ(nlohmann::json::parse(report_of("pair --search --json")).at("rows").size(), 2U);
+  EXPECT_THAT(printed_by("status"), AllOf(HasSubstr("3 finished"), HasSubstr("trial ")));
+  const std::string plan = testing::silc_in(root_, "plan pair.toml --no-measure --runs runs").output;
+  EXPECT_THAT(plan, HasSubstr("nothing left to do"));
+  const auto before = result("runs");
+  ASSERT_EQ(run("runs"), 0) << output("runs");
+  EXPECT_TRUE(result("runs") == before);
+  EXPECT_EQ(events("runs", "started").size(), 8U);
+}
+
+TEST_F(SearchEndToEnd, KilledInAnyPhaseItComesToTheSameChoiceAndBytes) {
+  ASSERT_EQ(run("whole"), 0) << output("whole");
+  for (const size_t steps : {2U, 15U, 33U, 44U}) {  // 36 of trials, 24 of rows
+    const std::string name = "killed-" + std::to_string(steps);
+    run_killed_after(steps, name);
+    EXPECT_TRUE(result(name) == result("whole")) << "killed after " << steps << " steps";
+  }
+}
+
+TEST_F(SearchEndToEnd, MoreTrialsLeaveThoseThatThereAre) {
+  ASSERT_EQ(run("runs"), 0) << output("runs");
+  const size_t before = events("runs", "started").size();
+  replace("trials = 3", "trials = 4");
+  ASSERT_EQ(run("runs"), 0) << output("runs");
+  EXPECT_THAT(cells("runs", true), SizeIs(8));
+  EXPECT_GE(events("runs", "started").size(), before + 2);
+  EXPECT_LE(events("runs", "started").size(), before + 4) << "new trials, and the rows if another one is chosen";
+}
+
+TEST_F(SearchEndToEnd, SearchOnlyTrainsNoRow) {
+  EXPECT_EQ(testing::silc_in(root_, "run pair.toml --search-only --threads 1 --runs runs").exit_code, 0);
+  EXPECT_THAT(cells("runs", true), SizeIs(6));
+  EXPECT_THAT(cells("runs", false), SizeIs(0));
+}
+
+TEST_F(SearchEndToEnd, HalvingKilledOnItsWayComesToTheSameChoiceAndBytes) {
+  replace("trials = 3", "trials = 6\nmethod = \"halving\"\nreduction = 2\nrungs = 2");
+  ASSERT_EQ(run("whole"), 0) << output("whole");
+  EXPECT_EQ(events("whole", "paused").size(), 12U);
+  for (const size_t steps : {5U, 20U, 40U}) {
+    const std::string name = "killed-" + std::to_string(steps);
+    run_killed_after(steps, name);
+    EXPECT_TRUE(result(name) == result("whole")) << "killed after " << steps << " steps";
+  }
+}
+
+TEST_F(SearchEndToEnd, AMetricThatNoEvaluationGivesIsRefusedBeforeTraining) {
+  replace("zero_shot_classification/acc1", "zero_shot_classification/acc2");
+  EXPECT_EQ(run("runs"), 2) << output("runs");
+  EXPECT_THAT(output("runs"), HasSubstr("zero_shot_classification gives no \"acc2\""));
+}
+
+}  // namespace
+}  // namespace silc
