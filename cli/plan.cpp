@@ -73,7 +73,8 @@ RowPlans rows_of(const ExperimentPlan& plan, const ThreadPlan& threads) {
       rows.emplace_back();
       row = std::prev(rows.end());
       row->name = name;
-      row->threads = threads.of(task.cell);
+      // One process with all that its ranks have does what they do together.
+      row->threads = threads.of(task.cell) * task.cell.engine.ranks;
     }
     const FolderState state = inspect(task.folder).state;
     ++row->states[state];

@@ -245,10 +245,27 @@ std::vector<CellOutcome> run_with_search(const Session& session, Registry& regis
   return run_cells(tasks, source, request, view);
 }
 
+// Each rank has a GPU of its own, where there are any.
+void check_ranks(const ExperimentPlan& plan) {
+  for (const ResolvedCell& cell : plan.chosen_cells()) {
+    const EngineSettings& engine = cell.engine;
+    if (plan.gpus.empty() || !wants_gpu(engine.device) || static_cast<std::size_t>(engine.ranks) <= plan.gpus.size())
+      continue;
+    throw Error(
+        fmt::format("row {} is to be trained by {} ranks (engine.ranks), a GPU each, and there {}; use fewer "
+                    "ranks, or engine.device = \"cpu\"",
+                    row_label(cell), engine.ranks,
+                    plan.gpus.size() == 1 ? "is one" : fmt::format("are {}", plan.gpus.size())));
+  }
+}
+
 }  // namespace
 
 int run_experiment(const RunOptions& options, Session& session) {
-  ExperimentPlan plan = plan_experiment(session, options.experiment, options.fresh);
+  ExperimentRequest wanted = options.experiment;
+  if (options.ranks > 0) wanted.sets.push_back(fmt::format("engine.ranks={}", options.ranks));
+  ExperimentPlan plan = plan_experiment(session, wanted, options.fresh);
+  check_ranks(plan);
   if (options.search_only && !plan.experiment.search)
     throw Error(plan.experiment.file.string() + " has no [search] that could be run alone");
   const RunRequest request{plan.engine, plan_threads(options.threads, plan.chosen_cells(), plan.gpus.size()),
@@ -309,6 +326,12 @@ void add_run(CLI::App& app, Session& session) {
   const auto options = std::make_shared<RunOptions>();
   add_experiment_flags(*command, options->experiment);
   add_thread_flags(*command, options->threads);
+  command
+      ->add_option("--ranks", options->ranks,
+                   "processes that train each cell together, on a GPU each where there are any, to the results of one "
+                   "(default: what the experiment says, else 1); the same as --set engine.ranks=N")
+      ->option_text("N")
+      ->check(CLI::Range(1, 4096));
   command->add_flag(
       "--fresh", options->fresh,
       "removes what earlier runs of these cells left, and starts over; a row that another one starts from keeps "

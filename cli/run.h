@@ -12,6 +12,7 @@ struct RunOptions {
   bool search_only = false;  // trains the trials of the search, and nothing else
   bool fresh = false;
   bool fail_fast = false;
+  int64_t ranks = 0;  // of each cell; 0: what the experiment says
 };
 
 // Plans, trains, evaluates and records. Returns the exit code.

@@ -8,6 +8,7 @@
 #ifdef SILC_HAS_GLOO
 #define USE_C10D_GLOO 1
 #include <ATen/ATen.h>
+#include <c10/util/Logging.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -96,6 +97,8 @@ std::string first_line(const std::exception& error) {
   return text.substr(0, text.find('\n'));
 }
 
+constexpr const char* kEndedSilently = "rank 0 has ended without a word: it was killed, or its machine was lost";
+
 using Work = c10::intrusive_ptr<c10d::Work>;
 
 class C10dRanks : public ProcessRanks {
@@ -130,7 +133,9 @@ class C10dRanks : public ProcessRanks {
   }
 
   void watch(std::function<void(const std::string&)> lost) override {
-    watcher_ = std::thread([this, lost = std::move(lost)] { keep_watch(lost); });
+    answered_ = steady_clock::now().time_since_epoch().count();
+    watcher_ = std::thread([this, lost] { keep_watch(lost); });
+    if (rank() > 0) clock_ = std::thread([this, lost = std::move(lost)] { watch_watcher(lost); });
   }
 
   void stop_watching() override {
@@ -139,6 +144,7 @@ class C10dRanks : public ProcessRanks {
       stopped_ = true;
     }
     changed_.notify_all();
+    if (clock_.joinable()) clock_.join();
     if (watcher_.joinable()) watcher_.join();
   }
 
@@ -378,7 +384,7 @@ class C10dRanks : public ProcessRanks {
         if (r != rank() && beat_of(r) == before[static_cast<std::size_t>(r)])
           return fmt::format("rank {} has ended without a word: it was killed, or its machine was lost", r);
     } catch (const std::exception&) {
-      return "rank 0 has ended without a word: it was killed, or its machine was lost";
+      return kEndedSilently;
     }
     return fmt::format("rank {} lost the connection with another rank: {}", rank(), fault);
   }
@@ -411,22 +417,43 @@ class C10dRanks : public ProcessRanks {
           if (text != other.beat || slept) other = {text, now};
           if (now - other.at < silence_) continue;
           if (stops()) return;
-          lost(fmt::format("rank {} has given no sign of life for {} s: it hangs, or its machine cannot be reached", r,
-                           silence_.count()));
+          lost(silence_of(r));
           return;
         }
       } catch (const std::exception& error) {
         if (stops()) return;
         // The operations that ranks share fail as well, and tell more; this is for a process that is in none.
         if (rank() != 0) {
-          std::this_thread::sleep_for(std::chrono::seconds(8));
-          if (!stops()) lost("rank 0 has ended without a word: it was killed, or its machine was lost");
+          std::unique_lock lock(mutex_);
+          const bool stopped = changed_.wait_for(lock, std::chrono::seconds(8), [this] { return stopped_; });
+          lock.unlock();
+          if (!stopped) lost(kEndedSilently);
           return;
         }
       }
+      answered_ = steady_clock::now().time_since_epoch().count();
       std::unique_lock lock(mutex_);
       if (changed_.wait_for(lock, kBeat, [this] { return stopped_; })) return;
     }
+  }
+
+  // Questions to a rank 0 that hangs have no end.
+  void watch_watcher(const std::function<void(const std::string&)>& lost) {
+    auto before = steady_clock::now();
+    for (std::unique_lock lock(mutex_); !changed_.wait_for(lock, kBeat, [this] { return stopped_; });) {
+      const auto now = steady_clock::now();
+      if (now - before > 5 * kBeat) answered_ = now.time_since_epoch().count();  // this process was stopped itself
+      before = now;
+      if (now.time_since_epoch() - steady_clock::duration(answered_) < silence_) continue;
+      lock.unlock();
+      lost(silence_of(0));
+      return;
+    }
+  }
+
+  [[nodiscard]] std::string silence_of(int64_t rank) const {
+    return fmt::format("rank {} has given no sign of life for {} s: it hangs, or its machine cannot be reached", rank,
+                       silence_.count());
   }
 
   bool stops() {
@@ -444,12 +471,17 @@ class C10dRanks : public ProcessRanks {
   std::condition_variable changed_;
   bool stopped_ = false;
   std::thread watcher_;
+  std::atomic<steady_clock::rep> answered_ = 0;  // when the watcher last came round
+  std::thread clock_;                            // that watches the watcher
 };
 
 }  // namespace
 
 std::shared_ptr<ProcessRanks> ProcessRanks::meet(const RankEnvironment& environment, const at::Device& device,
                                                  const RankTimes& times) {
+  // What c10d warns of when a rank goes, stack traces included, is said better here.
+  setenv("TORCH_CPP_LOG_LEVEL", "ERROR", /*overwrite=*/0);
+  c10::initLogging();
   RankTimes wanted = times;
   if (const auto seconds = number_of("SILC_RENDEZVOUS_SECONDS")) wanted.meeting = std::chrono::seconds(*seconds);
   return std::make_shared<C10dRanks>(environment, device, wanted);

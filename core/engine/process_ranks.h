@@ -32,7 +32,7 @@ std::optional<RankEnvironment> rank_environment();
 
 struct RankTimes {
   std::chrono::seconds meeting{120};  // until all ranks have come (SILC_RENDEZVOUS_SECONDS)
-  std::chrono::seconds silence{20};   // without a sign of life, after which a rank is lost
+  std::chrono::seconds silence{15};   // without a sign of life, after which a rank is lost
 };
 
 class ProcessRanks : public Ranks {

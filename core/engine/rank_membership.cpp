@@ -66,10 +66,7 @@ void RankMembership::leave() {
 
 void RankMembership::end_process(const std::string& word, int exit_code) {
   if (!environment_) return;
-  if (ranks_) {
-    ranks_->stop_watching();
-    if (!word.empty()) ranks_->leave_word(word);
-  }
+  if (ranks_ && !word.empty()) ranks_->leave_word(word);
   std::_Exit(exit_code);
 }
 

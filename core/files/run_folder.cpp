@@ -78,7 +78,9 @@ bool ended_silently(const Event& attempt, std::string_view event, double time) {
   return number(attempt, "start") >= time && !well;
 }
 
-std::string failure_of_attempt(const Event& attempt) {
+namespace {
+
+std::string end_in_words(const Event& attempt) {
   if (const auto stopped = attempt.find("interrupted"); stopped != attempt.end() && *stopped == true) return {};
   if (std::string reason = text(attempt, "stopped"); !reason.empty()) return reason;
   const std::string plugin = text(attempt, "plugin");
@@ -95,6 +97,14 @@ std::string failure_of_attempt(const Event& attempt) {
   const std::string culprit = plugin.empty() ? "" : place + ", which must not end the process (exit)";
   if (code == 0) return "the engine ended without finishing the cell" + culprit;
   return "the engine exited with code " + std::to_string(code) + culprit;
+}
+
+}  // namespace
+
+std::string failure_of_attempt(const Event& attempt) {
+  std::string words = end_in_words(attempt);
+  if (words.empty() || attempt.contains("stopped") || !attempt.contains("rank")) return words;
+  return "rank " + std::to_string(static_cast<int64_t>(number(attempt, "rank"))) + ": " + words;
 }
 
 std::string signal_name(int signal) {

@@ -37,7 +37,8 @@ struct RunFolder {
 
 // events.jsonl, one object a line, each with "event" and "time" (seconds since 1970, UTC, fractional):
 //
-//   started      pid, step (0, or the one of the checkpoint that it goes on from), total_steps (null if not known); on
+//   started      pid, step (0, or the one of the checkpoint that it goes on from), total_steps (null if not known),
+//                ranks where there are several; on
 //                a GPU also device (its name) and gpu (as CUDA_VISIBLE_DEVICES names it)
 //   step         step, examples, flops, fraction, core_seconds, seconds, rate (pictures/s), data_wait (share of the
 //                time since the step event before that training waited for data), lr, loss, values {name: number};
@@ -89,7 +90,8 @@ std::vector<Event> read_events(const std::filesystem::path& file, uint64_t& offs
 //             "parameters", "steps", "device"}}, with evaluations along training "evaluation_along_core_seconds"
 // attempts.jsonl, appended by silc after each engine process:
 //   {"start", "end" (seconds since 1970), "exit_code" or "signal", "core_seconds", "peak_memory", "threads", "host"},
-//   "gpu" that the engine was given, as CUDA_VISIBLE_DEVICES names it;
+//   "gpu" that the engine was given, as CUDA_VISIBLE_DEVICES names it; of a cell of several "ranks", whose costs are
+//   those of all, the "rank" that came to a bad end first, which the code or signal is of;
 //   "interrupted": true if a signal of silc's own ended it, on request; "plugin" ('objective "silc"') if it did not end
 //   of its own accord while it was in one, with "stack_overflow": true if that used up its stack; "stopped": why silc
 //   ended it unasked. A line may be missing: silc died too.

@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/close_range.h>
+#include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -228,6 +230,91 @@ std::optional<ProcessEnd> EngineProcess::poll() {
 
 void EngineProcess::send(int signal) const {
   if (pid_ > 0) kill(pid_, signal);
+}
+
+namespace {
+
+// A port that was free a moment ago, for ranks to meet at.
+int free_port() {
+  const Descriptor probe(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(address);
+  auto* any = reinterpret_cast<sockaddr*>(&address);
+  if (probe.get() < 0 || bind(probe.get(), any, length) != 0 || getsockname(probe.get(), any, &length) != 0)
+    throw_system_error("a port for ranks to meet at");
+  return ntohs(address.sin_port);
+}
+
+// An engine that was asked to stop, or paused, ended as it should.
+bool is_fault(const ProcessEnd& end) {
+  constexpr int kPaused = 3;
+  constexpr int kInterrupted = 130;
+  return end.signal != 0 || (end.exit_code != 0 && end.exit_code != kPaused && end.exit_code != kInterrupted);
+}
+
+}  // namespace
+
+EngineTeam::EngineTeam(const Engine& engine, const std::filesystem::path& folder, int64_t threads, const FileLock& lock,
+                       std::span<const Environment> environments, std::optional<double> until)
+    : ends_(environments.size()) {
+  const std::string size = std::to_string(environments.size());
+  const std::string port = environments.size() > 1 ? std::to_string(free_port()) : "";
+  for (std::size_t rank = 0; rank < environments.size(); ++rank) {
+    Environment all = environments[rank];
+    // Also of one that is alone: silc itself may run where these say something else.
+    all.emplace_back("WORLD_SIZE", size);
+    const std::string number = std::to_string(rank);
+    if (environments.size() > 1)
+      all.insert(all.end(),
+                 {{"RANK", number}, {"LOCAL_RANK", number}, {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", port}});
+    processes_.emplace_back(engine, folder, threads, lock, all, until);
+  }
+}
+
+std::optional<ProcessEnd> EngineTeam::poll() {
+  // For the last words of the others, and for rank 0 to say which one it was.
+  constexpr std::chrono::seconds kPatience{9}, kShort{1};
+  bool running = false;
+  for (std::size_t rank = 0; rank < processes_.size(); ++rank) {
+    if (ends_[rank]) continue;
+    ends_[rank] = processes_[rank].poll();
+    if (!ends_[rank]) {
+      running = true;
+      continue;
+    }
+    // What becomes of the others when rank 0 has done its work matters to nobody.
+    const bool done = ends_[0] && !is_fault(*ends_[0]);
+    const bool fault = is_fault(*ends_[rank]) && !done;
+    if (!first_fault_ && fault) first_fault_ = rank;
+    const auto latest = std::chrono::steady_clock::now() + (rank == 0 && fault ? kShort : kPatience);
+    if (rank == 0 || fault) kill_at_ = kill_at_ ? std::min(*kill_at_, latest) : latest;
+  }
+  if (running) {
+    if (kill_at_ && std::chrono::steady_clock::now() >= *kill_at_) send(SIGKILL);
+    return std::nullopt;
+  }
+  ProcessEnd end = *ends_[first_fault_.value_or(0)];
+  end.core_seconds = 0;
+  end.peak_memory = 0;
+  for (const auto& each : ends_) {
+    end.core_seconds += each->core_seconds;
+    end.peak_memory += each->peak_memory;
+  }
+  if (first_fault_ && ends_.size() > 1) end.rank = static_cast<int64_t>(*first_fault_);
+  return end;
+}
+
+void EngineTeam::send(int signal) const {
+  for (const EngineProcess& process : processes_) process.send(signal);
+}
+
+std::vector<pid_t> EngineTeam::pids() const {
+  std::vector<pid_t> running;
+  for (const EngineProcess& process : processes_)
+    if (process.pid() > 0) running.push_back(process.pid());
+  return running;
 }
 
 EngineAnswer run_engine(const Engine& engine, const std::vector<std::string>& arguments, std::string_view input,

@@ -3,10 +3,12 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,7 +31,8 @@ struct ProcessEnd {
   int exit_code = 0;
   int signal = 0;  // that killed it; 0: it exited
   double core_seconds = 0;
-  int64_t peak_memory = 0;  // bytes
+  int64_t peak_memory = 0;                     // bytes
+  std::optional<int64_t> rank = std::nullopt;  // of several, that came to this end before the others
 };
 
 // Variables by name, laid over those of silc itself.
@@ -56,6 +59,27 @@ class EngineProcess {
 
  private:
   pid_t pid_ = -1;
+};
+
+// The engines of one cell, one a rank: all on this machine, with the environment of torchrun. They hold together: when
+// one comes to a bad end, those that do not follow soon are killed.
+class EngineTeam {
+ public:
+  // `environments`: of the ranks, one each.
+  EngineTeam(const Engine& engine, const std::filesystem::path& folder, int64_t threads, const FileLock& lock,
+             std::span<const Environment> environments, std::optional<double> until = std::nullopt);
+
+  // When all have ended: how the one did that came to a bad end first, else rank 0; with the cost of all. Null while
+  // one runs.
+  std::optional<ProcessEnd> poll();
+  void send(int signal) const;
+  [[nodiscard]] std::vector<pid_t> pids() const;  // of those that run
+
+ private:
+  std::vector<EngineProcess> processes_;
+  std::vector<std::optional<ProcessEnd>> ends_;
+  std::optional<std::size_t> first_fault_;  // a rank
+  std::optional<std::chrono::steady_clock::time_point> kill_at_;
 };
 
 struct EngineAnswer {

@@ -76,12 +76,12 @@ bool is_done(const CellTask& task) {
 
 struct RunningCell {
   size_t index;
-  EngineProcess process;
+  EngineTeam engines;
   std::unique_ptr<FileLock> lock;
   ProgressReader reader;
   double start;
   int64_t threads;
-  GpuPlace gpu;
+  std::vector<GpuPlace> gpus;  // of the ranks
   std::streamoff log_offset;
   Watchdog watchdog;
   bool unreadable = false;   // its events are damaged, and have been complained about
@@ -94,6 +94,14 @@ struct RunningCell {
 
 WatchLimits limits_of(const EngineSettings& engine) {
   return {.hang_seconds = engine.hang_seconds, .memory = static_cast<int64_t>(engine.memory_limit * 1e9)};
+}
+
+// "0,1": as CUDA_VISIBLE_DEVICES would name the GPUs of all ranks; empty: they have none.
+std::string visible_names(const std::vector<GpuPlace>& gpus) {
+  std::string names;
+  for (const GpuPlace& gpu : gpus)
+    if (!gpu.visible().empty()) names += (names.empty() ? "" : ",") + gpu.visible();
+  return names;
 }
 
 class Scheduler {
@@ -170,14 +178,14 @@ class Scheduler {
     if (requests == answered_requests_) return;
     answered_requests_ = requests;
     stopping_ = true;
-    for (const RunningCell& cell : running_) cell.process.send(requests > 1 ? SIGKILL : SIGTERM);
+    for (const RunningCell& cell : running_) cell.engines.send(requests > 1 ? SIGKILL : SIGTERM);
     observer_.stopping(requests, running_.size());
   }
 
   void stop_after_failure() {
     if (stopping_) return;
     stopping_ = true;
-    for (const RunningCell& cell : running_) cell.process.send(SIGTERM);
+    for (const RunningCell& cell : running_) cell.engines.send(SIGTERM);
   }
 
   void start_cells() {
@@ -261,14 +269,21 @@ class Scheduler {
     write_cell_file(task);
     ProgressReader reader(task.folder.events());
     reader.update();
-    GpuPlace gpu = gpus_->take(task.cell.engine.device);
-    reader.begin_attempt(gpu.visible());
+    // One process alone evaluates what is there already.
+    const int64_t ranks = is_evaluated_only(task.cell) ? 1 : task.cell.engine.ranks;
+    std::vector<GpuPlace> gpus;
+    std::vector<Environment> environments;
+    for (int64_t rank = 0; rank < ranks; ++rank) {
+      gpus.push_back(gpus_->take(task.cell.engine.device));
+      environments.push_back(gpus.back().environment());
+    }
+    reader.begin_attempt(visible_names(gpus));
     const auto log_offset = size_of(task.folder.log());
     std::filesystem::remove(task.folder.activity());
     const int64_t threads = request_.threads.of(task.cell);
     const double start = now();  // before the engine can write an event
-    EngineProcess process(request_.engine, task.folder.path, threads, *lock, gpu.environment(), task.until);
-    running_.push_back({index, std::move(process), std::move(lock), std::move(reader), start, threads, std::move(gpu),
+    EngineTeam engines(request_.engine, task.folder.path, threads, *lock, environments, task.until);
+    running_.push_back({index, std::move(engines), std::move(lock), std::move(reader), start, threads, std::move(gpus),
                         log_offset, Watchdog(limits_of(task.cell.engine))});
     observer_.started(index, running_.back().reader.progress());
   }
@@ -277,7 +292,7 @@ class Scheduler {
     std::vector<RunningCell> cells = std::exchange(running_, {});
     std::vector<std::pair<RunningCell, ProcessEnd>> ended;
     for (RunningCell& cell : cells) {
-      const auto end = cell.process.poll();
+      const auto end = cell.engines.poll();
       // Read after the end was seen, so that the last events are not missed.
       read_progress(cell);
       if (end)
@@ -305,11 +320,12 @@ class Scheduler {
     const double at = uptime();
     for (RunningCell& cell : running_) {
       if (!cell.stopped.empty()) {
-        if (at >= cell.kill_at) cell.process.send(SIGKILL);
+        if (at >= cell.kill_at) cell.engines.send(SIGKILL);
         continue;
       }
       const Activity activity = read_activity(tasks_[cell.index].folder.activity()).value_or(Activity{});
-      cell.memory = process_memory(cell.process.pid());
+      cell.memory = 0;
+      for (const pid_t pid : cell.engines.pids()) cell.memory += process_memory(pid);
       cell.plugin = activity.plugin;
       const EngineSigns signs{activity.heartbeats, cell.events, cell.memory, cell.plugin};
       if (const Verdict verdict = cell.watchdog.look(signs, at); !verdict.reason.empty())
@@ -323,7 +339,7 @@ class Scheduler {
     const double patience = hang_seconds > 0 ? std::min(hang_seconds, kPatience) : kPatience;
     cell.stopped = reason;
     cell.kill_at = uptime() + (at_once ? 0 : patience);
-    cell.process.send(at_once ? SIGKILL : SIGTERM);
+    cell.engines.send(at_once ? SIGKILL : SIGTERM);
   }
 
   // Better that one cell is lost than that the system chooses what to end.
@@ -411,7 +427,9 @@ class Scheduler {
                      {"peak_memory", end.peak_memory},
                      {"threads", cell.threads},
                      {"host", host_name()}};
-    if (!cell.gpu.visible().empty()) attempt["gpu"] = cell.gpu.visible();
+    if (const std::string gpus = visible_names(cell.gpus); !gpus.empty()) attempt["gpu"] = gpus;
+    if (cell.gpus.size() > 1) attempt["ranks"] = cell.gpus.size();
+    if (end.rank) attempt["rank"] = *end.rank;
     if (end.signal != 0)
       attempt["signal"] = end.signal;
     else

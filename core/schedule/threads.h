@@ -23,7 +23,7 @@ struct ThreadPlan {
   int64_t threads = 1;
   int64_t jobs = 1;
 
-  // Threads of one cell: what its experiment fixes, or its part of the whole, at least 1.
+  // Threads of each rank of a cell: what its experiment fixes, or its part of the whole, at least 1.
   [[nodiscard]] int64_t of(const ResolvedCell& cell) const;
 };
 

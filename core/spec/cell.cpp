@@ -113,6 +113,7 @@ Setting engine_table(const EngineSettings& engine) {
                 {"device", value(engine.device)},
                 {"chunk", value(engine.chunk)},
                 {"recompute", value(engine.recompute)},
+                {"ranks", value(engine.ranks)},
                 {"threads", value(engine.threads)},
                 {"data_threads", value(engine.data_threads)},
                 {"deterministic", value(engine.deterministic)},

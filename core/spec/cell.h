@@ -106,7 +106,8 @@ struct EngineSettings {
   std::string device = "auto";      // "cpu", "cuda", "cuda:1"
   int64_t chunk = 0;                // pictures, and texts, that a tower computes at a time; 0: the whole batch
   std::string recompute = "none";   // "blocks": of transformers, in the backward pass
-  int64_t threads = 0;              // of LibTorch; 0: divided by silc among the cells that run side by side
+  int64_t ranks = 1;                // processes that train the cell together, each with a part of every batch
+  int64_t threads = 0;              // of LibTorch, of each rank; 0: divided by silc among what runs side by side
   int64_t data_threads = 0;         // that prepare batches; they count in the cost; 0: 1, for a GPU more
   bool deterministic = true;        // refuses operators that have no deterministic kernel
   double checkpoint_seconds = 60;   // between checkpoints

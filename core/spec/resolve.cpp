@@ -202,7 +202,8 @@ class Resolver {
     reader.finish();
   }
 
-  void engine(const Setting* table, EngineSettings& engine) {
+  // `batch`: of the optimizer.
+  void engine(const Setting* table, int64_t batch, EngineSettings& engine) {
     static const std::array<std::string, 2> precisions = {"fp32", "bf16"};
     static const std::array<std::string, 2> recomputed = {"none", "blocks"};
     TableReader reader(table, "engine", faults_);
@@ -218,6 +219,9 @@ class Resolver {
           fmt::format("must be \"auto\", \"cpu\", \"cuda\" or \"cuda:N\" with a number N, not \"{}\"", engine.device));
     reader.read("chunk", engine.chunk, {0, kLargestSize});
     reader.read("recompute", engine.recompute, recomputed);
+    reader.read("ranks", engine.ranks, {1, 4096});
+    if (batch % engine.ranks != 0)
+      reader.fault("ranks", fmt::format("must divide optimizer.batch = {}, of which each rank has a part", batch));
     reader.read("threads", engine.threads, {0, 4096});
     reader.read("data_threads", engine.data_threads, {0, 4096});
     reader.read("deterministic", engine.deterministic);
@@ -442,7 +446,7 @@ ResolvedCell resolve_settings(const Setting& settings, const std::string& subjec
   if (const Setting* objective = value_at(&settings, "objective"))
     cell.objective = resolver.plugin(objective, PluginKind::objective, "", "objective", {});
   resolver.optimizer(value_at(&settings, "optimizer"), cell.optimizer);
-  resolver.engine(value_at(&settings, "engine"), cell.engine);
+  resolver.engine(value_at(&settings, "engine"), cell.optimizer.batch, cell.engine);
   resolver.evaluation(value_at(&settings, "evaluation"), cell.weights);
 
   resolver.checkpoint(settings, subject, cell);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "nn/contrastive_loss.h"
+#include "nn/ranks.h"
 #include "silc/objective.h"
 
 namespace {
@@ -24,7 +25,9 @@ class SmoothedClip : public silc::Objective {
     const auto image = model_->image->embed(model_->image->forward(batch.views.at("image")).pooled);  // [B, E]
     const auto text = model_->text->embed(batch.tokens);                                              // [B, E]
     const auto scale = logit_scale_.exp().clamp_max(100);
-    const auto own = (image * text).sum(1).mean(), all = (image.mean(0) * text.mean(0)).sum();
+    // Other ranks' pictures and captions count in a mean over all pairs (nn/ranks.h).
+    const auto images = silc::whole_batch(image, batch.size), texts = silc::whole_batch(text, batch.size);
+    const auto own = (image * text).sum(1).mean(), all = (images.mean(0) * texts.mean(0)).sum();
     return {{{"clip", silc::clip_loss(image, text, scale)}, {"smoothing", scale * (own - all), smoothing_}}, {}};
   }
 

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "nn/ranks.h"
 #include "silc/backbone.h"
 #include "silc/dataset.h"
 #include "silc/evaluator.h"
@@ -31,7 +32,7 @@ struct Weakened : torch::autograd::Function<Weakened> {
 };
 
 constexpr auto kObjectiveFault = silc::choice_option(
-    "fault", "none", "none|hidden|random|gradient|unused|leak|nan|batch|bf16|teacher|silent|misses|alarms|needs",
+    "fault", "none", "none|hidden|random|gradient|unused|leak|nan|batch|bf16|teacher|silent|misses|alarms|needs|ranks",
     "what is wrong with it");
 
 class BrokenObjective : public silc::Objective {
@@ -62,15 +63,19 @@ class BrokenObjective : public silc::Objective {
     const at::Tensor texts = model_->text->embed(batch.tokens);  // [B, E]
     if (progress.fraction >= 0.5) images = images + 0.1 * head_->forward(images);
     if (fault_ == "gradient") images = Weakened::apply(images);
-    const at::Tensor logits = logit_scale_.exp() * images.matmul(texts.t());  // [B, B]
-    at::Tensor loss = at::cross_entropy_loss(logits, at::arange(batch.size, at::kLong));
+    const auto of_all_ranks = [&](const at::Tensor& x) {
+      return fault_ == "ranks" ? x : silc::whole_batch(x, batch.size);
+    };
+    const at::Tensor all = of_all_ranks(images);
+    const at::Tensor logits = logit_scale_.exp() * all.matmul(of_all_ranks(texts).t());  // [B, B]
+    at::Tensor loss = at::cross_entropy_loss(logits, at::arange(all.size(0), at::kLong));
     // A stop-gradient, which is no fault.
     loss = loss + (images - texts.detach()).pow(2).mean();
     average_.lerp_(images.detach().mean(0), 0.1);
     if (fault_ == "hidden") loss = loss * (1 + 0.01 * calls_++);
     if (fault_ == "random") loss = loss * (1 + 0.01 * static_cast<double>(std::random_device()()) * 0x1p-32);
     if (fault_ == "leak") forgotten_.push_back(at::ones({100}));
-    if (fault_ == "nan") loss = loss + images.var(0, /*unbiased=*/false).sqrt().mean();
+    if (fault_ == "nan") loss = loss + all.var(0, /*unbiased=*/false).sqrt().mean();
     if (fault_ == "needs" && batch.labels.eq(silc::kNoLabel).any().item<bool>())
       throw std::runtime_error("index -1 is out of bounds");
     if (fault_ == "batch" && batch.size < 2) throw std::runtime_error("expected more than one value per channel");

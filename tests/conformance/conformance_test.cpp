@@ -67,7 +67,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"broken_objective", "nan", {"extremes", "small batches"}},
                       Case{"broken_objective", "batch", {"small batches"}}, Case{"broken_objective", "bf16", {"bf16"}},
                       Case{"broken_objective", "teacher", {"teacher"}}, Case{"broken_objective", "misses", {"health"}},
-                      Case{"broken_objective", "alarms", {"health"}}, Case{"broken_objective", "needs", {"needs"}}),
+                      Case{"broken_objective", "alarms", {"health"}}, Case{"broken_objective", "needs", {"needs"}},
+                      Case{"broken_objective", "ranks", {"ranks"}}),
     test_name);
 
 INSTANTIATE_TEST_SUITE_P(
@@ -136,6 +137,10 @@ TEST(Report, NamesTheMetricThatNoStepReports) {
 
 TEST(Report, NamesTheCaseThatIsNotFinite) {
   EXPECT_THAT(message_of("broken_objective", "nan", "extremes"), HasSubstr("all captions the same"));
+}
+
+TEST(Report, TellsHowFarTwoRanksAreFromOne) {
+  EXPECT_THAT(message_of("broken_objective", "ranks", "ranks"), HasSubstr("whole_batch()"));
 }
 
 TEST(Report, NamesTheNeedThatIsNotDeclared) {

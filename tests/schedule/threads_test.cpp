@@ -55,6 +55,15 @@ TEST(Threads, FixedOnesThatAreTooFewLeaveGpusIdle) {
   EXPECT_EQ(plan_threads({64, 0}, cells, 4).jobs, 4) << "not more than one on a GPU";
 }
 
+TEST(Threads, RanksShareThoseOfTheirCell) {
+  std::vector<ResolvedCell> cells(4, cell_with_threads(0));
+  for (ResolvedCell& cell : cells) cell.engine.ranks = 4;
+  EXPECT_EQ(plan_threads({8, 0}, cells).of(cells[0]), 2);
+  EXPECT_EQ(plan_threads({8, 0}, cells, 8).jobs, 2) << "four GPUs a cell";
+  for (ResolvedCell& cell : cells) cell.engine.threads = 1;
+  EXPECT_EQ(plan_threads({8, 0}, cells).jobs, 2);
+}
+
 TEST(Threads, GpusDoNotMatterToCellsOnTheCpu) {
   std::vector<ResolvedCell> cells(3, cell_with_threads(0));
   cells[1].engine.device = "cpu";

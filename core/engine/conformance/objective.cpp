@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
 #include <c10/util/StringUtil.h>
 #include <torch/utils.h>
 #include <unistd.h>
@@ -17,8 +18,10 @@
 #include "engine/conformance/gradients.h"
 #include "engine/conformance/heap.h"
 #include "engine/conformance/practice.h"
+#include "engine/conformance/thread_ranks.h"
 #include "engine/cost.h"
 #include "engine/flop_counter.h"
+#include "engine/gradient_reducer.h"
 #include "engine/health.h"
 #include "engine/training.h"
 #include "engine/training_step.h"
@@ -322,6 +325,31 @@ class ObjectiveChecks {
     });
   }
 
+  // Two ranks with half a batch each, against one with the whole.
+  Outcome ranks() {
+    constexpr double kTolerance = 1e-3;
+    double greatest = 0;
+    for (const int64_t step : parts_) {
+      const StepOverRanks whole = step_over_ranks(1, step);
+      if (whole.draws)
+        return not_applicable("it draws from LibTorch's generator in step(), so that each rank draws for its part");
+      if (step_over_ranks(1, step).loss != whole.loss) return not_applicable("its loss is not the same twice");
+      const StepOverRanks halves = step_over_ranks(2, step);
+      const double loss = std::abs(halves.loss - whole.loss) / std::max(std::abs(whole.loss), 1.0);
+      const double gradient = (halves.gradient - whole.gradient).norm().item<double>() /
+                              std::max(whole.gradient.norm().item<double>(), 1e-6);
+      greatest = std::max({greatest, loss, gradient});
+      if (loss <= kTolerance && gradient <= kTolerance) continue;
+      return failed(
+          c10::str(at(step), " with two ranks the loss is ", halves.loss, ", and with one ", whole.loss,
+                   "; the gradients differ by ", 100 * gradient,
+                   " % of their norm. step() compares pictures, or takes statistics, of its rank's part of the "
+                   "batch alone: whole_batch() and the like of nn/ranks.h bring the others' (docs/ranks.md)"),
+          {{"relative_difference", std::max(loss, gradient)}});
+    }
+    return passed("", {{"relative_difference", greatest}});
+  }
+
   Outcome speed() {
     Trainer trainer(cell(), subject_.plugin);
     for (const int64_t step : steps_) trainer.run(step);
@@ -464,6 +492,61 @@ class ObjectiveChecks {
     return check_gradients(problem);
   }
 
+  struct StepOverRanks {
+    double loss = 0;
+    at::Tensor gradient;  // of all parameters, in fp64
+    bool draws = false;   // from LibTorch's generator, in step()
+  };
+
+  // The step number `step` on its batch of all ranks, with fresh weights.
+  [[nodiscard]] StepOverRanks step_over_ranks(int64_t size, int64_t step) const {
+    const ResolvedCell cell = this->cell();
+    // One after the other: all are to draw the same weights.
+    std::vector<Assembly> assemblies;
+    for (int64_t rank = 0; rank < size; ++rank) assemblies.push_back(practice_assembly(cell, subject_.plugin));
+    std::vector<StepOverRanks> outcomes(static_cast<std::size_t>(size));
+    as_ranks(size, [&](int64_t rank) {
+      outcomes[static_cast<std::size_t>(rank)] = step_of(assemblies[static_cast<std::size_t>(rank)], cell, step);
+    });
+    StepOverRanks outcome = outcomes.front();
+    outcome.loss = 0;
+    for (const StepOverRanks& each : outcomes) outcome.loss += each.loss / static_cast<double>(size);
+    return outcome;
+  }
+
+  static StepOverRanks step_of(const Assembly& assembly, const ResolvedCell& cell, int64_t step) {
+    const int64_t total = *known_steps(cell);
+    const Progress progress{.step = step,
+                            .fraction = static_cast<double>(step) / static_cast<double>(total),
+                            .total_steps = total,
+                            .seed = static_cast<uint64_t>(cell.seed)};
+    assembly.model->train();
+    assembly.objective->train();
+    const BatchSource source = make_batch_source(cell, assembly, total);
+    const auto parameters = trainable_parameters(*assembly.model, *assembly.objective);
+    GradientReducer reducer(parameters);
+    const Batch batch = source.batch(step);
+    const auto drawn = [] { return at::detail::getDefaultCPUGenerator().get_state(); };
+    const at::Tensor before = drawn();
+    at::Tensor loss;
+    for (const LossTerm& term : assembly.objective->step(batch, progress).terms) {
+      const at::Tensor weighted = term.value.to(at::kDouble).reshape({}) * term.weight;
+      loss = loss.defined() ? loss + weighted : weighted;
+    }
+    if (!loss.defined()) throw Error("step() gave no loss term");
+    StepOverRanks outcome{.loss = loss.item<double>(), .gradient = {}, .draws = !at::equal(before, drawn())};
+    reducer.begin();
+    loss.backward();
+    reducer.finish();
+    std::vector<at::Tensor> gradients;
+    for (const NamedTensor& parameter : parameters) {
+      const at::Tensor& gradient = parameter.value.grad();
+      gradients.push_back((gradient.defined() ? gradient : at::zeros_like(parameter.value)).to(at::kDouble).flatten());
+    }
+    outcome.gradient = at::cat(gradients).detach();
+    return outcome;
+  }
+
   static void make_constant(Batch& batch, double value) {
     for (auto& [name, view] : batch.views) view.fill_(value);
     make_identical(batch);
@@ -520,6 +603,8 @@ void check_objective(const Subject& subject, Report& report) {
   check("health", "health.h: checks of metrics that the steps report, none of which warns of a healthy step",
         &ObjectiveChecks::health);
   check("needs", "plugin.h: needs() and may_need() say what it wants of data and model", &ObjectiveChecks::needs);
+  check("ranks", "ranks.h: \"N ranks give the loss and the gradients that one process gives with the whole batch\"",
+        &ObjectiveChecks::ranks);
   check("speed", "reported, not judged", &ObjectiveChecks::speed);
 }
 

@@ -1,0 +1,191 @@
+// Cells that several engines train together: to the results of one, and whatever becomes of one of them.
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include <chrono>
+#include <cmath>
+#include <thread>
+
+#include "tests/end_to_end/engine_runs.h"
+#include "tests/files/command.h"
+
+namespace silc {
+namespace {
+
+using std::chrono::steady_clock;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class RanksEndToEnd : public testing::EngineRuns {
+ protected:
+  // Ends when all ranks have ended. `what` is done once, to their processes, when `when` says so.
+  ProcessEnd run_ranks(std::size_t ranks, const RunFolder& folder,
+                       const std::function<void(const EngineTeam&)>& what = nullptr,
+                       const std::function<bool()>& when = nullptr) {
+    const auto lock = FileLock::try_lock(folder.lock());
+    EngineTeam team(engine_, folder.path, 1, *lock, std::vector<Environment>(ranks));
+    bool done = false;
+    while (true) {
+      if (const auto end = team.poll()) return *end;
+      if (when && !done && when()) {
+        what(team);
+        since_ = steady_clock::now();
+        done = true;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+
+  static std::vector<double> losses(const RunFolder& folder) {
+    std::vector<double> all;
+    for (const Event& event : events(folder))
+      if (event["event"] == "step") all.push_back(event["loss"]);
+    return all;
+  }
+
+  static std::string last_failure(const RunFolder& folder) {
+    std::string message;
+    for (const Event& event : events(folder))
+      if (event["event"] == "failed") message = event["message"];
+    return message;
+  }
+
+  // Engines with environments of their own, whose logs are in NAME-0, NAME-1, ….
+  std::vector<std::string> words_of(const std::vector<Environment>& environments, const ResolvedCell& cell,
+                                    const std::vector<Engine>& engines) {
+    std::vector<RunFolder> folders;
+    std::vector<std::unique_ptr<FileLock>> locks;
+    std::vector<EngineProcess> processes;
+    for (std::size_t i = 0; i < environments.size(); ++i) {
+      folders.push_back(folder("alone-" + std::to_string(i), cell));
+      locks.push_back(FileLock::try_lock(folders.back().lock()));
+      processes.emplace_back(engines[i], folders.back().path, 1, *locks.back(), environments[i]);
+    }
+    std::vector<std::string> words;
+    for (std::size_t i = 0; i < processes.size(); ++i) {
+      while (!processes[i].poll()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      words.push_back(read_file(folders[i].log()));
+    }
+    return words;
+  }
+
+  static Environment place(const std::string& rank, const std::string& size, const std::string& port) {
+    return {{"RANK", rank},        {"WORLD_SIZE", size},
+            {"LOCAL_RANK", rank},  {"MASTER_ADDR", "127.0.0.1"},
+            {"MASTER_PORT", port}, {"SILC_RENDEZVOUS_SECONDS", "3"}};
+  }
+
+  steady_clock::time_point since_;
+};
+
+TEST_F(RanksEndToEnd, SeveralTrainToTheResultOfOneAndTheSameNumberToTheSameBits) {
+  const ResolvedCell cell = this->cell();
+  const RunFolder one = folder("one", cell), two = folder("two", cell), again = folder("again", cell);
+  ASSERT_EQ(run(one).exit_code, 0);
+  ASSERT_EQ(run_ranks(2, two).exit_code, 0) << read_file(two.log());
+  ASSERT_EQ(run_ranks(2, again).exit_code, 0);
+  expect_same_result(two, again);
+  const auto alone = losses(one), together = losses(two);
+  ASSERT_EQ(alone.size(), together.size());
+  for (std::size_t i = 0; i < alone.size(); ++i) EXPECT_NEAR(together[i], alone[i], 1e-4 * alone[i]) << "step " << i;
+  EXPECT_EQ(events(two).front()["ranks"], 2);
+}
+
+TEST_F(RanksEndToEnd, ARankThatIsKilledIsNamedWithinHalfAMinuteAndTheNextRunEndsInTheSameBits) {
+  const ResolvedCell cell = this->cell();
+  const RunFolder whole = folder("whole", cell);
+  ASSERT_EQ(run_ranks(2, whole).exit_code, 0);
+  for (const std::size_t victim : {1, 0}) {
+    const RunFolder killed = folder("killed-" + std::to_string(victim), cell);
+    const auto end = run_ranks(
+        2, killed, [&](const EngineTeam& team) { kill(team.pids().at(victim), SIGKILL); }, seen(killed, "step", 4));
+    EXPECT_LT(steady_clock::now() - since_, std::chrono::seconds(30));
+    EXPECT_EQ(end.signal, SIGKILL);
+    EXPECT_EQ(end.rank, static_cast<int64_t>(victim));
+    if (victim == 1) {
+      EXPECT_THAT(last_failure(killed), HasSubstr("rank 1 has ended without a word"));
+    }
+    ASSERT_EQ(run_ranks(2, killed).exit_code, 0) << read_file(killed.log());
+    expect_same_result(whole, killed);
+  }
+}
+
+TEST_F(RanksEndToEnd, ARankThatHangsIsNamedWithinHalfAMinute) {
+  const RunFolder hung = folder("hung", cell());
+  const auto end = run_ranks(
+      2, hung, [&](const EngineTeam& team) { kill(team.pids().at(1), SIGSTOP); }, seen(hung, "step", 3));
+  EXPECT_LT(steady_clock::now() - since_, std::chrono::seconds(30));
+  EXPECT_EQ(end.exit_code, 1);
+  EXPECT_THAT(last_failure(hung), HasSubstr("rank 1 has given no sign of life for 15 s"));
+}
+
+// It keeps what the others look at, so that one of them has to say it, in the log.
+TEST_F(RanksEndToEnd, SoIsTheFirst) {
+  const RunFolder hung = folder("hung", cell());
+  const auto end = run_ranks(
+      2, hung, [&](const EngineTeam& team) { kill(team.pids().at(0), SIGSTOP); }, seen(hung, "step", 3));
+  EXPECT_LT(steady_clock::now() - since_, std::chrono::seconds(30));
+  EXPECT_EQ(end.exit_code, 1);
+  EXPECT_EQ(end.rank, 1);
+  EXPECT_THAT(read_file(hung.log()), HasSubstr("rank 1: rank 0 has given no sign of life for 15 s"));
+}
+
+TEST_F(RanksEndToEnd, TheCheckpointOfTwoGoesOnWithFourAndWithOne) {
+  const ResolvedCell cell = this->cell();
+  const RunFolder one = folder("one", cell);
+  ASSERT_EQ(run(one).exit_code, 0);
+  const auto expected = losses(one);
+  for (const std::size_t next : {4, 1}) {
+    const RunFolder changing = folder("changing-" + std::to_string(next), cell);
+    const auto stopped = run_ranks(
+        2, changing, [](const EngineTeam& team) { team.send(SIGTERM); }, seen(changing, "step", 4));
+    EXPECT_EQ(stopped.exit_code, 130) << read_file(changing.log());
+    ASSERT_EQ(run_ranks(next, changing).exit_code, 0) << read_file(changing.log());
+    const auto found = losses(changing);
+    ASSERT_EQ(found.size(), expected.size());
+    for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 2e-4 * expected[i]) << i;
+  }
+}
+
+TEST_F(RanksEndToEnd, WhoDoesNotComeAndWhoWasToldOtherwiseIsNamed) {
+  const ResolvedCell cell = this->cell();
+  EXPECT_THAT(words_of({place("0", "2", "29711")}, cell, {engine_})[0],
+              HasSubstr("rank 1 of 2 did not come to 127.0.0.1:29711 within 3 s"));
+  EXPECT_THAT(words_of({place("1", "2", "29712")}, cell, {engine_})[0],
+              HasSubstr("rank 1 cannot reach rank 0 at 127.0.0.1:29712"));
+  EXPECT_THAT(words_of({place("0", "2", "29713"), place("1", "3", "29713")}, cell, {engine_, engine_})[0],
+              HasSubstr("rank 1 was told of 3 ranks and rank 0 of 2"));
+  EXPECT_THAT(words_of({place("2", "2", "29714")}, cell, {engine_})[0], HasSubstr("RANK=2 does not lie in 0 … 1"));
+}
+
+TEST_F(RanksEndToEnd, RanksWithOtherPluginsAreRefusedWithTheDifference) {
+  const auto other = root_ / "other";
+  std::filesystem::create_directories(other);
+  const auto library = other / "objectives.so";
+  std::filesystem::copy_file(std::filesystem::path(SILC_BINARY_DIR) / "plugins/objectives.so", library);
+  std::ofstream(library, std::ios::app) << "built elsewhere";
+  Engine differing = engine_;
+  differing.plugin_paths.push_back(other);
+  const auto words = words_of({place("0", "2", "29715"), place("1", "2", "29715")}, cell(), {engine_, differing});
+  for (const std::string& each : words)
+    EXPECT_THAT(each,
+                AllOf(HasSubstr("ranks differ in objective \"silc\": version 1 of content"), HasSubstr("on rank 1")));
+}
+
+TEST_F(RanksEndToEnd, SilcStartsThemAndSaysWhatCannotBe) {
+  const auto silc = [&](const std::string& arguments) {
+    return testing::run_command("cd '" + root_.string() + "' && '" SILC_BINARY_DIR "/bin/silc' run tiny.toml " +
+                                arguments + " 2>&1");
+  };
+  const auto refused = silc("--ranks 3");
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.output, HasSubstr("engine.ranks must divide optimizer.batch = 8"));
+  const auto done = silc("--ranks 2 --threads 2");
+  EXPECT_EQ(done.exit_code, 0) << done.output;
+}
+
+}  // namespace
+}  // namespace silc
