@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """browser.py ADDRESS CHECK [ARGUMENT]: drives a page of silc in headless Chromium, by WebDriver (W3C).
 
+SILC_TEST_WIDTH and SILC_TEST_SCHEME (light, dark) say how the page is looked at; `picture FILE` takes a picture of it, of
+the whole height or that of SILC_TEST_HEIGHT.
+
 Exits with 0 if the check holds, 1 with a message if it does not, 3 if there is no Chromium or no chromedriver.
 """
 import base64
@@ -89,7 +92,8 @@ class Browser:
         raise AssertionError(f"not within {seconds} s: {what}")
 
     def picture(self, file):
-        height = self.run("return document.documentElement.scrollHeight")
+        whole = self.run("return document.documentElement.scrollHeight")
+        height = int(os.environ.get("SILC_TEST_HEIGHT", whole))
         width = self.run("return innerWidth")
         self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=min(height, 8000), deviceScaleFactor=1, mobile=width < 500)
         time.sleep(0.3)
