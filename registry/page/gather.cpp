@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "registry/page/sections.h"
 
@@ -135,6 +136,7 @@ std::shared_ptr<PageContext> gather_rows(PageRequest request) {
   context->cache = context->request.cache == nullptr ? make_page_cache() : context->request.cache;
   std::map<std::string, PageRow> known = rows_with_cells(context->request);
   std::size_t style = 0;
+  bool ink_taken = false;
   std::set<std::string> taken;
   for (const Table& table : context->request.tables) {
     if (table.published) continue;
@@ -144,7 +146,8 @@ std::shared_ptr<PageContext> gather_rows(PageRequest request) {
       row.name = table_row.name;
       row.label = table_row.label.empty() ? table_row.name : table_row.label;
       row.baseline = table_row.baseline;
-      row.style = row.baseline ? 0 : ++style;
+      // Ink is for one row: with a baseline for each table, the later ones have colours as all others.
+      row.style = row.baseline && !std::exchange(ink_taken, true) ? 0 : ++style;
       context->rows.push_back(std::move(row));
     }
   }

@@ -232,6 +232,8 @@ std::vector<PageSection> table_sections(PageContext& context) {
   for (const Table& table : context.request.tables) {
     const std::string anchor = anchor_of(table, table.published ? published++ : number++);
     PageSection section{anchor, std::string(title_of(table)), {}};
+    if (std::ranges::count(context.request.tables, title_of(table), title_of) > 1)
+      section.title += fmt::format(" ({})", table.name);
     if (!table.published && number == 1) section.html = headlines_of(table);
     section.html += table_of(context, table);
     if (!table.published) section.html += plots_of(context, table, anchor);

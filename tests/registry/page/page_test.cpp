@@ -113,6 +113,20 @@ TEST(Page, NamesEveryPartOnce) {
   for (const PagePart& part : page.parts) EXPECT_TRUE(ids.insert(part.id).second) << part.id;
 }
 
+TEST(Page, TellsTablesOfOneTitleAndTheirBaselinesApart) {
+  FakeStudy study;
+  study.experiment.tables.push_back(study.experiment.tables[0]);
+  study.experiment.tables[1].name = "other";
+  study.experiment.tables[1].baseline = "SILC";
+  study.experiment.tables[0].rows = {"CLIP", kHostileRow};
+  study.experiment.tables[1].rows = {"SILC", "not started"};
+  const Page page = make_page(study.request());
+  EXPECT_EQ(page.sections[0].title, "Main results (main)");
+  EXPECT_EQ(page.sections[1].title, "Main results (other)");
+  const std::string curves = part_of(page, "curves:loss");
+  EXPECT_EQ(count(curves, "class=\"s0 series\""), 1);
+}
+
 TEST(Page, HasACurveOfEveryStepMetric) {
   const FakeStudy study;
   const Page page = make_page(study.request());
