@@ -37,7 +37,7 @@ class Browser:
                 port = found.group(1)
                 break
         self.base = f"http://127.0.0.1:{port}"
-        arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--window-size={width},900"]
+        arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage", f"--window-size={width},900"]
         options = {"binary": browser, "args": arguments}
         logs = {"browser": "ALL", "performance": "ALL"}
         session = self.call("POST", "/session", {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options, "goog:loggingPrefs": logs}}})
