@@ -49,7 +49,7 @@ class SearchReportTest : public ::testing::Test {
       runs_.event(cell, "started", 100, {{"step", 0}, {"total_steps", 20}, {"pid", 1}});
       runs_.event(cell, "step", 101, {{"step", 10}, {"fraction", 0.5}, {"flops", 4e11}, {"core_seconds", 4.0}});
       if (scores[number]) {
-        runs_.metrics(cell, {FakeRuns::metric("student", "acc1", *scores[number])},
+        runs_.metrics(cell, nlohmann::json::array({FakeRuns::metric("student", "acc1", *scores[number])}),
                       {{"flops", 1e12}, {"core_seconds", 10.0}});
         runs_.event(cell, "finished", 103);
       } else {
