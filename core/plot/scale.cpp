@@ -40,7 +40,10 @@ std::vector<double> linear_ticks(Range range, int count) {
   const double slack = 1e-9 * step;
   for (double i = std::ceil((range.low - slack) / step); i * step <= range.high + slack; ++i)
     ticks.push_back(i == 0 ? 0 : i * step);
-  return ticks;
+  // Two or one say little of where a point between them lies.
+  constexpr std::size_t kFew = 3;
+  constexpr int kMany = 10;
+  return ticks.size() < kFew && count < kMany ? linear_ticks(range, count + 1) : ticks;
 }
 
 std::vector<double> logarithmic_ticks(Range range, int count) {

@@ -11,7 +11,8 @@ struct Range {
   double high = 0;
 };
 
-// Round numbers within `range`: about `count` of them, 1, 2 or 5 times a power of ten apart.
+// Round numbers within `range`: about `count` of them, three or more, 1, 2 or 5 times a power of ten apart; of a single
+// number that alone.
 std::vector<double> linear_ticks(Range range, int count);
 
 // Powers of ten within `range`, some left out where they are many; where there are fewer than two, also their doubles

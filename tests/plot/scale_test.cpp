@@ -16,6 +16,7 @@ TEST(Scale, HasRoundNumbersWithinItsRange) {
   EXPECT_THAT(linear_ticks({0, 10}, 5), ElementsAre(0, 2, 4, 6, 8, 10));
   EXPECT_THAT(linear_ticks({0.573, 0.612}, 4), ElementsAre(DoubleNear(0.58, 1e-12), DoubleNear(0.59, 1e-12),
                                                            DoubleNear(0.6, 1e-12), DoubleNear(0.61, 1e-12)));
+  EXPECT_THAT(linear_ticks({14.2, 23.1}, 2), ElementsAre(16, 18, 20, 22)) << "where 20 alone would be one of two";
   EXPECT_THAT(linear_ticks({-1, 1}, 2), ElementsAre(-1, 0, 1));
   EXPECT_THAT(linear_ticks({3, 3}, 4), SizeIs(1)) << "a single number";
 }
