@@ -127,6 +127,21 @@ TEST(Page, TellsTablesOfOneTitleAndTheirBaselinesApart) {
   EXPECT_EQ(count(curves, "class=\"s0 series\""), 1);
 }
 
+TEST(Page, ShowsScoresAlongTrainingOfRowsThatWereEvaluatedThere) {
+  FakeStudy study;
+  for (std::size_t seed = 0; seed < 3; ++seed) {
+    const PlannedCell& cell = study.cell(0, seed);
+    for (const int64_t step : {5, 10, 15})
+      study.fakes.along(cell, step, 0.05 * static_cast<double>(step), 0.03 * static_cast<double>(step));
+    study.registry.ingest(cell.folder);
+  }
+  const Page page = make_page(study.request());
+  const std::string plot = part_of(page, "table-1-main-costs:zero_shot_classification/acc1:along-flops");
+  EXPECT_THAT(plot, AllOf(HasSubstr("data-row=\"CLIP\""), HasSubstr("class=\"mean\""), HasSubstr("class=\"seed\""),
+                          Not(HasSubstr("data-row=\"SILC\""))));
+  EXPECT_THAT(html_of(page, "table-1-main"), HasSubstr("acc1 % along training, by FLOPs"));
+}
+
 TEST(Page, HasACurveOfEveryStepMetric) {
   const FakeStudy study;
   const Page page = make_page(study.request());
