@@ -97,9 +97,12 @@ class SilcRuns : public ::testing::Test {
   std::map<std::string, std::string> result(const std::string& name) {
     std::map<std::string, std::string> files;
     for (const RunFolder& folder : folders(name)) {
-      for (const auto& part : {folder.checkpoints(), folder.samples()})
+      for (const auto& part : {folder.checkpoints(), folder.samples()}) {
+        if (!std::filesystem::exists(part)) continue;  // a trial that has stopped on its way is not evaluated
         for (const auto& entry : std::filesystem::directory_iterator(part))
           files[std::filesystem::relative(entry.path(), root_ / name)] = read_file(entry.path());
+      }
+      if (!std::filesystem::exists(folder.metrics())) continue;
       const auto metrics = nlohmann::json::parse(read_file(folder.metrics()))["metrics"];
       files[std::filesystem::relative(folder.metrics(), root_ / name)] = metrics.dump();
     }
