@@ -251,11 +251,10 @@ void check_ranks(const ExperimentPlan& plan) {
     const EngineSettings& engine = cell.engine;
     if (plan.gpus.empty() || !wants_gpu(engine.device) || static_cast<std::size_t>(engine.ranks) <= plan.gpus.size())
       continue;
-    throw Error(
-        fmt::format("row {} is to be trained by {} ranks (engine.ranks), a GPU each, and there {}; use fewer "
-                    "ranks, or engine.device = \"cpu\"",
-                    row_label(cell), engine.ranks,
-                    plan.gpus.size() == 1 ? "is one" : fmt::format("are {}", plan.gpus.size())));
+    throw Error(fmt::format(
+        "row {} is to be trained by {} ranks (engine.ranks), a GPU each, and there {}; use fewer "
+        "ranks, or engine.device = \"cpu\"",
+        row_label(cell), engine.ranks, plan.gpus.size() == 1 ? "is one" : fmt::format("are {}", plan.gpus.size())));
   }
 }
 
