@@ -181,7 +181,7 @@ class Training {
       report.figures = std::move(figures);
       report.flops = flops_->total() - apart_flops_;
       report.cost = cost_here();
-      report.stop = stop();
+      report.stop = !ranks().alone() && stop();
       report.bytes_sent = ranks().bytes_sent();
       together_ = share_reports(report);
       return together_.figures;
