@@ -441,6 +441,7 @@ void add_curves(TableEntry& entry, const std::string& column, const RowSource& r
   };
   const auto own = ended(curves), others = ended(baseline->results->curves(column, baseline->name));
   if (own.empty() || others.empty() || own.front()->n != others.front()->n) return;
+  entry.has_goal = true;
   const Curve mean = mean_curve(own);
   const CurvePoint goal = mean_curve(others).points.back();
   const auto part = [&](CostUnit unit) { return cost_of(mean, unit, goal.value).value_or(0) / goal.cost(unit); };
@@ -844,7 +845,7 @@ void note_reach(Table& table) {
       const std::string& name = names.at(table.columns[column]);
       if (entry.reach)
         reached.push_back(fmt::format("{} {:.2f}", name, entry.reach->cost(unit)));
-      else if (std::ranges::any_of(entry.curves, &Curve::ended) && higher_is_better(table.columns[column]))
+      else if (entry.has_goal)
         missed.push_back(name);
     }
     const std::string baseline = shown_name(table, table.baseline);

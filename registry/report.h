@@ -53,6 +53,7 @@ struct TableEntry {
   // The cost at which the row's mean curve first comes to the score at the end of the baseline's, in parts of what the
   // baseline cost. Not of costs, and not where one of both has no curve or the row does not come so far.
   std::optional<CurvePoint> reach = {};
+  bool has_goal = false;  // both have curves, so that the row does not come so far where there is no `reach`
 };
 
 struct TableRow {

@@ -196,6 +196,17 @@ TEST_F(CurveTables, SayThatTheScoreIsNotReached) {
   EXPECT_THAT(table.notes, Contains(HasSubstr("\"SILC\" does not come to the last scores of \"CLIP\"")));
 }
 
+TEST_F(CurveTables, SayNothingOfAScoreThatTheBaselineHasNot) {
+  for (std::size_t seed = 0; seed < 2; ++seed) {
+    const PlannedCell& cell = experiment_.cells[2 * seed];
+    fakes_.write(fakes_.folder(cell).events(), "");
+    finish(2 * seed, {0.5});
+  }
+  const Table table = this->table({.experiment = "ablation", .table = "", .metrics = {}});
+  EXPECT_FALSE(table.rows[1].entries[0].has_goal);
+  EXPECT_THAT(table.notes, testing::Not(Contains(HasSubstr("last scores"))));
+}
+
 TEST_F(CurveTables, NameRowsThatWereNotEvaluatedAlongTraining) {
   for (std::size_t seed = 0; seed < 2; ++seed) {
     const PlannedCell& cell = experiment_.cells[2 * seed + 1];
