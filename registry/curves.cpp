@@ -69,7 +69,8 @@ double CurvePoint::cost(CostUnit unit) const {
   return 0;
 }
 
-std::vector<Curve> read_curves(const Registry& registry, const std::string& experiment) {
+std::vector<Curve> read_curves(const Registry& registry, const std::string& experiment,
+                               const std::vector<MetricRecord>& results) {
   std::vector<Curve> curves;
   std::map<CurveKey, std::size_t> places;
   for (const AlongRecord& record : registry.metrics_along(experiment)) {
@@ -93,7 +94,7 @@ std::vector<Curve> read_curves(const Registry& registry, const std::string& expe
                             .core_seconds = record.core_seconds,
                             .value = record.value});
   }
-  if (!curves.empty()) add_ends(curves, places, registry.metrics(experiment));
+  if (!curves.empty()) add_ends(curves, places, results);
   return curves;
 }
 

@@ -41,9 +41,11 @@ struct Curve {
   std::vector<CurvePoint> points;
 };
 
-// Curves of the experiment's current cells, finished or not, in order of cells and metrics. The result after training
-// ends a curve if it is of as many samples as the points along it.
-std::vector<Curve> read_curves(const Registry& registry, const std::string& experiment);
+// Curves of the experiment's current cells, finished or not, in order of cells and metrics. `results`: what
+// Registry::metrics() gives for it; the result after training ends a curve if it is of as many samples as the points
+// along it.
+std::vector<Curve> read_curves(const Registry& registry, const std::string& experiment,
+                               const std::vector<MetricRecord>& results);
 
 // The score where training had cost that much: on the line between the points before and after. Nothing before the
 // first point and behind the last.

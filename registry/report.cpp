@@ -43,7 +43,7 @@ class Results {
   Results(const Registry& registry, const PlannedExperiment& experiment)
       : trials_(registry.trials(experiment.name)),
         metrics_(registry.metrics(experiment.name)),
-        curves_(read_curves(registry, experiment.name)),
+        curves_(read_curves(registry, experiment.name, metrics_)),
         not_applicable_(registry.not_applicable(experiment.name)) {
     std::set<std::pair<std::string, int64_t>> planned;
     for (const PlannedCell& cell : experiment.cells)

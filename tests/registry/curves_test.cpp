@@ -127,7 +127,7 @@ class CurveTables : public testing::Test {
 };
 
 TEST_F(CurveTables, EndCurvesWithTheResultAfterTraining) {
-  const std::vector<Curve> curves = read_curves(registry_, "ablation");
+  const std::vector<Curve> curves = read_curves(registry_, "ablation", registry_.metrics("ablation"));
   ASSERT_EQ(curves.size(), 4);
   const Curve& silc = curves[1];
   EXPECT_EQ(silc.row, "SILC");
@@ -146,7 +146,7 @@ TEST_F(CurveTables, LeaveTheResultOutWhereItIsOfOtherSamples) {
   fakes_.along(cell, 20, 1, 0.31);
   fakes_.event(cell, "finished", 104);
   registry_.ingest(cell.folder);
-  const Curve curve = read_curves(registry_, "ablation").front();
+  const Curve curve = read_curves(registry_, "ablation", registry_.metrics("ablation")).front();
   EXPECT_TRUE(curve.ended);
   EXPECT_EQ(curve.points.size(), 2);
   EXPECT_EQ(curve.points.back().value, 0.31);
@@ -248,7 +248,7 @@ TEST_F(CurveTables, CountTheCostsOfEarlierPhases) {
   ASSERT_EQ(records.size(), 1);
   EXPECT_EQ(records[0].examples, 640 + 320);
   EXPECT_EQ(records[0].seconds, 42.5);
-  const std::vector<Curve> curves = read_curves(registry_, "phased");
+  const std::vector<Curve> curves = read_curves(registry_, "phased", registry_.metrics("phased"));
   EXPECT_EQ(curves[0].points.back().examples, 1280);
 }
 
