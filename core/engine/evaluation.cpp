@@ -143,6 +143,19 @@ class KeptModes {
   std::vector<std::pair<std::shared_ptr<torch::nn::Module>, bool>> modes_;
 };
 
+// Adds metrics of an `evaluated` event, to whose evaluation and weights `about` belongs, to a list as in metrics.json.
+void add_metrics(const Event& about, const nlohmann::json& metrics, nlohmann::json& list) {
+  for (const auto& metric : metrics) {
+    nlohmann::json whole = about;
+    whole.update(metric);
+    list.push_back(std::move(whole));
+  }
+}
+
+Event about(const Evaluation& evaluation, const std::string& weights) {
+  return {{"evaluator", evaluation.name}, {"dataset", evaluation.data.dataset.name}, {"weights", weights}};
+}
+
 nlohmann::json metrics_json(const std::vector<Metric>& metrics) {
   auto list = nlohmann::json::array();
   for (const Metric& metric : metrics)
@@ -186,10 +199,9 @@ EvaluationOutcome evaluate(const ResolvedCell& cell, const Catalogue& catalogue,
         why_not_applicable(catalogue.require(evaluation.evaluator.kind, evaluation.evaluator.name), cell, assembly);
     for (const std::string& weights : cell.weights) {
       if (stop_requested()) throw Interrupted{};
-      const Event about = {
-          {"evaluator", evaluation.name}, {"dataset", evaluation.data.dataset.name}, {"weights", weights}};
+      const Event subject = about(evaluation, weights);
       if (!reason.empty()) {
-        Event record = about;
+        Event record = subject;
         record["reason"] = reason;
         outcome.not_applicable.push_back(record);
         record["metrics"] = Event::array();
@@ -203,7 +215,7 @@ EvaluationOutcome evaluate(const ResolvedCell& cell, const Catalogue& catalogue,
       if (earlier != finished.end() && std::filesystem::exists(samples)) {
         record = earlier->second;
       } else {
-        events.append("evaluating", about);
+        events.append("evaluating", subject);
         log_info("evaluating " + evaluation.name + " on " + evaluation.data.dataset.name + ", weights: " + weights);
         const Stopwatch watch;
         if (!dataset) dataset = load_dataset(evaluation.data, catalogue);
@@ -214,19 +226,13 @@ EvaluationOutcome evaluate(const ResolvedCell& cell, const Catalogue& catalogue,
                        {"split", evaluation.data.split},
                        {"weights", weights}});
         const Cost cost = watch.elapsed();
-        record = about;
+        record = subject;
         record["metrics"] = metrics_json(scores.metrics);
         record["core_seconds"] = cost.core_seconds;
         record["seconds"] = cost.seconds;
         events.append("evaluated", record);
       }
-      for (const auto& metric : record["metrics"])
-        outcome.metrics.push_back({{"evaluator", evaluation.name},
-                                   {"dataset", evaluation.data.dataset.name},
-                                   {"weights", weights},
-                                   {"name", metric["name"]},
-                                   {"value", metric["value"]},
-                                   {"n", metric["n"]}});
+      add_metrics(subject, record["metrics"], outcome.metrics);
       outcome.cost += {.core_seconds = record.value("core_seconds", 0.0),
                        .seconds = record.value("seconds", 0.0),
                        .peak_memory = process_peak_memory()};
@@ -260,13 +266,7 @@ nlohmann::json AlongEvaluator::evaluate(int64_t step, bool ended) {
     for (const std::string& weights : cell_.weights) {
       if (stop_requested()) throw Interrupted{};
       const Scores scores = score(evaluation, cell_, catalogue_, assembly_, weights, task.dataset, step, events_);
-      for (const Metric& metric : scores.metrics)
-        metrics.push_back({{"evaluator", evaluation.name},
-                           {"dataset", evaluation.data.dataset.name},
-                           {"weights", weights},
-                           {"name", metric.name},
-                           {"value", metric.value},
-                           {"n", metric.n}});
+      add_metrics(about(evaluation, weights), metrics_json(scores.metrics), metrics);
     }
   }
   return metrics;
