@@ -19,21 +19,6 @@ std::span<const TableRow> plotted_rows(const Table& table) {
   return std::span(table.rows).first(std::min(table.rows.size(), kMostPlottedRows));
 }
 
-// The tables of the page with costs in place of their columns: the same rows in the same order.
-std::vector<Table> cost_tables(const PageRequest& request) {
-  std::vector<ExperimentSource> sources = request.sources;
-  const std::vector<std::string> columns(kCosts.begin(), kCosts.end());
-  for (ExperimentSource& source : sources) {
-    if (source.experiment.tables.empty())
-      source.experiment.tables.push_back(
-          {.name = "results", .title = {}, .baseline = {}, .columns = columns, .rows = {}});
-    for (PlannedTable& table : source.experiment.tables) table.columns = columns;
-  }
-  ReportRequest all;
-  if (sources.size() > 1) return {build_joint_table(sources, all)};
-  return build_tables(*sources.front().registry, sources.front().experiment, all);
-}
-
 const TableEntry* find_cost(const std::vector<Table>& tables, const std::string& row, std::string_view cost) {
   for (const Table& table : tables)
     for (const TableRow& each : table.rows) {
@@ -102,6 +87,20 @@ plot::CurvePlot plot_along(const PageContext& context, const Table& table, std::
 
 }  // namespace
 
+std::vector<Table> cost_tables(const PageRequest& request) {
+  std::vector<ExperimentSource> sources = request.sources;
+  const std::vector<std::string> columns(kCosts.begin(), kCosts.end());
+  for (ExperimentSource& source : sources) {
+    if (source.experiment.tables.empty())
+      source.experiment.tables.push_back(
+          {.name = "results", .title = {}, .baseline = {}, .columns = columns, .rows = {}});
+    for (PlannedTable& table : source.experiment.tables) table.columns = columns;
+  }
+  ReportRequest all;
+  if (sources.size() > 1) return {build_joint_table(sources, all)};
+  return build_tables(*sources.front().registry, sources.front().experiment, all);
+}
+
 std::vector<NamedCurves> cost_plots(const PageContext& context, const Table& table) {
   std::vector<NamedCurves> plots;
   for (const CostUnit unit : {CostUnit::flops, CostUnit::core_seconds, CostUnit::examples})
@@ -111,12 +110,11 @@ std::vector<NamedCurves> cost_plots(const PageContext& context, const Table& tab
       const std::string name = fmt::format("{}:along-{}", table.columns[column], unit_name(unit));
       plots.push_back({name, plot.title, std::move(plot)});
     }
-  const std::vector<Table> costs = cost_tables(context.request);
   for (const std::string_view cost : kCosts)
     for (std::size_t column = 0; column < table.columns.size(); ++column) {
       const std::string& metric = table.columns[column];
       if (is_cost(metric)) continue;
-      plot::CurvePlot plot = plot_of(context, table, column, costs, cost);
+      plot::CurvePlot plot = plot_of(context, table, column, context.costs, cost);
       if (plot.series.size() < 2) continue;
       const std::string name = fmt::format("{}:{}", metric, cost.substr(cost.find('/') + 1));
       plots.push_back({name, plot.title, std::move(plot)});

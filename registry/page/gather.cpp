@@ -156,6 +156,7 @@ std::shared_ptr<PageContext> gather_rows(PageRequest request) {
 
 std::shared_ptr<PageContext> gather(PageRequest request) {
   std::shared_ptr<PageContext> context = gather_rows(std::move(request));
+  context->costs = cost_tables(context->request);
   for (std::size_t i = 0; i < std::min(context->rows.size(), kMostCurveRows); ++i)
     context->curves.push_back(context->cache->curves(context->rows[i]));
   return context;

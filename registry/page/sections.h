@@ -50,6 +50,7 @@ struct PageContext : std::enable_shared_from_this<PageContext> {
   PageRequest request;
   std::vector<PageRow> rows;                             // of all measured tables, each once
   std::vector<std::shared_ptr<const RowCurves>> curves;  // of the first kMostCurveRows of `rows`
+  std::vector<Table> costs;                              // cost_tables(); without curves: none
   std::vector<PagePart> parts;                           // sections add theirs
   std::shared_ptr<PageCache> cache;                      // the request's, or one for this page alone
 
@@ -97,6 +98,8 @@ struct NamedCurves {
   std::string label;
   plot::CurvePlot plot;
 };
+// The tables of the page with costs in place of their columns: the same rows in the same order.
+std::vector<Table> cost_tables(const PageRequest& request);
 // Every metric of the table against every cost, where both are known of two rows or more.
 std::vector<NamedCurves> cost_plots(const PageContext& context, const Table& table);
 
