@@ -20,42 +20,14 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::SizeIs;
 
-const std::string kTuned = R"(
-[experiment]
-name = "pair"
-seeds = [0]
-
-[budget]
-examples = 96
-)" + std::string(testing::kTinyModel) +
-                           R"(
-[optimizer]
-batch = 8
-
-[engine]
-device = "cpu"
-checkpoint_seconds = 0
-log_every = 1
+const std::string kTuned = testing::kPair + R"([row.search]
+space = { "objective.initial_bias" = { range = [-10, 0] } }
 
 [search]
 trials = 3
 budget = 0.5
 metric = "zero_shot_classification/acc1"
 space = { "optimizer.lr" = { log = [1e-4, 1e-2] } }
-
-[[evaluate]]
-evaluator = "zero_shot_classification"
-dataset = { dataset = "shapes", examples = 64 }
-
-[[row]]
-name = "CLIP"
-objective = "clip"
-
-[[row]]
-name = "SigLIP"
-objective = "siglip"
-[row.search]
-space = { "objective.initial_bias" = { range = [-10, 0] } }
 )";
 
 class SearchEndToEnd : public testing::SilcRuns {

@@ -27,40 +27,9 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-// Two rows that each train in a second or two.
-const std::string kExperiment = R"(
-[experiment]
-name = "pair"
-seeds = [0]
-
-[budget]
-examples = 96
-)" + std::string(testing::kTinyModel) +
-                                R"(
-[optimizer]
-batch = 8
-
-[engine]
-device = "cpu"
-checkpoint_seconds = 0
-log_every = 1
-
-[[evaluate]]
-evaluator = "zero_shot_classification"
-dataset = { dataset = "shapes", examples = 64 }
-
-[[row]]
-name = "CLIP"
-objective = "clip"
-
-[[row]]
-name = "SigLIP"
-objective = "siglip"
-)";
-
 class SilcEndToEnd : public testing::SilcRuns {
  protected:
-  SilcEndToEnd() : SilcRuns(kExperiment) {}
+  SilcEndToEnd() : SilcRuns(testing::kPair) {}
 };
 
 TEST_F(SilcEndToEnd, TrainsEveryRowOnceAndNothingTheSecondTime) {
@@ -92,7 +61,7 @@ TEST_F(SilcEndToEnd, SaysWhereAnExperimentIsWrongAndStartsNothing) {
 class SickEndToEnd : public SilcEndToEnd {
  protected:
   SickEndToEnd() {
-    std::string text = kExperiment;
+    std::string text = testing::kPair;
     const auto replace = [&](const std::string& before, const std::string& after) {
       text.replace(text.find(before), before.size(), after);
     };
@@ -193,7 +162,7 @@ objective = { name = "clipself", max_split = 2 }
   }
 
   static std::string without_rows() {
-    const std::string text = kExperiment;
+    const std::string text = testing::kPair;
     return text.substr(0, text.find("[[row]]"));
   }
 
