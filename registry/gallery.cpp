@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <optional>
 #include <set>
 
@@ -189,20 +190,47 @@ Json mean_class_results(const RowScores& row, Kind kind, std::size_t classes) {
   return means;
 }
 
-// [truth, prediction, count, …], of all seeds together; of many classes what is confused most.
-Json confusion_of(const RowScores& row, std::size_t classes) {
-  std::map<std::pair<std::size_t, std::size_t>, int64_t> counts;
-  for (const SafetensorsFile* file : row.seeds) {
-    const auto label = numbers(*file, "label"), prediction = numbers(*file, "prediction");
-    for (std::size_t i = 0; i < label.size(); ++i)
-      if (label[i] >= 0 && prediction[i] >= 0)
-        ++counts[{static_cast<std::size_t>(label[i]), static_cast<std::size_t>(prediction[i])}];
-  }
-  using Count = std::pair<std::pair<std::size_t, std::size_t>, int64_t>;
-  std::vector<Count> list(counts.begin(), counts.end());
+// How often each class is taken for which: (truth, prediction) → pictures, or pixels of a segmentation.
+using Confusion = std::map<std::pair<std::size_t, std::size_t>, int64_t>;
+
+Confusion confusion_of_pictures(const SafetensorsFile& file) {
+  Confusion counts;
+  const auto label = numbers(file, "label"), prediction = numbers(file, "prediction");
+  for (std::size_t i = 0; i < label.size(); ++i)
+    if (label[i] >= 0 && prediction[i] >= 0)
+      ++counts[{static_cast<std::size_t>(label[i]), static_cast<std::size_t>(prediction[i])}];
+  return counts;
+}
+
+// Empty where the evaluator left no such matrix.
+Confusion confusion_of_pixels(const SafetensorsFile& file) {
+  const auto found = file.tensors().find("confusion");
+  const auto classes = static_cast<std::size_t>(shape(file, "union")[1]);
+  if (found == file.tensors().end() || found->second.dtype != "I64" ||
+      shape(file, "confusion") != std::vector<int64_t>(2, static_cast<int64_t>(classes)))
+    return {};
+  std::vector<int64_t> matrix(classes * classes);  // pixels are more than a float counts
+  std::memcpy(matrix.data(), found->second.bytes.data(), matrix.size() * sizeof(int64_t));
+  Confusion counts;
+  for (std::size_t i = 0; i < matrix.size(); ++i)
+    if (matrix[i] > 0) counts[{i / classes, i % classes}] = matrix[i];
+  return counts;
+}
+
+Confusion confusion_of(const SafetensorsFile& file, Kind kind) {
+  return kind == Kind::segmentation ? confusion_of_pixels(file) : confusion_of_pictures(file);
+}
+
+// [truth, prediction, count, …], of all seeds together; of many classes what is confused most. Null: not known.
+Json confusion_of(const RowScores& row, Kind kind, std::size_t classes) {
+  Confusion counts;
+  for (const SafetensorsFile* file : row.seeds)
+    for (const auto& [place, count] : confusion_of(*file, kind)) counts[place] += count;
+  if (counts.empty()) return nullptr;
+  std::vector<std::pair<Confusion::key_type, int64_t>> list(counts.begin(), counts.end());
   if (classes > kMostMatrixClasses) {
-    std::erase_if(list, [](const Count& count) { return count.first.first == count.first.second; });
-    std::ranges::stable_sort(list, std::greater{}, &Count::second);
+    std::erase_if(list, [](const auto& count) { return count.first.first == count.first.second; });
+    std::ranges::stable_sort(list, std::greater{}, [](const auto& count) { return count.second; });
     if (list.size() > kMostConfusions) list.resize(kMostConfusions);
   }
   Json flat = Json::array();
@@ -214,17 +242,17 @@ Json confusion_of(const RowScores& row, std::size_t classes) {
   return flat;
 }
 
-// How many pictures, or labelled pixels where that is known, each class has.
+// How many pictures, or labelled pixels, each class has. Null: not known.
 Json class_sizes(const ShownEvaluation& evaluation, std::size_t classes) {
-  if (evaluation.kind != Kind::classification) return nullptr;
-  std::vector<int64_t> sizes(classes);
   for (const RowScores& row : evaluation.rows) {
     if (row.seeds.empty()) continue;
-    for (const float label : numbers(*row.seeds.front(), "label"))
-      if (label >= 0) ++sizes[static_cast<std::size_t>(label)];
-    break;
+    const Confusion counts = confusion_of(*row.seeds.front(), evaluation.kind);
+    if (counts.empty()) continue;
+    std::vector<int64_t> sizes(classes);
+    for (const auto& [place, count] : counts) sizes[place.first] += count;
+    return sizes;
   }
-  return sizes;
+  return nullptr;
 }
 
 struct Row {
@@ -549,8 +577,7 @@ class Gallery::Page {
       const RowScores& row = evaluation.rows[r];
       const bool there = !row.seeds.empty() && r < most;
       page["class_results"].push_back(there ? mean_class_results(row, evaluation.kind, classes) : Json());
-      page["confusions"].push_back(
-          there && evaluation.kind == Kind::classification && impl_.is_shown(r) ? confusion_of(row, classes) : Json());
+      page["confusions"].push_back(there && impl_.is_shown(r) ? confusion_of(row, evaluation.kind, classes) : Json());
     }
     if (most < impl_.rows.size())
       notes_.push_back(fmt::format("{}: results of {} classes are shown of the first {} rows alone", evaluation.name,

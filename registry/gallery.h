@@ -56,7 +56,8 @@ class Gallery {
   //   {"rows": [{name, label, seed (that is shown), seeds, baseline}], "notes": [TEXT], "evaluations": [{
   //     name, kind ("classification", "segmentation", "retrieval"), dataset, split, samples, classes (null: not known),
   //     class_sizes [class] (null: not known), class_results [row][class], confusions [row]: [truth, prediction, count,
-  //       truth, …], all three not of retrieval; means and sums over the row's seeds
+  //       truth, …], of pictures, or of pixels of a segmentation; all three not of retrieval; means and sums over the
+  //       row's seeds
   //     chosen [{index, group}], pictures [chosen] {src, width, height, label, captions, mask},
   //     scores [row][chosen] {score, class}, probability [row] (run-folder.md), thumbnails {index: src},
   //     shown [row][chosen] {guesses [[class, cosine, p]], mask, found {captions [[TEXT, own]], pictures [index]}},

@@ -84,6 +84,9 @@ struct Table {
   std::vector<std::string> notes;  // test used, missing and failed cells, whose weights, warnings
 };
 
+// A row's name without the matrix's values that the title has.
+std::string shown_name(const Table& table, const std::string& row);
+
 inline constexpr int64_t kMostSampledCells = 150;
 
 struct ReportRequest {

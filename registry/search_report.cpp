@@ -299,7 +299,9 @@ std::string ranking_note(const SearchReport& report) {
 
 using Grid = std::vector<std::vector<std::string>>;  // the first line is the header
 
-Grid trial_grid(const SearchReport& report, const SearchedRowReport& row) {
+}  // namespace
+
+std::vector<std::vector<std::string>> trial_grid(const SearchReport& report, const SearchedRowReport& row) {
   Grid grid(1);
   grid[0] = {"trial"};
   for (const PlannedDimension& dimension : row.search.space) grid[0].push_back(dimension.key);
@@ -318,6 +320,8 @@ Grid trial_grid(const SearchReport& report, const SearchedRowReport& row) {
   }
   return grid;
 }
+
+namespace {
 
 // Expected best after 1, 2, 4, … trials, and after all.
 Grid expected_grid(const SearchReport& report) {

@@ -63,6 +63,9 @@ SearchReport build_search_report(const Registry& registry, const PlannedExperime
 // (docs/reference/search.schema.json). Not latex: throws silc::Error.
 std::string format_search_report(const SearchReport& report, TableFormat format, const FormatOptions& options = {});
 
+// Every trial of a row as tables have it; the first line is the header, and the chosen one has an asterisk.
+std::vector<std::vector<std::string>> trial_grid(const SearchReport& report, const SearchedRowReport& row);
+
 // What stands below tables: space, effort, chosen values, those at the end of their range, rows that were not tuned,
 // and a warning where rows differ in effort. `rows`: names with the labels that the table shows.
 std::vector<std::string> search_notes(const PlannedSearch& search, std::span<const TrialRecord> trials,

@@ -118,6 +118,7 @@ class ZeroShotSegmentation : public Evaluator {
     // From these the miou of any subset, as of a bootstrap sample, can be had again.
     scores.samples["intersection"] = at::stack(intersections);  // [n, C]
     scores.samples["union"] = at::stack(unions);                // [n, C]
+    scores.samples["confusion"] = total;                        // [C, C], of all pictures
     // NaN where a picture has no labelled pixel.
     scores.samples["picture_miou"] = at::tensor(picture_miou, at::kFloat);  // [n]
     return scores;

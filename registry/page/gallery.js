@@ -99,7 +99,7 @@ function showGallery(root, data) {
     redraws.push(draw);
     draw();
     const head = following(h('tr'), () => [h('th', {scope: 'col'}, 'class'),
-      evaluation.class_sizes ? h('th', {scope: 'col', class: 'number'}, 'pictures') : null,
+      evaluation.class_sizes ? h('th', {scope: 'col', class: 'number'}, evaluation.kind === 'segmentation' ? 'pixels' : 'pictures') : null,
       ...shownRows().map(row => h('th', {scope: 'col', class: 'number'}, rowName(row)))]);
     const choice = h('select', {onchange: event => { order = event.target.value; draw(); }},
       compared ? h('option', {value: 'change'}, 'greatest change first') : null,
@@ -121,6 +121,7 @@ function showGallery(root, data) {
   };
 
   const confusionMatrix = (evaluation, row, classes, say) => {
+    const unit = evaluation.kind === 'segmentation' ? ' pixels' : ' pictures';
     const counts = new Map(), totals = Array(classes).fill(0);
     for (const {truth, taken, count} of confusionOf(evaluation, row)) {
       counts.set(truth + ' ' + taken, count);
@@ -130,7 +131,7 @@ function showGallery(root, data) {
     const text = (truth, taken) => {
       const number = counts.get(truth + ' ' + taken) || 0;
       return className(evaluation, truth) + (truth === taken ? ' recognised: ' : ' taken for ' + className(evaluation, taken) + ': ')
-        + number + ' of ' + totals[truth] + (totals[truth] ? ' (' + percent(number / totals[truth]) + ')' : '');
+        + number + ' of ' + totals[truth] + unit + (totals[truth] ? ' (' + percent(number / totals[truth]) + ')' : '');
     };
     const cells = [];
     const table = h('table', {class: 'confusion'},
@@ -172,7 +173,7 @@ function showGallery(root, data) {
         return;
       }
       const list = confusionOf(evaluation, row).sort((a, b) => b.count - a.count).slice(0, 40);
-      place.replaceChildren(h('table', {}, h('thead', {}, h('tr', {}, h('th', {}, 'is'), h('th', {}, 'taken for'), h('th', {class: 'number'}, 'times'))),
+      place.replaceChildren(h('table', {}, h('thead', {}, h('tr', {}, h('th', {}, 'is'), h('th', {}, 'taken for'), h('th', {class: 'number'}, evaluation.kind === 'segmentation' ? 'pixels' : 'pictures'))),
         h('tbody', {}, list.map(({truth, taken, count}) => h('tr', {}, h('td', {}, className(evaluation, truth)),
           h('td', {}, className(evaluation, taken)), h('td', {class: 'number'}, String(count)))))));
     };

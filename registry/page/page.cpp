@@ -135,6 +135,7 @@ Page make_page(PageRequest request) {
                           context.request.sources.size() == 1 ? "" : "s", escape_markup(names), progress_of(context));
   page.sections = table_sections(context);
   page.sections.push_back(curves_section(context));
+  page.sections.push_back(search_section(context));
   page.sections.push_back(pictures_section(context));
   page.sections.push_back(settings_section(context));
   page.sections.push_back(cells_section(context));

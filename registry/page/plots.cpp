@@ -51,6 +51,7 @@ std::vector<std::string> write_plots(const PageRequest& request, const std::file
   }
   for (const std::string& metric : ordered_step_metrics(context))
     write("curves-" + metric, learning_curves(context, metric));
+  for (const NamedCurves& each : search_plots(context)) write("search-" + each.name, each.plot);
   return names;
 }
 

@@ -65,6 +65,7 @@ std::shared_ptr<PageContext> gather_rows(PageRequest request);
 // A section for each table: the table itself, and its values as plots of intervals.
 std::vector<PageSection> table_sections(PageContext& context);
 PageSection curves_section(PageContext& context);
+PageSection search_section(PageContext& context);
 PageSection pictures_section(PageContext& context);
 PageSection settings_section(PageContext& context);
 PageSection cells_section(PageContext& context);
@@ -102,5 +103,8 @@ struct NamedCurves {
 std::vector<Table> cost_tables(const PageRequest& request);
 // Every metric of the table against every cost, where both are known of two rows or more.
 std::vector<NamedCurves> cost_plots(const PageContext& context, const Table& table);
+
+// What the searches of the page's experiments may have bought, and their trials by each setting.
+std::vector<NamedCurves> search_plots(const PageContext& context);
 
 }  // namespace silc

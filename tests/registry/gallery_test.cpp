@@ -127,6 +127,26 @@ TEST_F(GalleryOfRows, TellsIntersectionOverUnionOfClasses) {
   EXPECT_EQ(page["evaluations"][0]["class_results"][0], (Json{0.6667, 0.8333, nullptr}));
 }
 
+TEST_F(GalleryOfRows, TellsForWhichClassPixelsAreTaken) {
+  const GalleryCell first = cell("CLIP", 0), second = cell("CLIP", 1), old = cell("old", 0);
+  const std::vector<int64_t> hits{2, 2, 3, 0}, join{3, 4, 4, 1};
+  const std::vector<float> miou{0.5, 0.375};
+  const std::vector<int64_t> pixels{int64_t{1} << 40, 1, 0, 4};
+  const std::map<std::string, TensorView> scores = {{"intersection", tensor("I64", {2, 2}, hits)},
+                                                    {"union", tensor("I64", {2, 2}, join)},
+                                                    {"picture_miou", tensor("F32", {2}, miou)}};
+  std::map<std::string, TensorView> confused = scores;
+  confused.emplace("confusion", tensor("I64", {2, 2}, pixels));
+  write(first, "segmentation", confused);
+  write(second, "segmentation", confused);
+  write(old, "segmentation", scores);
+  const Json page = Gallery({.cells = {first, second, old}, .baseline = "", .words = {}}).page();
+  const Json& evaluation = page["evaluations"][0];
+  EXPECT_EQ(evaluation["confusions"][0], (Json{0, 0, int64_t{1} << 41, 0, 1, 2, 1, 1, 8}));
+  EXPECT_TRUE(evaluation["confusions"][1].is_null()) << "evaluated before there was a matrix";
+  EXPECT_EQ(evaluation["class_sizes"], (Json{(int64_t{1} << 40) + 1, 4})) << "of one seed: all have the same pixels";
+}
+
 TEST_F(GalleryOfRows, ChoosesTheSamePicturesForAllRows) {
   const GalleryCell base = cell("CLIP", 0), other = cell("SILC", 0);
   classified(base, {0, 1, 2}, {0, 0, 1});

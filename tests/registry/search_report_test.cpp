@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fake_runs.h"
+#include "registry/page/page.h"
 #include "silc/error.h"
 
 namespace silc {
@@ -229,6 +230,45 @@ TEST_F(SearchReportTest, AnExperimentWithoutASearchHasNoneToShow) {
   Registry registry = runs_.open();
   registry.plan(experiment);
   EXPECT_THROW(build_search_report(registry, experiment), Error);
+}
+
+TEST_F(SearchReportTest, IsDrawnOnThePage) {
+  add_row("CLIP", {0.2, 0.4, 0.6, std::nullopt}, 2);
+  add_row("SILC", {0.3, 0.5, 0.4, 0.2}, 1);
+  const PlannedExperiment experiment = planned({"CLIP", "SILC"}, {"CLIP", "SILC"});
+  const Registry registry = record(experiment);
+  PageRequest request;
+  request.sources = {{&registry, experiment, "bench"}};
+  request.tables = {table_of(registry)};
+  const Page page = make_page(request);
+  const auto section = std::ranges::find(page.sections, "search", &PageSection::id);
+  ASSERT_NE(section, page.sections.end());
+  // Of each row every trial, the chosen one marked, what failed by words, and sorted by what figures mean.
+  EXPECT_THAT(section->html,
+              AllOf(HasSubstr("<tr class=\"baseline\"><td data-sort=\"2\">2 *</td>"), HasSubstr(">failed</td>"),
+                    HasSubstr("<td data-sort=\"0.6\">60.0</td>"), HasSubstr("4 trials, 3.40 T FLOPs")));
+  std::vector<std::string> plots;
+  for (const PagePart& part : page.parts)
+    if (part.id.starts_with("search:")) plots.push_back(part.id);
+  EXPECT_THAT(plots, ElementsAre("search:expected-best", "search:optimizer.lr", "search:optimizer.weight_decay"));
+  const auto trials = std::ranges::find(page.parts, "search:optimizer.lr", &PagePart::id);
+  EXPECT_THAT(trials->html(), AllOf(HasSubstr("CLIP, trial 2 (chosen): acc1 60.0 %; optimizer.lr = 0.002; "
+                                              "optimizer.weight_decay = 0.01"),
+                                    HasSubstr("SILC, trial 3: acc1 20.0 %"), Not(HasSubstr("CLIP, trial 3"))))
+      << "a trial that failed has no place";
+  for (const std::string& note : request.tables[0].notes)
+    EXPECT_EQ(section->html.find("<li>" + note), std::string::npos) << "stands below the table already";
+}
+
+TEST_F(SearchReportTest, HasNoSectionOnThePageOfAnExperimentWithoutOne) {
+  const PlannedExperiment experiment = FakeRuns::experiment("bench", {"CLIP"}, {0});
+  runs_.finish("bench", experiment.cells[0], 0.5);
+  const Registry registry = record(experiment);
+  PageRequest request;
+  request.sources = {{&registry, experiment, "bench"}};
+  request.tables = {table_of(registry)};
+  const Page page = make_page(request);
+  EXPECT_THAT(std::ranges::find(page.sections, "search", &PageSection::id)->html, IsEmpty());
 }
 
 }  // namespace

@@ -286,6 +286,19 @@ TEST_F(Evaluators, IllustrateTheMasksThatTheyScore) {
   }
 }
 
+TEST_F(Evaluators, CountTheClassesThatPixelsAreTakenFor) {
+  const Illustrations shown = illustrate("zero_shot_segmentation", silc_evaluator_zero_shot_segmentation, world);
+  at::Tensor expected = at::zeros_like(segment(world).samples.at("confusion"));  // [C, C]
+  auto counts = expected.accessor<int64_t, 2>();
+  for (std::size_t i = 0; i < shown.masks.size(); ++i) {
+    const std::vector<uint8_t>& truth = world.dataset.samples[i].mask;
+    for (std::size_t p = 0; p < truth.size(); ++p)
+      if (truth[p] != kIgnoreLabel) ++counts[truth[p]][shown.masks[i][p]];
+  }
+  EXPECT_TRUE(segment(world).samples.at("confusion").equal(expected));
+  EXPECT_GT(expected.sum().item<int64_t>(), expected.diagonal().sum().item<int64_t>());
+}
+
 TEST_F(Evaluators, IllustratePicturesWithoutLabelsAndMasks) {
   for (Sample& sample : world.dataset.samples) {
     sample.label = kNoLabel;

@@ -52,6 +52,44 @@ TEST(Page, HasTheWordsOfTheOtherFormats) {
     EXPECT_TRUE(html.find(escape_markup(note)) != std::string::npos) << note;
 }
 
+// Without style and script, which lie in files of their own, one tag a line.
+std::string readable(std::string html) {
+  for (const std::string& name : {std::string("style"), std::string("script")}) {
+    const std::size_t start = html.find("<" + name + ">") + name.size() + 2;
+    html.erase(start, html.find("</" + name + ">", start) - start);
+  }
+  std::string text;
+  for (std::size_t i = 0; i < html.size(); ++i) {
+    if (html[i] == '<' && i > 0 && html[i - 1] == '>') text += '\n';
+    text += html[i];
+  }
+  return text;
+}
+
+TEST(Page, ReadsAsBefore) {
+  const FakeStudy study;
+  std::string html = readable(format_page(make_page(study.request())));
+  const std::string hash(page_script_hash());
+  html.replace(html.find(hash), hash.size(), "(the script's hash)");
+  const std::string golden = read_file(std::filesystem::path(SILC_SOURCE_DIR) / "tests/data/report/page.html");
+  const std::filesystem::path file = std::filesystem::path(testing::TempDir()) / "silc-page.html";
+  if (html != golden) FakeRuns::write(file, html);
+  EXPECT_TRUE(html == golden) << "what it reads now lies in " << file;
+}
+
+TEST(Page, DrawsPlotsAsBefore) {
+  const FakeStudy study;
+  const TemporaryFolder folder;
+  write_plots(study.request(), folder.path());
+  for (const char* name : {"main-zero_shot_classification-acc1-one-column.svg", "curves-loss-two-columns.svg"}) {
+    const std::string svg = read_file(folder / name);
+    const std::filesystem::path file = std::filesystem::path(testing::TempDir()) / ("silc-plot-" + std::string(name));
+    const bool same = svg == read_file(std::filesystem::path(SILC_SOURCE_DIR) / "tests/data/report" / name);
+    if (!same) FakeRuns::write(file, svg);
+    EXPECT_TRUE(same) << "what is drawn now lies in " << file;
+  }
+}
+
 TEST(Page, SaysInWordsWhichCellsAreMissingFailedSickOrAlone) {
   const FakeStudy study;
   const Page page = make_page(study.request());
