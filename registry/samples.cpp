@@ -74,31 +74,72 @@ std::optional<PictureScores> mean_scores(const SafetensorsFile& file, const std:
   return scores;
 }
 
-// Intersection by union of each class, or right pixels by all.
-std::optional<PictureScores> overlap_scores(const SafetensorsFile& file, const std::string& metric) {
+// Pixels of each picture and class.
+struct Overlaps {
+  std::size_t pictures = 0;
+  std::size_t classes = 0;
+  std::vector<float> hits;    // [pictures, classes]
+  std::vector<float> unions;  // [pictures, classes]
+};
+
+std::optional<Overlaps> overlaps_of(const SafetensorsFile& file) {
   const TensorView* intersection = find_tensor(file, "intersection");
   const TensorView* join = find_tensor(file, "union");
   if (intersection == nullptr || join == nullptr || intersection->shape.size() != 2 ||
       intersection->shape != join->shape || intersection->shape[1] == 0 || intersection->shape[1] > kMostSampledClasses)
     return std::nullopt;
-  const auto hits = numbers_of(*intersection);
-  const auto unions = numbers_of(*join);
+  auto hits = numbers_of(*intersection);
+  auto unions = numbers_of(*join);
   if (!hits || !unions) return std::nullopt;
-  const auto pictures = static_cast<std::size_t>(intersection->shape[0]);
-  const auto classes = static_cast<std::size_t>(intersection->shape[1]);
-  if (metric == "miou") {
-    PictureScores scores = empty_scores(pictures, classes);
-    scores.numerators = *hits;
-    scores.denominators = *unions;
-    return scores;
-  }
-  PictureScores scores = empty_scores(pictures, 1);
-  for (std::size_t i = 0; i < hits->size(); ++i) {
-    scores.numerators[i / classes] += (*hits)[i];
+  return Overlaps{.pictures = static_cast<std::size_t>(intersection->shape[0]),
+                  .classes = static_cast<std::size_t>(intersection->shape[1]),
+                  .hits = std::move(*hits),
+                  .unions = std::move(*unions)};
+}
+
+// Intersection by union of each class.
+PictureScores all_overlaps(Overlaps counts) {
+  PictureScores scores = empty_scores(counts.pictures, counts.classes);
+  scores.numerators = std::move(counts.hits);
+  scores.denominators = std::move(counts.unions);
+  return scores;
+}
+
+// Right pixels by all.
+PictureScores pixel_accuracy(const Overlaps& counts) {
+  PictureScores scores = empty_scores(counts.pictures, 1);
+  for (std::size_t i = 0; i < counts.hits.size(); ++i) {
+    scores.numerators[i / counts.classes] += counts.hits[i];
     // A right pixel is in one union, a wrong one in those of two classes.
-    scores.denominators[i / classes] += ((*hits)[i] + (*unions)[i]) / 2;
+    scores.denominators[i / counts.classes] += (counts.hits[i] + counts.unions[i]) / 2;
   }
   return scores;
+}
+
+PictureScores overlaps_of_class(const Overlaps& counts, std::size_t label) {
+  PictureScores scores = empty_scores(counts.pictures, 1);
+  for (std::size_t picture = 0; picture < counts.pictures; ++picture) {
+    scores.numerators[picture] = counts.hits[picture * counts.classes + label];
+    scores.denominators[picture] = counts.unions[picture * counts.classes + label];
+  }
+  return scores;
+}
+
+bool is_value(double found, double value) {
+  constexpr double kRounding = 1e-5;
+  return std::abs(found - value) <= kRounding * std::max(1.0, std::abs(value));
+}
+
+// The scores do not name their classes: the class is the one that has the value. Nothing where several have it.
+std::optional<PictureScores> overlaps_of_class_with(const Overlaps& counts, double value) {
+  std::optional<PictureScores> found;
+  for (std::size_t label = 0; label < counts.classes; ++label) {
+    PictureScores scores = overlaps_of_class(counts, label);
+    if (!is_value(value_of(scores), value)) continue;
+    if (found) return std::nullopt;
+    found = std::move(scores);
+  }
+  return found;
 }
 
 // Right pictures by all pictures of each class.
@@ -122,10 +163,14 @@ std::optional<PictureScores> class_recalls(const SafetensorsFile& file) {
   return scores;
 }
 
-std::optional<PictureScores> scores_of(const SafetensorsFile& file, const std::string& metric) {
-  if (metric == "miou" || metric == "pixel_accuracy") return overlap_scores(file, metric);
+std::optional<PictureScores> scores_of(const SafetensorsFile& file, const std::string& metric, double value) {
   if (metric == "mean_per_class_recall") return class_recalls(file);
-  return mean_scores(file, metric);
+  const bool of_class = metric.starts_with("iou/");
+  if (metric != "miou" && metric != "pixel_accuracy" && !of_class) return mean_scores(file, metric);
+  auto counts = overlaps_of(file);
+  if (!counts) return std::nullopt;
+  if (of_class) return overlaps_of_class_with(*counts, value);
+  return metric == "miou" ? all_overlaps(std::move(*counts)) : pixel_accuracy(*counts);
 }
 
 // The mean of the ratios whose denominators are not zero; `sums`: numerators, then denominators.
@@ -214,11 +259,8 @@ std::optional<PictureScores> SampleFiles::find(const std::string& evaluator, con
                                                const std::string& metric, double value) const {
   const auto file = files_.find({evaluator, weights});
   if (file == files_.end()) return std::nullopt;
-  auto scores = scores_of(file->second, metric);
-  if (!scores) return std::nullopt;
-  constexpr double kRounding = 1e-5;
-  const double found = value_of(*scores);
-  if (!(std::abs(found - value) <= kRounding * std::max(1.0, std::abs(value)))) return std::nullopt;
+  auto scores = scores_of(file->second, metric, value);
+  if (!scores || !is_value(value_of(*scores), value)) return std::nullopt;
   const auto& metadata = file->second.metadata();
   scores->data =
       text_of(metadata, "dataset") + "/" + text_of(metadata, "split") + "/" + std::to_string(scores->pictures);

@@ -42,8 +42,8 @@ class SampleFiles {
   explicit SampleFiles(const std::filesystem::path& folder);
 
   // Nothing where the evaluator left no scores of that metric, they are of more than kMostSampledClasses, or they give
-  // another value than `value`: so is known
-  // that the metric is what it is taken for, whoever wrote the evaluator.
+  // another value than `value`: so is known that the metric is what it is taken for, whoever wrote the evaluator. Of a
+  // class ("iou/CLASS") nothing where two classes have the value.
   [[nodiscard]] std::optional<PictureScores> find(const std::string& evaluator, const std::string& weights,
                                                   const std::string& metric, double value) const;
 

@@ -100,7 +100,20 @@ def detectable():
     values["detectable_difference"] = cases
 
 
-for make in (intervals, paired_tests, holm, both_parts, power, detectable):
+def detectable_by_pictures():
+    cases = []
+    for alpha, picture_error in ((0.05, 0.01), (0.05 / 7, 0.02), (0.001, 0.3)):
+        limit = scipy.stats.norm.isf(alpha / 2)
+
+        def lack(effect):
+            return scipy.stats.norm.sf(limit - effect) + scipy.stats.norm.cdf(-limit - effect) - 0.8
+
+        effect = scipy.optimize.brentq(lack, 0, 20, xtol=1e-14, rtol=1e-14)
+        cases.append({"alpha": alpha, "picture_error": picture_error, "difference": effect * picture_error})
+    values["detectable_difference_of_pictures"] = cases
+
+
+for make in (intervals, paired_tests, holm, both_parts, power, detectable, detectable_by_pictures):
     make()
 path = pathlib.Path(__file__).parents[1] / "data/report_statistics.json"
 path.write_text(json.dumps(values, indent=1) + "\n")

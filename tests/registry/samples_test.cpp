@@ -73,6 +73,19 @@ TEST_F(Samples, MakesOverlapMetricsOfCountsOfPixels) {
   EXPECT_THAT(find("segmentation", "pixel_accuracy", 7.0 / 8)->denominators, ElementsAre(4, 4));
 }
 
+TEST_F(Samples, KnowAClassByItsValue) {
+  // Classes 0 and 2 of 2/3, class 1 of 5/6.
+  const std::vector<int64_t> intersection{2, 2, 2, 0, 3, 0}, join{2, 2, 2, 1, 4, 1};
+  write("segmentation",
+        {{"intersection", tensor("I64", {2, 3}, intersection)}, {"union", tensor("I64", {2, 3}, join)}});
+  const auto shirt = find("segmentation", "iou/shirt", 5.0 / 6);
+  ASSERT_TRUE(shirt);
+  EXPECT_THAT(shirt->numerators, ElementsAre(2, 3));
+  EXPECT_THAT(shirt->denominators, ElementsAre(2, 4));
+  EXPECT_FALSE(find("segmentation", "iou/bag", 2.0 / 3)) << "which of the two it is, nobody can tell";
+  EXPECT_FALSE(find("segmentation", "iou/shoe", 0.5));
+}
+
 TEST_F(Samples, MakesRecallOfClassesOfLabels) {
   const std::vector<float> correct{1, 0, 1};
   const std::vector<int64_t> label{0, 2, 2};
