@@ -111,9 +111,12 @@ PageSection curves_section(PageContext& context) {
                                              context.curves.size(), context.rows.size()));
   // Two side by side, where there is room: the loss, and what comes next.
   section.html += "<div class=\"charts\">";
-  const Html caption =
-      "Thin lines are seeds, thick ones their mean; long curves are thinned. Point at the plot, or use the arrow keys "
-      "in it, to read values.";
+  const bool phased = std::ranges::any_of(context.rows, [](const PageRow& row) { return !row.earlier.empty(); });
+  const Html caption = fmt::format(
+      "Thin lines are seeds, thick ones their mean; long curves are thinned.{} Point at the plot, or use the arrow "
+      "keys "
+      "in it, to read values.",
+      phased ? " Rows in several phases have them one after the other." : "");
   for (std::size_t shown = 0; shown < std::min<std::size_t>(2, metrics.size()); ++shown) {
     std::vector<Choice> ordered = choices;
     std::ranges::rotate(ordered, ordered.begin() + static_cast<std::ptrdiff_t>(shown));

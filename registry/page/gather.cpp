@@ -14,18 +14,33 @@ namespace {
 // Figures of training that say how far it is: they are what others are shown against.
 const std::set<std::string, std::less<>> kPositions = {"examples", "flops", "fraction", "core_seconds", "seconds"};
 
+// The phases that a cell starts from, first phase first; where one is not known, those after it.
+std::vector<CellRecord> earlier_phases(const CellRecord& cell,
+                                       const std::map<std::filesystem::path, CellRecord>& known) {
+  std::vector<CellRecord> phases;
+  for (auto before = known.find(cell.start); before != known.end() && phases.size() < known.size();
+       before = known.find(before->second.start))
+    phases.insert(phases.begin(), before->second);
+  return phases;
+}
+
 // Cells by the names that tables have for their rows.
 std::map<std::string, PageRow> rows_with_cells(const PageRequest& request) {
   std::map<std::string, PageRow> rows;
   for (const ExperimentSource& source : request.sources) {
     std::set<std::pair<std::string, int64_t>> planned;
     for (const PlannedCell& cell : source.experiment.cells) planned.emplace(cell.row, cell.seed);
+    std::map<std::filesystem::path, CellRecord> known;
+    for (const CellRecord& record : source.registry->cells(source.experiment.name))
+      known.emplace(record.cell.folder, record);
     for (CellRecord& record : source.registry->cells(source.experiment.name)) {
       if (!record.current || !planned.contains({record.cell.row, record.cell.seed})) continue;
       const std::string name = request.sources.size() == 1 ? record.cell.row : source.label + "/" + record.cell.row;
       PageRow& row = rows[name];
       row.name = name;
       row.registry = source.registry;
+      if (auto phases = earlier_phases(record, known); !phases.empty())
+        row.earlier.emplace(record.cell.folder, std::move(phases));
       row.cells.push_back(std::move(record));
     }
   }
@@ -34,25 +49,33 @@ std::map<std::string, PageRow> rows_with_cells(const PageRequest& request) {
   return rows;
 }
 
-// Against the examples that training had seen.
-std::map<std::string, std::vector<plot::Point>> curves_of(const Registry& registry, const CellRecord& record) {
+using CurvesByMetric = std::map<std::string, std::vector<plot::Point>>;
+
+// Adds a phase, against the examples that training had seen: from `before` on. Returns how many it ends with.
+double add_curves_of(const Registry& registry, const CellRecord& phase, double before, CurvesByMetric& curves) {
   std::map<std::string, std::vector<plot::Point>, std::less<>> by_step;
   std::map<int64_t, double> examples;
-  registry.each_step_metric(record, [&](int64_t step, std::string_view name, double value) {
-    if (name == "examples") examples[step] = value;
+  registry.each_step_metric(phase, [&](int64_t step, std::string_view name, double value) {
+    if (name == "examples") examples[step] = before + value;
     if (kPositions.contains(name)) return;
     auto curve = by_step.find(name);
     if (curve == by_step.end()) curve = by_step.emplace(name, std::vector<plot::Point>{}).first;
     curve->second.push_back({static_cast<double>(step), value});
   });
-  std::map<std::string, std::vector<plot::Point>> curves;
-  for (auto& [name, points] : by_step) {
-    std::vector<plot::Point>& curve = curves[name];
+  for (const auto& [name, points] : by_step)
     for (const plot::Point& point : points)
       if (const auto seen = examples.find(static_cast<int64_t>(point.x)); seen != examples.end())
-        curve.push_back({seen->second, point.y});
-    if (curve.empty()) curves.erase(name);
-  }
+        curves[name].push_back({seen->second, point.y});
+  return examples.empty() ? before : examples.rbegin()->second;
+}
+
+// Of all phases, one after the other.
+CurvesByMetric curves_of(const PageRow& row, const CellRecord& record) {
+  CurvesByMetric curves;
+  double examples = 0;
+  if (const auto earlier = row.earlier.find(record.cell.folder); earlier != row.earlier.end())
+    for (const CellRecord& phase : earlier->second) examples = add_curves_of(*row.registry, phase, examples, curves);
+  add_curves_of(*row.registry, record, examples, curves);
   return curves;
 }
 
@@ -77,7 +100,7 @@ RowCurves row_curves(const PageRow& row) {
   RowCurves all;
   for (const CellRecord& record : row.cells) {
     if (record.state == CellState::planned) continue;
-    for (auto& [metric, points] : curves_of(*row.registry, record)) all.seeds[metric].push_back(std::move(points));
+    for (auto& [metric, points] : curves_of(row, record)) all.seeds[metric].push_back(std::move(points));
   }
   for (auto& [metric, curves] : all.seeds) {
     if (curves.size() > 1)

@@ -3,6 +3,7 @@
 // registry/page only.
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -24,6 +25,8 @@ struct PageRow {
   bool baseline = false;
   const Registry* registry = nullptr;
   std::vector<CellRecord> cells;  // current ones, by seed
+  // Of cells that start from others: these, first phase first; by the cell's folder.
+  std::map<std::filesystem::path, std::vector<CellRecord>> earlier = {};
 };
 
 // Curves of one row: of each step metric one for every cell that has it.

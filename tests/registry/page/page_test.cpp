@@ -9,6 +9,7 @@
 
 #include "files/durable_file.h"
 #include "registry/page/assets.h"
+#include "registry/page/sections.h"
 #include "tests/files/temporary_folder.h"
 #include "tests/registry/page/fake_study.h"
 #include "text/markup.h"
@@ -185,6 +186,31 @@ TEST(Page, HasACurveOfEveryStepMetric) {
   const Page page = make_page(study.request());
   for (const char* metric : {"loss", "teacher_entropy", "rate"})
     EXPECT_THAT(part_of(page, std::string("curves:") + metric), HasSubstr("class=\"mean\""));
+}
+
+TEST(Page, HasTheCurvesOfAllPhasesOneAfterTheOther) {
+  FakeRuns fakes;
+  Registry registry = fakes.open();
+  PlannedExperiment experiment = FakeRuns::experiment("phased", {"LiT"}, {0});
+  const PlannedCell first = FakeRuns::cell("phased", "CLIP", 0, "aaaaaaaaaa99");
+  registry.plan(experiment);
+  const auto train = [&](const PlannedCell& cell, const std::string& start, int64_t steps) {
+    fakes.write_cell("phased", cell, "student", start);
+    fakes.event(cell, "started", 99, {{"step", 0}, {"total_steps", steps}, {"pid", 1}});
+    for (int64_t step = 1; step <= steps; ++step) fakes.step(cell, step, 100, 2.0);
+    registry.ingest(cell.folder);
+  };
+  train(first, "", 3);
+  train(experiment.cells[0], first.folder.lexically_relative("phased").generic_string(), 2);
+  PageRequest request;
+  request.sources = {{&registry, experiment, "phased"}};
+  request.tables = build_tables(registry, experiment, {.experiment = "phased", .table = "", .metrics = {}});
+  const auto context = gather(request);
+  const plot::CurvePlot plot = learning_curves(*context, "loss");
+  ASSERT_EQ(plot.series.size(), 1U);
+  const std::vector<plot::Point>& line = plot.series[0].lines.at(0);
+  ASSERT_EQ(line.size(), 5U);
+  for (std::size_t i = 0; i < line.size(); ++i) EXPECT_EQ(line[i].x, static_cast<double>(i + 1) * line[0].x);
 }
 
 TEST(Page, ReadsCurvesAgainOnlyOfRowsThatHaveChanged) {
