@@ -48,6 +48,9 @@ void check_views(const std::vector<ViewSpec>& views) {
   }
 }
 
+// What no processor's cache keeps until the model sees it.
+constexpr int64_t kCacheBytes = int64_t{8} << 20;
+
 void check_image(const Image& image, const std::string& sample) {
   if (!image.encoded.empty()) return;  // its header has been read
   if (image.width < 1 || image.height < 1 ||
@@ -67,6 +70,7 @@ BatchSource::BatchSource(std::shared_ptr<const Dataset> dataset, std::shared_ptr
   for (ViewSpec& view : views_)
     if (view.size == 0) view.size = settings_.image_size;
   check_views(views_);
+  for (const ViewSpec& view : views_) batch_bytes_ += settings_.batch * view.count * 3 * view.size * view.size * 4;
   if (settings_.captions < 1)
     throw Error("the objective asks for " + std::to_string(settings_.captions) + " captions of each picture");
 }
@@ -141,16 +145,24 @@ void BatchSource::cut_views(Sample& sample, int64_t position, std::span<const Ta
     reduction = std::min(reduction, greatest_reduction(cut.crop, views_[cut.view].size));
   }
   const PicturePart part = decode_part(std::move(sample.image), region, reduction);
+  Shown finished = normalising(settings_.transform);
+  finished.past_cache = batch_bytes_ > kCacheBytes;
   for (const Cut& cut : cuts) {
     const ViewSpec& view = views_[cut.view];
     const Target& target = targets[cut.view];
     const int64_t place = (cut.number * settings_.batch + position % settings_.batch) * view.size * view.size;
     float* pixels = target.pixels + 3 * place;
-    cut_view(part, cut.crop, view.size, settings_.transform.interpolation, pixels);
     if (target.masks != nullptr) cut_mask(sample.mask, width, cut.crop, view.size, target.masks + place);
     Random of_colours(settings_.seed, kPhotometricStream, static_cast<uint64_t>(position), cut.of_sample);
-    apply_colours(draw_colours(view.colours, of_colours), view.size, pixels);
-    normalise(settings_.transform, view.size, pixels);
+    const ColourChange change = draw_colours(view.colours, of_colours);
+    const Interpolation interpolation = settings_.transform.interpolation;
+    if (changes_nothing(change)) {
+      cut_view(part, cut.crop, view.size, interpolation, pixels, finished);
+    } else {
+      cut_view(part, cut.crop, view.size, interpolation, pixels);
+      apply_colours(change, view.size, pixels);
+      normalise(settings_.transform, view.size, pixels);
+    }
   }
 }
 

@@ -90,6 +90,7 @@ class BatchSource {
   std::vector<ViewSpec> views_;
   BatchSettings settings_;
   DataOrder order_;
+  int64_t batch_bytes_ = 0;  // of a batch's views
 };
 
 // Threads that prepare batches and pictures for `device`: engine.data_threads, where that does not say how many one for

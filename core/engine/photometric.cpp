@@ -218,8 +218,12 @@ ColourChange draw_colours(const Photometric& colours, Random& random) {
   return change;
 }
 
+bool changes_nothing(const ColourChange& change) {
+  return !change.jitter && !change.greyscale && !change.blur && !change.solarize;
+}
+
 void apply_colours(const ColourChange& change, int64_t size, float* pixels) {
-  if (!change.jitter && !change.greyscale && !change.blur && !change.solarize) return;
+  if (changes_nothing(change)) return;
   const int64_t count = size * size;
   const Planes planes{.red = pixels, .green = pixels + count, .blue = pixels + 2 * count, .count = count};
   for (int64_t i = 0; i < 3 * count; ++i) pixels[i] = unit(0.5F * pixels[i] + 0.5F);

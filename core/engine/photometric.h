@@ -32,6 +32,8 @@ struct ColourChange {
 // Factors lie uniformly in [max(0, 1 − b), 1 + b], turns in [−hue, hue], standard deviations in blur_sigma.
 ColourChange draw_colours(const Photometric& colours, Random& random);
 
+bool changes_nothing(const ColourChange& change);
+
 // Changes `pixels`, [3, size, size] in [-1, 1]. The blur's kernel has ⌈3σ⌉ pixels on each side of its centre, and the
 // picture is mirrored at its edges.
 void apply_colours(const ColourChange& change, int64_t size, float* pixels);

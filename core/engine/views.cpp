@@ -51,18 +51,27 @@ ImageTransform image_transform(const ImageSettings& settings) {
   return transform;
 }
 
-void cut_view(const PixelView& pixels, const Crop& crop, int64_t size, Interpolation interpolation, float* into) {
+void cut_view(const PixelView& pixels, const Crop& crop, int64_t size, Interpolation interpolation, float* into,
+              const Shown& shown) {
   resample(pixels, {.begin = crop.x, .length = crop.width, .size = size, .first = 0, .count = size},
            {.begin = crop.y, .length = crop.height, .size = size, .first = 0, .count = size}, interpolation, crop.flip,
-           into);
+           into, shown);
+}
+
+Shown normalising(const ImageTransform& transform) {
+  Shown shown;
+  for (size_t c = 0; c < 3; ++c) {
+    shown.factor[c] = 0.5F / transform.std[c];
+    shown.shift[c] = (0.5F - transform.mean[c]) / transform.std[c];
+  }
+  return shown;
 }
 
 void normalise(const ImageTransform& transform, int64_t size, float* pixels) {
+  const Shown shown = normalising(transform);
   for (size_t c = 0; c < 3; ++c, pixels += size * size) {
-    const float factor = 0.5F / transform.std[c];
-    const float shift = (0.5F - transform.mean[c]) / transform.std[c];
-    if (factor == 1 && shift == 0) continue;
-    for (int64_t i = 0; i < size * size; ++i) pixels[i] = pixels[i] * factor + shift;
+    if (shown.factor[c] == 1 && shown.shift[c] == 0) continue;
+    for (int64_t i = 0; i < size * size; ++i) pixels[i] = pixels[i] * shown.factor[c] + shown.shift[c];
   }
 }
 
@@ -87,8 +96,8 @@ void cut_evaluated(const Image& image, const ImageTransform& transform, int64_t 
   const int64_t shorter = std::min(pixels.width, pixels.height);
   const bool squash = transform.resize == ImageTransform::Resize::squash;
   const auto axis = [&](int64_t length) { return squash ? squashed(length, size) : central(length, shorter, size); };
-  resample(pixels, axis(pixels.width), axis(pixels.height), transform.interpolation, false, into);
-  normalise(transform, size, into);
+  resample(pixels, axis(pixels.width), axis(pixels.height), transform.interpolation, false, into,
+           normalising(transform));
 }
 
 int64_t greatest_reduction(const Crop& crop, int64_t size) {

@@ -43,8 +43,13 @@ struct ImageTransform {
 
 ImageTransform image_transform(const ImageSettings& settings);
 
-// Cuts and resizes to size × size, antialiased (pictures/resample.h), into [3, size, size] floats in [-1, 1].
-void cut_view(const PixelView& pixels, const Crop& crop, int64_t size, Interpolation interpolation, float* into);
+// Cuts and resizes to size × size, antialiased (pictures/resample.h), into [3, size, size] floats in [-1, 1], or what
+// `shown` makes of them.
+void cut_view(const PixelView& pixels, const Crop& crop, int64_t size, Interpolation interpolation, float* into,
+              const Shown& shown = {});
+
+// What `normalise` does to values in [-1, 1], for those that are resized.
+Shown normalising(const ImageTransform& transform);
 
 // Values in [-1, 1] → those that the model was trained on. Leaves the values alone where mean and std are ½.
 void normalise(const ImageTransform& transform, int64_t size, float* pixels);

@@ -1,6 +1,7 @@
 // Resizing pictures as Pillow does: antialiased, the filter as wide as the reduction. No LibTorch.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -41,9 +42,23 @@ struct Axis {
   int64_t count = 0;
 };
 
-// Into [3, vertical.count, horizontal.count] floats in [-1, 1], mirrored left to right with `flip`.
+// What becomes of values v in [-1, 1].
+struct Shown {
+  std::array<float, 3> factor = {1, 1, 1};  // v · factor + shift, for each channel
+  std::array<float, 3> shift = {0, 0, 0};
+  // Written past the processor's cache, which is faster for those that nobody is going to read soon.
+  bool past_cache = false;
+};
+
+// Into [3, vertical.count, horizontal.count] floats in [-1, 1], or what `shown` makes of them, mirrored left to right
+// with `flip`. The same bits on any processor.
 SILC_EXPORT void resample(const PixelView& pixels, const Axis& horizontal, const Axis& vertical, Interpolation filter,
-                          bool flip, float* into);
+                          bool flip, float* into, const Shown& shown = {});
+
+// The same by one of usable_resample_loops() (pictures/resample_loops.h), so that tests can compare them.
+struct ResampleLoops;
+SILC_EXPORT void resample(const ResampleLoops& loops, const PixelView& pixels, const Axis& horizontal,
+                          const Axis& vertical, Interpolation filter, bool flip, float* into, const Shown& shown = {});
 
 // The same, bilinear, rounded to grey levels: [vertical.count, horizontal.count, 3].
 SILC_EXPORT std::vector<uint8_t> resampled_levels(const PixelView& pixels, const Axis& horizontal,

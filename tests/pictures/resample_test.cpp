@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "fixture.h"
+#include "pictures/resample_loops.h"
 
 namespace silc {
 namespace {
@@ -26,6 +29,16 @@ Image resampled(const PixelView& pixels, const Axis& horizontal, const Axis& ver
   for (std::size_t i = 0; i < plane; ++i)
     for (std::size_t c = 0; c < 3; ++c)
       image.rgb.push_back(static_cast<uint8_t>(std::lround((values[c * plane + i] + 1) * 127.5F)));
+  return image;
+}
+
+Image noise(int64_t width, int64_t height) {
+  Image image{.width = width, .height = height, .rgb = {}};
+  uint32_t state = 1;
+  for (int64_t i = 0; i < width * height * 3; ++i) {
+    state = state * 1664525 + 1013904223;
+    image.rgb.push_back(static_cast<uint8_t>(state >> 24));
+  }
   return image;
 }
 
@@ -82,6 +95,63 @@ INSTANTIATE_TEST_SUITE_P(Filters, Resample,
                          ::testing::Values(Case{"scene", "bilinear", 1}, Case{"noise", "bilinear", 1},
                                            Case{"scene", "bicubic", 0}, Case{"noise", "bicubic", 0}),
                          [](const auto& info) { return info.param.picture + "_" + info.param.filter; });
+
+// All but the last, which any processor can run.
+class ResampleOnThisProcessor : public ::testing::TestWithParam<Interpolation> {};
+
+TEST_P(ResampleOnThisProcessor, GivesTheBitsThatAnyOtherGives) {
+  const Image picture = noise(211, 157);
+  const auto values = [&](const ResampleLoops& loops, const Axis& horizontal, const Axis& vertical, bool flip) {
+    std::vector<float> planes(static_cast<std::size_t>(3 * horizontal.count * vertical.count), -7);
+    resample(loops, picture, horizontal, vertical, GetParam(), flip, planes.data(),
+             {.factor = {1.5F, 2, 0.3F}, .shift = {0.1F, -0.2F, 0.7F}});
+    return planes;
+  };
+  const auto loops = usable_resample_loops();
+  // Wholes and parts, smaller and larger, of sizes that fill vectors and do not, and of fewer pixels than a vector has.
+  for (const int64_t length : {1, 2, 7, 21, 22, 64, 100, 157})
+    for (const int64_t size : {1, 3, 16, 31, 32, 96, 150})
+      for (const bool flip : {false, true}) {
+        const Axis horizontal{
+            .begin = 157 - length, .length = length, .size = size, .first = size / 3, .count = size - size / 3};
+        const Axis vertical{.begin = (157 - length) / 2, .length = length, .size = size, .first = 0, .count = size};
+        const std::vector<float> expected = values(*loops.back(), horizontal, vertical, flip);
+        for (const ResampleLoops* faster : loops.first(loops.size() - 1))
+          ASSERT_EQ(values(*faster, horizontal, vertical, flip), expected)
+              << faster->processor << ", " << length << " to " << size << (flip ? ", mirrored" : "");
+      }
+}
+
+INSTANTIATE_TEST_SUITE_P(Filters, ResampleOnThisProcessor,
+                         ::testing::Values(Interpolation::bilinear, Interpolation::bicubic));
+
+TEST(ResamplePastTheCache, GivesTheSameBits) {
+  const Image picture = noise(90, 70);
+  constexpr std::size_t kFloats = std::size_t{3} * 32 * 48;
+  std::vector<float> plain(kFloats);
+  std::vector<float> room(kFloats + kFloatsInLine);
+  void* start = room.data();
+  std::size_t space = room.size() * sizeof(float);
+  auto* line = static_cast<float*>(std::align(kCacheLine, kFloats * sizeof(float), start, space));
+  for (const ResampleLoops* loops : usable_resample_loops())
+    for (const Interpolation filter : {Interpolation::bilinear, Interpolation::bicubic})
+      for (const bool flip : {false, true}) {
+        resample(*loops, picture, whole(90, 32), whole(70, 48), filter, flip, plain.data());
+        resample(*loops, picture, whole(90, 32), whole(70, 48), filter, flip, line, {.past_cache = true});
+        ASSERT_TRUE(std::equal(plain.begin(), plain.end(), line)) << loops->processor;
+      }
+}
+
+TEST(ResampleShown, IsWhatIsMadeOfTheValuesLater) {
+  const Image picture = noise(40, 30);
+  const Shown shown{.factor = {1.9F, 1.8F, 1.7F}, .shift = {0.1F, 0, -0.1F}};
+  std::vector<float> values(std::size_t{3} * 20 * 20);
+  std::vector<float> changed(values.size());
+  resample(picture, whole(40, 20), whole(30, 20), Interpolation::bicubic, false, values.data());
+  resample(picture, whole(40, 20), whole(30, 20), Interpolation::bicubic, false, changed.data(), shown);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    ASSERT_EQ(changed[i], values[i] * shown.factor[i / 400] + shown.shift[i / 400]);
+}
 
 TEST(ResamplePart, GivesWhatTheWholePictureGives) {
   const Image all = stored_picture("resize.scene");
