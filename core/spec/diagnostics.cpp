@@ -3,20 +3,45 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <tuple>
 
 namespace silc {
 namespace {
 
+// The lines of a message after the first.
+std::vector<std::string> details_of(const std::string& message) {
+  std::vector<std::string> lines;
+  for (std::size_t at = message.find('\n'); at != std::string::npos;) {
+    const std::size_t end = message.find('\n', at + 1);
+    lines.push_back(message.substr(at + 1, end == std::string::npos ? end : end - at - 1));
+    at = end;
+  }
+  return lines;
+}
+
+// What several faults say in further lines, as which libraries could not be used, is said once, below all of them.
 std::string listed(const std::vector<Diagnostic>& diagnostics) {
+  std::map<std::string, int> told;
+  for (const Diagnostic& fault : diagnostics)
+    for (const std::string& line : details_of(fault.message)) ++told[line];
   std::string text;
+  std::vector<std::string> shared;
   for (const Diagnostic& fault : diagnostics) {
     if (!text.empty()) text += '\n';
     if (fault.line == 0)
-      text += fmt::format("{}: {}", fault.file, fault.message);
+      text += fmt::format("{}: ", fault.file);
     else
-      text += fmt::format("{}:{}:{}: {}", fault.file, fault.line, fault.column, fault.message);
+      text += fmt::format("{}:{}:{}: ", fault.file, fault.line, fault.column);
+    text += fault.message.substr(0, fault.message.find('\n'));
+    for (const std::string& line : details_of(fault.message)) {
+      if (told[line] == 1)
+        text += "\n" + line;
+      else if (std::find(shared.begin(), shared.end(), line) == shared.end())
+        shared.push_back(line);
+    }
   }
+  for (const std::string& line : shared) text += "\n" + line;
   return text;
 }
 

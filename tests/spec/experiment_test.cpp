@@ -226,5 +226,14 @@ objective = { name = "silc", distillation_weight = 2, distillation = "mse", loca
   EXPECT_EQ(values.at("note"), OptionValue(std::string("ä")));
 }
 
+TEST(SpecErrorTest, WhatSeveralFaultsSayInFurtherLinesIsSaidOnceBelowThem) {
+  const SpecError error({{"a.toml", 1, 2, "there is no objective \"x\"\n  not used: old.so\n  not used: older.so"},
+                         {"a.toml", 3, 4, "there is no dataset \"y\"\n  not used: old.so\n  not used: older.so"},
+                         {"a.toml", 5, 6, "cannot be read\n  its own detail"}});
+  EXPECT_STREQ(error.what(),
+               "a.toml:1:2: there is no objective \"x\"\na.toml:3:4: there is no dataset \"y\"\na.toml:5:6: cannot be "
+               "read\n  its own detail\n  not used: old.so\n  not used: older.so");
+}
+
 }  // namespace
 }  // namespace silc
