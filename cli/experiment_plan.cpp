@@ -145,9 +145,6 @@ std::set<std::pair<std::string, int64_t>> names_of(const Experiment& chosen) {
   return names;
 }
 
-// The cells of trials by row and number.
-using TrialCells = std::map<std::string, std::map<std::size_t, ResolvedCell>>;
-
 TrialCells trial_cells_of(const Experiment& experiment) {
   TrialCells trials;
   if (!experiment.search) return trials;
@@ -259,6 +256,12 @@ PlannedRowSearch describe(const SearchedRow& row) {
   return planned;
 }
 
+// The row whose last phase a row's trials go on from; empty: they begin anew.
+std::string start_label(const TunedRow& row) {
+  if (!row.after.empty()) return row.after;
+  return row.others == 0 ? "" : row_label(row.candidates.front().earlier[row.others - 1]);
+}
+
 // But for the trials' cells, which need fingerprints, and what was chosen.
 PlannedSearch describe(const Search& search) {
   const SearchSettings& settings = search.settings;
@@ -275,43 +278,88 @@ PlannedSearch describe(const Search& search) {
                         .rows = {},
                         .tuned = {}};
   if (settings.method == SearchMethod::halving) planned.rungs = rungs_of(settings);
-  for (const SearchedRow& row : search.searched) planned.rows.push_back(describe(row));
-  for (const TunedRow& row : search.tuned) planned.tuned.push_back({row.row, row.by});
+  for (const SearchedRow& row : search.searched) {
+    PlannedRowSearch& described = planned.rows.emplace_back(describe(row));
+    const TunedRow& tuned = *find_tuned(search, row.row);
+    const std::vector<double> parts = parts_of(tuned.candidates.front(), tuned.others);
+    described.phases = parts;
+    described.rungs.clear();
+    for (const RungPlace& rung : rung_places(settings, parts))
+      described.rungs.push_back({static_cast<int64_t>(rung.phase), rung.fraction});
+    described.after = start_label(tuned);
+  }
+  for (const TunedRow& row : search.tuned) planned.tuned.push_back({row.row, deciding(search, row).front()});
   return planned;
 }
 
 // Asks for the data of all cells, and places the trials.
 std::vector<UnreadableData> prepare(ExperimentPlan& plan, std::vector<ResolvedCell>& cells) {
-  TrialCells trials = trial_cells_of(plan.experiment);
-  for_each_cell(plan.experiment, trials, [&](const ResolvedCell& cell) { cells.push_back(cell); });
+  plan.trials = trial_cells_of(plan.experiment);
+  for_each_cell(plan.experiment, plan.trials, [&](const ResolvedCell& cell) { cells.push_back(cell); });
   std::vector<UnreadableData> unreadable = fill_fingerprints(plan.engine, cells);
   auto next = cells.begin();
-  for_each_cell(plan.experiment, trials, [&](ResolvedCell& cell) { cell = *next++; });
-  if (plan.experiment.search)
-    for (const SearchedRow& row : plan.experiment.search->searched)
-      plan.searches.push_back(place_search(row, trials.at(row.row), plan.runs));
+  for_each_cell(plan.experiment, plan.trials, [&](ResolvedCell& cell) { cell = *next++; });
   return unreadable;
 }
 
-// What searches have chosen before, and what stands in for rows whose search has not.
-void take_choices(ExperimentPlan& plan, bool fresh) {
+std::vector<std::string> without_choice(const Choices& choices, std::vector<std::string> rows) {
+  std::erase_if(rows, [&](const std::string& row) { return choices.contains(row); });
+  return rows;
+}
+
+// The choices, and the first trial of each row that has none.
+Choices with_first(const ExperimentPlan& plan) {
+  Choices choices = plan.choices;
+  for (const SearchedRow& row : plan.experiment.search->searched) choices.try_emplace(row.row, 0);
+  return choices;
+}
+
+PlacedSearch place(const ExperimentPlan& plan, const SearchedRow& row) {
+  const Search& search = *plan.experiment.search;
+  PlacedSearch placed = place_search(search.settings, row, plan.trials.at(row.row),
+                                     start_of_trials(search, row.row, plan.trials, with_first(plan)),
+                                     find_tuned(search, row.row)->others, plan.runs);
+  placed.waits_for = without_choice(plan.choices, before_trials(search, row.row));
+  return placed;
+}
+
+// Places the trials, and takes what searches have chosen before: a row's trials may go on from what another row's
+// search has chosen.
+void place_searches(ExperimentPlan& plan, bool fresh) {
   if (!plan.experiment.search) return;
   const SearchSettings& settings = plan.experiment.search->settings;
-  for (const PlacedSearch& search : plan.searches) {
-    const SearchDecision decision =
-        silc::decide(settings, search, fresh ? TrialResults{} : results_of(settings, search));
-    if (decision.best) plan.choices[search.row] = *decision.best;
+  for (bool chosen = true; chosen;) {
+    chosen = false;
+    plan.searches.clear();
+    for (const SearchedRow& row : plan.experiment.search->searched) {
+      const PlacedSearch& search = plan.searches.emplace_back(place(plan, row));
+      if (fresh || !search.waits_for.empty() || plan.choices.contains(row.row)) continue;
+      const SearchDecision decision = silc::decide(settings, search, results_of(settings, search));
+      if (!decision.best) continue;
+      plan.choices[row.row] = *decision.best;
+      chosen = true;
+    }
   }
   choose(plan.experiment, plan.choices);
+}
+
+// What stands in for rows whose search has not chosen.
+void add_provisional(ExperimentPlan& plan) {
+  if (!plan.experiment.search) return;
+  const Search& search = *plan.experiment.search;
   std::vector<ResolvedCell> provisional;
-  for (const TunedRow& tuned : plan.experiment.search->tuned)
+  for (const TunedRow& tuned : search.tuned)
     for (const int64_t seed : plan.experiment.seeds) {
-      if (!plan.asked.contains({tuned.row, seed}) || plan.choices.contains(tuned.by)) continue;
-      provisional.push_back(tuned.candidates.front());
+      if (!plan.asked.contains({tuned.row, seed}) || without_choice(plan.choices, deciding(search, tuned)).empty())
+        continue;
+      provisional.push_back(chosen_cell(search, tuned, with_first(plan)));
       provisional.back().seed = seed;
       for (ResolvedCell& phase : provisional.back().earlier) phase.seed = seed;
     }
+  std::set<std::filesystem::path> known;
+  for (const CellTask& task : plan.chosen) known.insert(task.folder.path);
   plan.provisional = place_cells(provisional, plan.runs);
+  std::erase_if(plan.provisional, [&](const CellTask& task) { return known.contains(task.folder.path); });
 }
 
 }  // namespace
@@ -338,17 +386,31 @@ std::vector<ResolvedCell> ExperimentPlan::chosen_cells() const {
   return cells;
 }
 
-std::vector<CellTask> ExperimentPlan::decide(const std::string& row, std::size_t trial) {
+SearchRun::Known ExperimentPlan::decide(const std::string& row, std::size_t trial) {
   choices[row] = trial;
   choose(experiment, choices);
   tasks = place_cells(experiment.cells, runs);
   std::set<std::filesystem::path> known;
   for (const CellTask& task : chosen) known.insert(task.folder.path);
   chosen = tasks_of(tasks, asked);
-  std::vector<CellTask> added;
+  SearchRun::Known added;
   for (const CellTask& task : chosen)
-    if (!known.contains(task.folder.path)) added.push_back(task);
+    if (!known.contains(task.folder.path)) added.cells.push_back(task);
+  for (PlacedSearch& search : searches) {
+    if (std::erase(search.waits_for, row) == 0) continue;
+    const auto& rows = experiment.search->searched;
+    search = place(*this, *std::ranges::find(rows, search.row, &SearchedRow::row));
+    const bool needed = std::ranges::find(searched, search.row) != searched.end();
+    if (needed && search.waits_for.empty()) added.searches.push_back(search);
+  }
   return added;
+}
+
+std::vector<std::string> ExperimentPlan::waiting_for(const std::string& row) const {
+  std::vector<std::string> waiting;
+  for (const PlacedSearch& search : open_searches())
+    if (std::ranges::find(search.waits_for, row) != search.waits_for.end()) waiting.push_back(search.row);
+  return waiting;
 }
 
 std::vector<PlacedSearch> ExperimentPlan::open_searches() const {
@@ -372,6 +434,7 @@ PlannedExperiment ExperimentPlan::planned() const {
   if (!planned.search) return planned;
   for (PlannedRowSearch& row : planned.search->rows) {
     const PlacedSearch& search = *find_search(row.row);
+    if (!search.waits_for.empty()) continue;  // what its trials are is not known yet
     const SearchDecision decision =
         silc::decide(experiment.search->settings, search, results_of(experiment.search->settings, search));
     const auto choice = choices.find(row.row);
@@ -380,9 +443,11 @@ PlannedExperiment ExperimentPlan::planned() const {
     // With an effort in FLOPs no more trials than have begun or will.
     if (experiment.search->settings.flops > 0) row.trials.resize(std::min(row.trials.size(), decision.trials));
     for (PlannedTrial& trial : row.trials) {
-      const CellTask& task = search.tasks.at(search.alike.at(static_cast<std::size_t>(trial.number))).back();
-      trial.id = task.id;
-      trial.folder = run_folder(task.cell);
+      const std::vector<CellTask>& own = search.tasks.at(search.alike.at(static_cast<std::size_t>(trial.number)));
+      trial.id = own.back().id;
+      trial.folder = run_folder(own.back().cell);
+      for (std::size_t phase = own.size() - search.phases; phase + 1 < own.size(); ++phase)
+        trial.earlier.push_back(run_folder(own[phase].cell));
     }
   }
   return planned;
@@ -465,13 +530,14 @@ ExperimentPlan plan_experiment(const Session& given, const ExperimentRequest& re
   std::vector<ResolvedCell> cells;  // what is unreadable names them
   const std::vector<UnreadableData> unreadable = prepare(plan, cells);
   plan.gpus = gpus.get();
-  take_choices(plan, fresh);
+  place_searches(plan, fresh);
   plan.tasks = place_cells(plan.experiment.cells, session.runs);
 
   plan.rows = chosen.rows;
   if (chosen.search)
     for (const SearchedRow& row : chosen.search->searched) plan.searched.push_back(row.row);
   plan.chosen = tasks_of(plan.tasks, plan.asked);
+  add_provisional(plan);
   try_before_training(session, plan, unreadable, fresh);
   return plan;
 }

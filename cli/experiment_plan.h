@@ -34,12 +34,16 @@ struct ExperimentPlan {
   // Of a [search]: its rows, and those of them that --rows needs.
   std::vector<PlacedSearch> searches;
   std::vector<std::string> searched;
-  std::map<std::string, std::size_t> choices;  // trial by searched row, of those that have chosen
+  TrialCells trials;  // with fingerprints
+  Choices choices;    // of the rows that have chosen
   // Cells of chosen rows whose search has not chosen yet, as its first trial would have them: to predict and to try.
   std::vector<CellTask> provisional;
 
-  // Takes the choice of a search in, and gives the chosen cells that it makes known.
-  std::vector<CellTask> decide(const std::string& row, std::size_t trial);
+  // Takes the choice of a search in, and gives the chosen cells that it makes known, and the needed searches that
+  // waited for it.
+  SearchRun::Known decide(const std::string& row, std::size_t trial);
+  // The needed searches that cannot begin without the choice of this one.
+  [[nodiscard]] std::vector<std::string> waiting_for(const std::string& row) const;
   // The needed searches that are not complete, and the trials of these that are.
   [[nodiscard]] std::vector<PlacedSearch> open_searches() const;
   [[nodiscard]] const PlacedSearch* find_search(const std::string& row) const;

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "cli/detect.h"
 #include "cli/experiment_plan.h"
@@ -14,6 +15,7 @@
 #include "schedule/prediction.h"
 #include "silc/error.h"
 #include "text/display.h"
+#include "text/names.h"
 
 namespace silc {
 
@@ -45,14 +47,13 @@ struct SearchPlan {
   std::string row;
   std::size_t trials = 0;  // 0: as many as its FLOPs pay for, which is not known
   std::map<FolderState, int64_t> states;
-  std::optional<Prediction> row_prediction;  // of a cell of the row
-  double part = 0;                           // of such a cell's training that all its trials together are
-  double part_left = 0;                      // of those that are not finished
-
-  [[nodiscard]] double flops() const { return row_prediction ? part * row_prediction->flops : 0; }
-  [[nodiscard]] double seconds() const { return row_prediction ? part * row_prediction->seconds : 0; }
-  [[nodiscard]] double seconds_left() const { return row_prediction ? part_left * row_prediction->seconds : 0; }
-  [[nodiscard]] double flops_left() const { return row_prediction ? part_left * row_prediction->flops : 0; }
+  std::size_t left = 0;    // of the trials
+  bool predicted = false;  // whether all that is trained could be measured
+  double flops = 0;
+  double seconds = 0;
+  double flops_left = 0;
+  double seconds_left = 0;
+  std::vector<std::string> waits_for = {};  // rows whose search must have chosen before
 };
 
 struct RowPlans {
@@ -96,8 +97,12 @@ std::string cost_key(ResolvedCell cell, int64_t threads) {
 
 void measure(const Session& session, const ExperimentPlan& plan, std::vector<RowPlan>& rows) {
   std::map<std::string, std::pair<std::optional<Prediction>, std::string>> measured;
+  std::set<std::string> of_trials;
+  for (const PlacedSearch& search : plan.open_searches())
+    for (const ResolvedCell& phase : unchained(find_tuned(*plan.experiment.search, search.row)->candidates.front()))
+      of_trials.insert(row_label(phase));
   for (RowPlan& row : rows) {
-    if (row.unfinished == 0) continue;
+    if (row.unfinished == 0 && !of_trials.contains(row.name)) continue;
     const auto is_of_row = [&](const CellTask& each) { return row_label(each.cell) == row.name; };
     auto task = std::find_if(plan.chosen.begin(), plan.chosen.end(), is_of_row);
     if (task == plan.chosen.end()) task = std::find_if(plan.provisional.begin(), plan.provisional.end(), is_of_row);
@@ -114,16 +119,49 @@ void measure(const Session& session, const ExperimentPlan& plan, std::vector<Row
   }
 }
 
-// What share of its budget a trial is expected to train: by halving few train it whole.
-double expected_share(const SearchSettings& search) {
+// What share of the part of its budget from `from` to `to` a trial is expected to train: by halving few train it whole.
+double expected_share(const SearchSettings& search, double from, double to) {
   if (search.method != SearchMethod::halving) return 1;
-  double share = 0, going = 1, before = 0;
+  double trained = 0, going = 1, before = 0;
   for (const double rung : rungs_of(search)) {
-    share += going * (rung - before);
+    trained += going * std::max(0.0, std::min(rung, to) - std::max(before, from));
     going /= static_cast<double>(search.reduction);
     before = rung;
   }
-  return share;
+  return trained / (to - from);
+}
+
+struct TrialCost {
+  double flops = 0;
+  double seconds = 0;
+
+  // Nothing where a row could not be measured.
+  static std::optional<TrialCost> of(const std::vector<RowPlan>& rows, const ResolvedCell& phase, double share) {
+    const auto row = std::ranges::find(rows, row_label(phase), &RowPlan::name);
+    if (row == rows.end() || !row->prediction) return std::nullopt;
+    return TrialCost{share * row->prediction->flops, share * row->prediction->seconds};
+  }
+};
+
+// What a trial is expected to cost, and, the first time, what all trials go on from.
+std::optional<TrialCost> expected_cost(const ExperimentPlan& plan, const std::string& searched,
+                                       const std::vector<RowPlan>& rows, bool first) {
+  const SearchSettings& settings = plan.experiment.search->settings;
+  const TunedRow& tuned = *find_tuned(*plan.experiment.search, searched);
+  const std::vector<double> parts = parts_of(tuned.candidates.front(), tuned.others);
+  const std::vector<ResolvedCell> phases = unchained(tuned.candidates.front());
+  TrialCost cost;
+  double from = 0;
+  for (std::size_t i = first ? 0 : tuned.others; i < phases.size(); ++i) {
+    const double part = i < tuned.others ? 0 : parts[i - tuned.others];
+    const double share = i < tuned.others ? 1 : expected_share(settings, from, from + part);
+    from += part;
+    const auto phase = TrialCost::of(rows, phases[i], settings.budget * share);
+    if (!phase) return std::nullopt;
+    cost.flops += phase->flops;
+    cost.seconds += phase->seconds;
+  }
+  return cost;
 }
 
 // Trials of rows whose own settings cost the same are predicted to cost the same part of a cell.
@@ -135,21 +173,26 @@ std::vector<SearchPlan> searches_of(const ExperimentPlan& plan, const std::vecto
     const PlacedSearch& placed = *plan.find_search(name);
     SearchPlan& search = searches.emplace_back();
     search.row = name;
-    const auto row = std::find_if(rows.begin(), rows.end(), [&](const RowPlan& each) { return each.name == name; });
-    if (row != rows.end()) search.row_prediction = row->prediction;
+    search.waits_for = placed.waits_for;
+    const auto one = expected_cost(plan, name, rows, false);
+    const auto first = expected_cost(plan, name, rows, true);
+    search.predicted = one && first;
     std::size_t most = placed.tasks.size();
-    if (settings.flops > 0 && search.row_prediction)
-      most = std::min(
-          most, static_cast<std::size_t>(std::ceil(settings.flops / (settings.budget * search.row_prediction->flops))));
-    search.trials = settings.flops > 0 && !search.row_prediction ? 0 : most;
+    if (settings.flops > 0 && search.predicted)
+      most = std::min(most, static_cast<std::size_t>(std::ceil(settings.flops / one->flops)));
+    search.trials = settings.flops > 0 && !search.predicted ? 0 : most;
     std::size_t looked_at = 0;
     for (const auto& [number, tasks] : placed.tasks) {
       if (looked_at++ == most) break;
       const FolderState state = inspect(tasks.back().folder).state;
       ++search.states[state];
-      const double part = settings.budget * expected_share(settings);
-      search.part += part;
-      if (state != FolderState::finished && !plan.choices.contains(name)) search.part_left += part;
+      const TrialCost cost = (looked_at == 1 ? first : one).value_or(TrialCost{});
+      search.flops += cost.flops;
+      search.seconds += cost.seconds;
+      if (state == FolderState::finished || plan.choices.contains(name)) continue;
+      ++search.left;
+      search.flops_left += cost.flops;
+      search.seconds_left += cost.seconds;
     }
   }
   return searches;
@@ -197,10 +240,12 @@ std::string table_of(const std::vector<SearchPlan>& searches) {
   TextTable table({"SEARCH", "TRIALS", "STATE", "FLOP", "TIME", "LEFT"}, {false, true, false, true, true, true});
   for (const SearchPlan& search : searches) {
     std::vector<std::string> line = {search.row, search.trials == 0 ? "–" : std::to_string(search.trials),
-                                     describe(search.states)};
-    if (search.row_prediction)
-      line.insert(line.end(), {format_quantity(search.flops()), format_duration(search.seconds()),
-                               format_duration(search.seconds_left())});
+                                     search.waits_for.empty()
+                                         ? describe(search.states)
+                                         : fmt::format("waits for {}", quoted_list(search.waits_for, "and"))};
+    if (search.predicted)
+      line.insert(line.end(), {format_quantity(search.flops), format_duration(search.seconds),
+                               format_duration(search.seconds_left)});
     line.resize(6, "–");
     table.add(std::move(line));
   }
@@ -248,13 +293,10 @@ Totals totals_of(const RowPlans& plans, const ThreadPlan& threads) {
   }
   std::vector<double> seconds;
   for (const SearchPlan& search : plans.searches) {
-    totals.flops += search.flops_left();
-    const auto left =
-        search.part > 0
-            ? static_cast<std::size_t>(std::lround(static_cast<double>(search.trials) * search.part_left / search.part))
-            : 0;
-    for (std::size_t i = 0; i < left; ++i) seconds.push_back(search.seconds_left() / static_cast<double>(left));
-    totals.trials += static_cast<int64_t>(left);
+    totals.flops += search.flops_left;
+    for (std::size_t i = 0; i < search.left; ++i)
+      seconds.push_back(search.seconds_left / static_cast<double>(search.left));
+    totals.trials += static_cast<int64_t>(search.left);
   }
   for (const size_t row : plans.queue)
     if (const auto& prediction = plans.rows[row].prediction) seconds.push_back(prediction->seconds);
@@ -297,14 +339,16 @@ nlohmann::ordered_json to_json(const ExperimentPlan& plan, const RowPlans& plans
   for (const SearchPlan& search : plans.searches) {
     auto states = nlohmann::ordered_json::object();
     for (const auto& [state, number] : search.states) states[std::string(state_name(state))] = number;
-    const bool known = search.row_prediction.has_value();
-    searches.push_back(
-        {{"row", search.row},
-         {"trials", search.trials},
-         {"states", states},
-         {"flops", known ? nlohmann::ordered_json(search.flops()) : nlohmann::ordered_json(nullptr)},
-         {"seconds", known ? nlohmann::ordered_json(search.seconds()) : nlohmann::ordered_json(nullptr)},
-         {"seconds_left", known ? nlohmann::ordered_json(search.seconds_left()) : nlohmann::ordered_json(nullptr)}});
+    const auto if_known = [&](double value) {
+      return search.predicted ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
+    };
+    searches.push_back({{"row", search.row},
+                        {"trials", search.trials},
+                        {"states", states},
+                        {"waits_for", search.waits_for},
+                        {"flops", if_known(search.flops)},
+                        {"seconds", if_known(search.seconds)},
+                        {"seconds_left", if_known(search.seconds_left)}});
   }
   auto not_applicable = nlohmann::ordered_json::array();
   for (const InapplicableRows& rows : plan.not_applicable)

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -87,6 +88,10 @@ void remove_earlier_results(const Session& session, Registry& registry, const st
                               tasks[index].cell.row, tasks[index].cell.seed));
 }
 
+void remove_trials(const Session& session, Registry& registry, const PlacedSearch& search) {
+  for (const auto& [number, trial] : search.tasks) remove_earlier_results(session, registry, trial);
+}
+
 nlohmann::ordered_json summary(const Session& session, const Experiment& experiment, const std::vector<CellTask>& tasks,
                                const std::vector<CellOutcome>& outcomes) {
   auto cells = nlohmann::ordered_json::array();
@@ -159,9 +164,22 @@ void report_failures(const std::vector<CellTask>& tasks, const std::vector<CellO
 
 // What is left of the searches when a run ends.
 struct SearchEnd {
-  std::vector<std::string> open;      // searched rows with trials that were not trained
-  std::vector<std::string> hopeless;  // those none of whose trials has a value
+  std::vector<std::string> open;                     // searched rows with trials that were not trained
+  std::vector<std::string> hopeless;                 // those none of whose trials has a value
+  std::map<std::string, std::string> without_start;  // those whose trials would go on from what a hopeless one chooses
 };
+
+// Of a row none of whose trials has a value, and those whose search needs its choice.
+void give_up(const ExperimentPlan& plan, const std::string& row, SearchEnd& end) {
+  std::erase(end.open, row);
+  end.hopeless.push_back(row);
+  std::vector<std::string> without = {row};
+  for (std::size_t i = 0; i < without.size(); ++i)
+    for (const std::string& waiting : plan.waiting_for(without[i])) {
+      std::erase(end.open, waiting);
+      if (end.without_start.emplace(waiting, without[i]).second) without.push_back(waiting);
+    }
+}
 
 int conclude(const Session& session, const Experiment& experiment, const std::vector<CellTask>& tasks,
              const std::vector<CellOutcome>& outcomes, const SearchEnd& search) {
@@ -170,6 +188,8 @@ int conclude(const Session& session, const Experiment& experiment, const std::ve
     complain(fmt::format("{}: none of its trials has a value of {}, so that there is nothing to choose", row,
                          experiment.search->settings.metric));
   if (session.json) print_json(summary(session, experiment, tasks, outcomes));
+  for (const auto& [row, start] : search.without_start)
+    complain(fmt::format("{}: its trials go on from what the search of {} chooses, which is nothing", row, start));
   const size_t failed = count_failed(tasks, outcomes, false);
   if (count_of(outcomes, CellEnd::interrupted) > 0 || !search.open.empty() ||
       (count_of(outcomes, CellEnd::not_started) > 0 && failed == 0)) {
@@ -222,24 +242,26 @@ std::vector<CellOutcome> run_with_search(const Session& session, Registry& regis
                                          const RunRequest& request, ExperimentPlan& plan, std::vector<CellTask>& tasks,
                                          SearchEnd& end) {
   for (const PlacedSearch& search : plan.open_searches()) end.open.push_back(search.row);
-  const auto decided = [&](const std::string& row, std::optional<std::size_t> trial) -> std::vector<CellTask> {
+  const auto decided = [&](const std::string& row, std::optional<std::size_t> trial) -> SearchRun::Known {
     std::erase(end.open, row);
     if (!trial) {
-      end.hopeless.push_back(row);
+      give_up(plan, row, end);
       return {};
     }
-    const std::vector<CellTask> cells = plan.decide(row, *trial);
+    SearchRun::Known known = plan.decide(row, *trial);
     registry.plan(plan.planned());
     say_choice(session, plan.experiment, *plan.find_search(row), *trial);
-    if (options.search_only) return {};
-    if (options.fresh) remove_earlier_results(session, registry, cells);
-    return cells;
+    if (options.search_only) known.cells.clear();
+    if (options.fresh) {
+      remove_earlier_results(session, registry, known.cells);
+      for (const PlacedSearch& search : known.searches) remove_trials(session, registry, search);
+    }
+    return known;
   };
-  SearchRun source(plan.experiment.search->settings, plan.open_searches(), decided);
-  for (const std::string& row : source.hopeless()) {
-    std::erase(end.open, row);
-    end.hopeless.push_back(row);
-  }
+  std::vector<PlacedSearch> ready = plan.open_searches();
+  std::erase_if(ready, [](const PlacedSearch& search) { return !search.waits_for.empty(); });
+  SearchRun source(plan.experiment.search->settings, std::move(ready), decided);
+  for (const std::string& row : source.hopeless()) give_up(plan, row, end);
   RunView view(session, registry, tasks, table_columns(plan.experiment), request.threads.jobs,
                [&] { return source.trials_left(); });
   return run_cells(tasks, source, request, view);
@@ -276,8 +298,7 @@ int run_experiment(const RunOptions& options, Session& session) {
   registry.plan(planned);
   if (options.fresh) {
     remove_earlier_results(session, registry, plan.asked_for());
-    for (const PlacedSearch& search : plan.open_searches())
-      for (const auto& [number, trial] : search.tasks) remove_earlier_results(session, registry, trial);
+    for (const PlacedSearch& search : plan.open_searches()) remove_trials(session, registry, search);
   }
   say_what_is_searched(session, plan);
 

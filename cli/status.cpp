@@ -133,13 +133,27 @@ struct SearchLine {
   std::optional<std::pair<int64_t, double>> best;  // so far: trial and score
 };
 
+// Of the phase that a trial has come to.
+FolderState state_of(const Session& session, const PlannedTrial& trial) {
+  if (trial.folder.empty()) return FolderState::planned;
+  if (const FolderState state = inspect({session.runs / trial.folder}).state; state != FolderState::planned)
+    return state;
+  for (auto phase = trial.earlier.rbegin(); phase != trial.earlier.rend(); ++phase) {
+    const FolderState state = inspect({session.runs / *phase}).state;
+    if (state == FolderState::finished) return FolderState::interrupted;
+    if (state != FolderState::planned) return state;
+  }
+  return FolderState::planned;
+}
+
 std::vector<SearchLine> look_at(const Session& session, const PlannedSearch& search) {
   std::vector<SearchLine> lines;
   for (const PlannedRowSearch& row : search.rows) {
     SearchLine& line = lines.emplace_back(SearchLine{&row, {}, {}});
     for (const PlannedTrial& trial : row.trials) {
+      ++line.states[state_of(session, trial)];
+      if (trial.folder.empty()) continue;
       const RunFolder folder{session.runs / trial.folder};
-      ++line.states[inspect(folder).state];
       for (const CellMetric& metric : read_metrics(folder)) {
         if (metric.evaluator != search.evaluation || metric.name != search.name) continue;
         const bool better = !line.best || (more_is_better(search.name) ? metric.value > line.best->second

@@ -18,19 +18,34 @@ Json to_json(const PlannedRowSearch& row) {
                      {"high", dimension.high},
                      {"choices", dimension.choices}});
   Json trials = Json::array();
-  for (const PlannedTrial& trial : row.trials)
-    trials.push_back({{"number", trial.number},
-                      {"values", trial.values},
-                      {"id", trial.id},
-                      {"folder", trial.folder.generic_string()}});
+  for (const PlannedTrial& trial : row.trials) {
+    Json json = {{"number", trial.number},
+                 {"values", trial.values},
+                 {"id", trial.id},
+                 {"folder", trial.folder.generic_string()}};
+    for (const auto& folder : trial.earlier) json["earlier"].push_back(folder.generic_string());
+    trials.push_back(std::move(json));
+  }
+  Json rungs = Json::array();
+  for (const PlannedRung& rung : row.rungs) rungs.push_back({{"phase", rung.phase}, {"fraction", rung.fraction}});
   return {{"row", row.row},
           {"space", std::move(space)},
           {"trials", std::move(trials)},
           {"complete", row.complete},
-          {"chosen", row.chosen ? Json(*row.chosen) : Json(nullptr)}};
+          {"chosen", row.chosen ? Json(*row.chosen) : Json(nullptr)},
+          {"phases", row.phases},
+          {"rungs", std::move(rungs)},
+          {"after", row.after}};
 }
 
-PlannedRowSearch row_from(const Json& json) {
+std::vector<std::filesystem::path> folders_from(const Json& json) {
+  std::vector<std::filesystem::path> folders;
+  for (const Json& folder : json) folders.emplace_back(folder.get<std::string>());
+  return folders;
+}
+
+// `rungs`: of the search, where the row, of an older silc, has none of its own.
+PlannedRowSearch row_from(const Json& json, const std::vector<double>& rungs) {
   PlannedRowSearch row;
   row.row = json.at("row");
   for (const Json& dimension : json.at("space"))
@@ -43,9 +58,17 @@ PlannedRowSearch row_from(const Json& json) {
     row.trials.push_back({.number = trial.at("number"),
                           .values = trial.at("values"),
                           .id = trial.at("id"),
-                          .folder = trial.at("folder").get<std::string>()});
+                          .folder = trial.at("folder").get<std::string>(),
+                          .earlier = folders_from(trial.value("earlier", Json::array()))});
   row.complete = json.at("complete");
   if (const Json& chosen = json.at("chosen"); !chosen.is_null()) row.chosen = chosen.get<int64_t>();
+  row.phases = json.value("phases", std::vector<double>{1});
+  row.rungs.clear();
+  if (json.contains("rungs"))
+    for (const Json& rung : json.at("rungs")) row.rungs.push_back({rung.at("phase"), rung.at("fraction")});
+  else
+    for (const double rung : rungs) row.rungs.push_back({0, rung});
+  row.after = json.value("after", "");
   return row;
 }
 
@@ -77,7 +100,7 @@ PlannedSearch search_from(const nlohmann::json& json) {
                        .rungs = json.at("rungs"),
                        .rows = {},
                        .tuned = {}};
-  for (const Json& row : json.at("rows")) search.rows.push_back(row_from(row));
+  for (const Json& row : json.at("rows")) search.rows.push_back(row_from(row, search.rungs));
   for (const Json& row : json.at("tuned")) search.tuned.push_back({row.at("row"), row.at("by")});
   return search;
 }

@@ -23,7 +23,15 @@ struct PlannedTrial {
   int64_t number = 0;
   std::vector<std::string> values;  // of the row's dimensions, as TOML
   std::string id;                   // of its cell, which is that of an earlier trial with the same values
-  std::filesystem::path folder;     // likewise, relative to the runs folder
+  std::filesystem::path folder;     // likewise, relative to the runs folder; empty: not known before another search
+                                    // has chosen what it goes on from
+  std::vector<std::filesystem::path> earlier = {};  // of its phases before, without those of other rows
+};
+
+// Where trials are compared: at a part of the budget of one of their phases.
+struct PlannedRung {
+  int64_t phase = 0;
+  double fraction = 1;
 };
 
 struct PlannedRowSearch {
@@ -32,13 +40,16 @@ struct PlannedRowSearch {
   std::vector<PlannedTrial> trials;
   bool complete = false;
   std::optional<int64_t> chosen =
-      std::nullopt;  // number of a trial; none where the search is not complete or all failed
+      std::nullopt;                       // number of a trial; none where the search is not complete or all failed
+  std::vector<double> phases = {1};       // that a trial trains, without those of other rows: their parts of the whole
+  std::vector<PlannedRung> rungs = {{}};  // one for each of the search's
+  std::string after = {};                 // the row that the trials go on from; empty: they begin anew
 };
 
 // A row whose settings a search chooses.
 struct PlannedTuning {
   std::string row;
-  std::string by;  // the searched row that decides: itself, or another
+  std::string by;  // the searched row that decides: itself, another, or the one that decides about what it starts from
 };
 
 struct PlannedSearch {

@@ -210,66 +210,134 @@ void copy_content(SQLite::Database& to, SQLite::Database& from) {
   if (const int code = backup.executeStep(); code != SQLITE_DONE) throw SQLite::Exception(sqlite3_errstr(code), code);
 }
 
-// What the cells of a trial's phases came to.
-void fill_trial(const SQLite::Database& database, const fs::path& runs, const PlannedSearch& search,
-                TrialRecord& record) {
-  SQLite::Statement find(database, std::string(kSelectCells) + "WHERE cell.folder = ?");
-  find.bind(1, record.trial.folder.generic_string());
-  if (!find.executeStep()) return;
-  const CellRecord cell = cell_from(find, runs);
-  record.state = cell.state;
-  record.message = cell.message;
+// What the cells of trials came to, of the run folders that the registry has read.
+class TrialReader {
+ public:
+  TrialReader(const SQLite::Database& database, const fs::path& runs, const PlannedSearch& search)
+      : search_(search),
+        runs_(runs),
+        cell_(database, std::string(kSelectCells) + "WHERE cell.folder = ?"),
+        score_(database, R"sql(
+          SELECT metric.value FROM metric JOIN cell USING (cell_id)
+          WHERE cell.folder = ?1 AND evaluator = ?2 AND name = ?3
+            AND metric.weights = CASE WHEN ?4 = '' THEN cell.weights ELSE ?4 END)sql"),
+        along_(database, R"sql(
+          SELECT metric_along.value FROM metric_along JOIN cell USING (cell_id)
+          WHERE cell.folder = ?1 AND evaluator = ?2 AND name = ?3
+            AND metric_along.weights = CASE WHEN ?4 = '' THEN cell.weights ELSE ?4 END AND fraction >= ?5 - 1e-9
+          ORDER BY step LIMIT 1)sql"),
+        last_step_(database, R"sql(
+          SELECT value FROM step_metric JOIN cell USING (cell_id) WHERE folder = ?1 AND name = ?2
+          ORDER BY step DESC LIMIT 1)sql"),
+        cost_(database, R"sql(
+          SELECT value FROM metric JOIN cell USING (cell_id)
+          WHERE folder = ?1 AND evaluator = 'cost' AND name = ?2)sql"),
+        previous_(database, "SELECT previous FROM cell WHERE folder = ?") {}
 
-  SQLite::Statement score(database, R"sql(
-    SELECT metric.value FROM metric JOIN cell USING (cell_id)
-    WHERE cell.folder = ?1 AND evaluator = ?2 AND name = ?3
-      AND metric.weights = CASE WHEN ?4 = '' THEN cell.weights ELSE ?4 END)sql");
-  SQLite::bind(score, record.trial.folder.generic_string(), search.evaluation, search.name, search.weights);
-  if (score.executeStep()) record.score = score.getColumn(0).getDouble();
-  // Of halving: where it paused last.
-  SQLite::Statement along(database, R"sql(
-    SELECT metric_along.value FROM metric_along JOIN cell USING (cell_id)
-    WHERE cell.folder = ?1 AND evaluator = ?2 AND name = ?3
-      AND metric_along.weights = CASE WHEN ?4 = '' THEN cell.weights ELSE ?4 END
-    ORDER BY step DESC LIMIT 1)sql");
-  SQLite::bind(along, record.trial.folder.generic_string(), search.evaluation, search.name, search.weights);
-  if (!record.score && search.rungs.size() > 1 && along.executeStep()) record.score = along.getColumn(0).getDouble();
-
-  SQLite::Statement last_step(database, R"sql(
-    SELECT value FROM step_metric JOIN cell USING (cell_id) WHERE folder = ?1 AND name = ?2 ORDER BY step DESC LIMIT 1
-  )sql");
-  const auto at_last_step = [&](const std::string& folder, const std::string& name) {
-    last_step.reset();
-    SQLite::bind(last_step, folder, name);
-    return last_step.executeStep() ? last_step.getColumn(0).getDouble() : 0.0;
-  };
-  record.fraction =
-      record.state == CellState::finished ? 1 : at_last_step(record.trial.folder.generic_string(), "fraction");
-  if (record.repeated) return;
-
-  SQLite::Statement cost(database, R"sql(
-    SELECT value FROM metric JOIN cell USING (cell_id) WHERE folder = ?1 AND evaluator = 'cost' AND name = ?2)sql");
-  SQLite::Statement previous(database, "SELECT previous FROM cell WHERE folder = ?");
-  for (std::string folder = record.trial.folder.generic_string(); !folder.empty();) {
-    const auto spent = [&](const std::string& name) {
-      cost.reset();
-      SQLite::bind(cost, folder, name);
-      return cost.executeStep() ? cost.getColumn(0).getDouble() : at_last_step(folder, name);
-    };
-    record.flops += spent("flops");
-    record.core_seconds += spent("core_seconds");
-    previous.reset();
-    previous.bind(1, folder);
-    folder = previous.executeStep() ? previous.getColumn(0).getString() : "";
+  std::vector<TrialRecord> read() {
+    std::vector<TrialRecord> trials;
+    for (const PlannedRowSearch& row : search_.rows) {
+      std::set<std::string> known;
+      counted_ = folders_of_others(row);
+      for (const PlannedTrial& trial : row.trials) {
+        TrialRecord& record = trials.emplace_back();
+        record.row = row.row;
+        record.trial = trial;
+        record.rungs.resize(row.rungs.size());
+        if (trial.folder.empty()) continue;
+        record.repeated = !known.insert(trial.folder.generic_string()).second;
+        fill(row, record);
+      }
+    }
+    return trials;
   }
-}
+
+ private:
+  [[nodiscard]] std::set<std::string> folders_of_others(const PlannedRowSearch& row) const {
+    std::set<std::string> folders;
+    for (const PlannedRowSearch& other : search_.rows)
+      if (other.row != row.row)
+        for (const PlannedTrial& trial : other.trials) folders.insert(trial.folder.generic_string());
+    return folders;
+  }
+
+  void fill(const PlannedRowSearch& row, TrialRecord& record) {
+    std::vector<std::string> phases;
+    for (const fs::path& folder : record.trial.earlier) phases.push_back(folder.generic_string());
+    phases.push_back(record.trial.folder.generic_string());
+    std::size_t at = phases.size();  // the phase that it has come to
+    while (at > 0 && !read_state(phases[at - 1], record)) --at;
+    if (at-- == 0) return;
+    const bool done = record.state == CellState::finished;
+    if (done && at + 1 < phases.size()) record.state = CellState::interrupted;
+    for (std::size_t i = 0; i < row.rungs.size(); ++i)
+      if (const auto phase = static_cast<std::size_t>(row.rungs[i].phase); phase < phases.size())
+        record.rungs[i] = score_at(phases[phase], row.rungs[i].fraction);
+    for (const auto& score : record.rungs)
+      if (score) record.score = score;
+    for (std::size_t phase = 0; phase <= at && phase < row.phases.size(); ++phase)
+      record.fraction += row.phases[phase] * (phase < at || done ? 1 : at_last_step(phases[phase], "fraction"));
+    if (!record.repeated) add_costs(phases[at], record);
+  }
+
+  // False: the cell has not begun.
+  bool read_state(const std::string& folder, TrialRecord& record) {
+    cell_.reset();
+    cell_.bind(1, folder);
+    if (!cell_.executeStep()) return false;
+    const CellRecord cell = cell_from(cell_, runs_);
+    record.state = cell.state;
+    record.message = cell.message;
+    return true;
+  }
+
+  // At a part of the budget of a cell. One that was trained whole has its last score where it has none along training.
+  std::optional<double> score_at(const std::string& folder, double fraction) {
+    if (fraction < 1) {
+      along_.reset();
+      SQLite::bind(along_, folder, search_.evaluation, search_.name, search_.weights, fraction);
+      if (along_.executeStep()) return along_.getColumn(0).getDouble();
+    }
+    score_.reset();
+    SQLite::bind(score_, folder, search_.evaluation, search_.name, search_.weights);
+    return score_.executeStep() ? std::optional(score_.getColumn(0).getDouble()) : std::nullopt;
+  }
+
+  double at_last_step(const std::string& folder, const std::string& name) {
+    last_step_.reset();
+    SQLite::bind(last_step_, folder, name);
+    return last_step_.executeStep() ? last_step_.getColumn(0).getDouble() : 0.0;
+  }
+
+  double spent(const std::string& folder, const std::string& name) {
+    cost_.reset();
+    SQLite::bind(cost_, folder, name);
+    return cost_.executeStep() ? cost_.getColumn(0).getDouble() : at_last_step(folder, name);
+  }
+
+  // Of a phase and those before it, each once.
+  void add_costs(std::string folder, TrialRecord& record) {
+    while (!folder.empty() && counted_.insert(folder).second) {
+      record.flops += spent(folder, "flops");
+      record.core_seconds += spent(folder, "core_seconds");
+      previous_.reset();
+      previous_.bind(1, folder);
+      folder = previous_.executeStep() ? previous_.getColumn(0).getString() : "";
+    }
+  }
+
+  const PlannedSearch& search_;
+  const fs::path& runs_;
+  SQLite::Statement cell_, score_, along_, last_step_, cost_, previous_;
+  std::set<std::string> counted_;  // folders whose cost is a trial's of the row, or of another row's
+};
 
 // Of an experiment, below the runs folder; empty: it has no cells.
 fs::path folder_of(const PlannedExperiment& experiment) {
   if (!experiment.cells.empty()) return *experiment.cells.front().folder.begin();
   if (!experiment.search) return {};
   for (const PlannedRowSearch& row : experiment.search->rows)
-    if (!row.trials.empty()) return *row.trials.front().folder.begin();
+    if (!row.trials.empty() && !row.trials.front().folder.empty()) return *row.trials.front().folder.begin();
   return {};
 }
 
@@ -459,20 +527,9 @@ std::vector<MetricRecord> Registry::metrics(const std::string& experiment) const
 
 std::vector<TrialRecord> Registry::trials(const std::string& experiment) const {
   return with_database_errors(impl_->file, [&] {
-    std::vector<TrialRecord> trials;
     const auto plan = load_plan(impl_->database, experiment);
-    if (!plan || !plan->search) return trials;
-    for (const PlannedRowSearch& row : plan->search->rows) {
-      std::set<std::string> known;  // folders
-      for (const PlannedTrial& trial : row.trials) {
-        TrialRecord& record = trials.emplace_back();
-        record.row = row.row;
-        record.trial = trial;
-        record.repeated = !known.insert(trial.folder.generic_string()).second;
-        fill_trial(impl_->database, impl_->runs, *plan->search, record);
-      }
-    }
-    return trials;
+    if (!plan || !plan->search) return std::vector<TrialRecord>{};
+    return TrialReader(impl_->database, impl_->runs, *plan->search).read();
   });
 }
 

@@ -66,11 +66,14 @@ struct TrialRecord {
   bool repeated = false;  // an earlier trial has the same values, and this one its result
   CellState state = CellState::planned;
   std::string message = {};  // why it failed
-  // Of the search's metric; of halving as of where it paused last. None: not there yet, failed, or not finite.
-  std::optional<double> score = std::nullopt;
-  double fraction = 0;      // of its budget that is trained
-  double flops = 0;         // so far, with all its phases; 0 of a repeated one
-  double core_seconds = 0;  // likewise
+  // Of the search's metric at the row's rungs. None: not there yet, failed, or not finite.
+  std::vector<std::optional<double>> rungs = {};
+  std::optional<double> score = std::nullopt;  // at the last of these that has one
+  double fraction = 0;                         // of its budget that is trained
+  // So far, with all its phases; 0 of a repeated one. What all trials of the row go on from is the first one's, and
+  // nobody's if it is a trial of another row.
+  double flops = 0;
+  double core_seconds = 0;
 };
 
 // Where training stands: the figures of the last step event (files/run_folder.h).

@@ -133,9 +133,27 @@ std::string space_note(const std::vector<const PlannedRowSearch*>& rows, const L
   return "Space: " + text + ".";
 }
 
+std::string flops_text(double flops) { return format_value("cost/flops", flops, std::nullopt) + " FLOPs"; }
+
+// What the trials of a row go on from, and who has paid for it.
+std::string start_note(const PlannedSearch& search, std::span<const TrialRecord> trials, const PlannedRowSearch& row,
+                       const std::string& label) {
+  const PlannedRowSearch* start = search_of(search, row.after);
+  const std::string paid = start == nullptr ? "" : flops_text(search_cost(trials, start->row).flops);
+  if (start != nullptr && start->row == row.after)
+    return fmt::format(
+        "Trials of \"{}\" go on from the trial that was chosen for \"{}\", whose {} come before its own "
+        "effort.",
+        label, row.after, paid);
+  const std::string trained = fmt::format(
+      "Trials of \"{}\" go on from \"{}\", trained once for them as trials are, which is part of its effort", label,
+      row.after);
+  if (start == nullptr) return trained + ".";
+  return fmt::format("{}, with what the search of \"{}\" chose, whose {} come before it.", trained, start->row, paid);
+}
+
 std::string effort_text(const SearchCost& cost) {
-  return fmt::format("{} trial{}, {} FLOPs{}", cost.trials, cost.trials == 1 ? "" : "s",
-                     format_value("cost/flops", cost.flops, std::nullopt),
+  return fmt::format("{} trial{}, {}{}", cost.trials, cost.trials == 1 ? "" : "s", flops_text(cost.flops),
                      cost.failed == 0 ? "" : fmt::format(", {} of them failed", cost.failed));
 }
 
@@ -209,6 +227,10 @@ std::vector<std::string> search_notes(const PlannedSearch& search, std::span<con
   if (!chosen.empty()) notes.push_back(fmt::format("Chosen: {}.", fmt::join(chosen, "; ")));
   for (const auto& [label, by] : shared)
     notes.push_back(fmt::format("\"{}\": trained with the values that the search of \"{}\" chose.", label, by));
+  for (const auto& [name, label] : rows)
+    if (const PlannedRowSearch* own = search_of(search, name);
+        own != nullptr && own->row == name && !own->after.empty())
+      notes.push_back(start_note(search, trials, *own, label));
   for (const auto& [name, label] : rows) {
     const PlannedRowSearch* own = search_of(search, name);
     if (own == nullptr || own->row != name || !own->chosen) continue;
@@ -234,9 +256,17 @@ std::vector<std::string> search_notes(const PlannedSearch& search, std::span<con
 
 namespace {
 
+bool is_halving(const PlannedSearch& search) { return search.rungs.size() > 1; }
+
+// By which trials can be compared: by halving they were trained alike as far as the first rung alone.
+std::optional<double> compared_score(const PlannedSearch& search, const TrialRecord& trial) {
+  return is_halving(search) && !trial.rungs.empty() ? trial.rungs.front() : trial.score;
+}
+
 // A range in quarters, a choice by its values.
 Sensitivity sensitivity_of(const PlannedDimension& dimension, std::size_t index, const std::vector<TrialRecord>& trials,
-                           bool more_is_better) {
+                           const PlannedSearch& search) {
+  const bool best_is_most = more_is_better(search.name);
   Sensitivity sensitivity{.dimension = dimension, .positions = {}, .bins = {}};
   const bool choice = dimension.kind == "choice";
   const std::size_t count = choice ? dimension.choices.size() : kBins;
@@ -252,11 +282,10 @@ Sensitivity sensitivity_of(const PlannedDimension& dimension, std::size_t index,
     const double scaled = choice ? position : position * static_cast<double>(count);
     SensitivityBin& bin = sensitivity.bins[std::min(count - 1, static_cast<std::size_t>(std::max(0.0, scaled)))];
     ++bin.trials;
-    if (!trial.score) continue;
-    bin.best = bin.scored == 0  ? *trial.score
-               : more_is_better ? std::max(bin.best, *trial.score)
-                                : std::min(bin.best, *trial.score);
-    bin.mean += (*trial.score - bin.mean) / static_cast<double>(++bin.scored);
+    const std::optional<double> score = compared_score(search, trial);
+    if (!score) continue;
+    bin.best = bin.scored == 0 ? *score : best_is_most ? std::max(bin.best, *score) : std::min(bin.best, *score);
+    bin.mean += (*score - bin.mean) / static_cast<double>(++bin.scored);
   }
   return sensitivity;
 }
@@ -267,6 +296,11 @@ std::string score_text(const PlannedSearch& search, double score) {
 
 std::string score_header(const PlannedSearch& search) {
   return column_headers({search.evaluation + "/" + search.name}).front();
+}
+
+// "11.1 %", of what a trial may train.
+std::string rung_text(const PlannedSearch& search, std::size_t rung) {
+  return fmt::format("{:.3g} %", 100 * search.rungs.at(rung));
 }
 
 // The rows that the searches order, best first, after n trials each; those without so many are left out.
@@ -350,6 +384,33 @@ Grid expected_grid(const SearchReport& report) {
   return grid;
 }
 
+// How many trials of each row came to each rung, and what they had there.
+Grid rung_grid(const SearchReport& report) {
+  Grid grid(1);
+  grid[0] = {"row"};
+  for (std::size_t rung = 0; rung < report.search.rungs.size(); ++rung)
+    grid[0].push_back(rung_text(report.search, rung));
+  for (const SearchedRowReport& row : report.rows) {
+    std::vector<std::string>& line = grid.emplace_back();
+    line.push_back(row.row);
+    for (std::size_t rung = 0; rung < report.search.rungs.size(); ++rung) {
+      std::vector<double> scores;
+      for (const TrialRecord& trial : row.trials)
+        if (rung < trial.rungs.size() && trial.rungs[rung] && !trial.repeated) scores.push_back(*trial.rungs[rung]);
+      if (scores.empty()) {
+        line.emplace_back("–");
+        continue;
+      }
+      std::ranges::sort(scores);
+      const double best = more_is_better(report.search.name) ? scores.back() : scores.front();
+      const double median = (scores[(scores.size() - 1) / 2] + scores[scores.size() / 2]) / 2;
+      line.push_back(
+          fmt::format("{}: {}, {}", scores.size(), score_text(report.search, best), score_text(report.search, median)));
+    }
+  }
+  return grid;
+}
+
 // A block for each bin, from the row's least score to its greatest; a dot where nothing was scored.
 std::string plot_of(const Sensitivity& sensitivity, double low, double high) {
   static constexpr std::array<std::string_view, 8> kBlocks = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
@@ -367,13 +428,15 @@ std::string plot_of(const Sensitivity& sensitivity, double low, double high) {
 
 Grid sensitivity_grid(const SearchReport& report, const SearchedRowReport& row) {
   Grid grid(1);
-  grid[0] = {"setting", "mean", "by value"};
+  grid[0] = {"setting", "mean",
+             is_halving(report.search) ? fmt::format("by value, after {}", rung_text(report.search, 0)) : "by value"};
   double low = std::numeric_limits<double>::infinity();
   double high = -low;
   for (const TrialRecord& trial : row.trials) {
-    if (!trial.score) continue;
-    low = std::min(low, *trial.score);
-    high = std::max(high, *trial.score);
+    const std::optional<double> score = compared_score(report.search, trial);
+    if (!score) continue;
+    low = std::min(low, *score);
+    high = std::max(high, *score);
   }
   for (const Sensitivity& each : row.sensitivity) {
     std::vector<std::string> bins;
@@ -428,9 +491,15 @@ std::string format_for_people(const SearchReport& report, bool markdown, std::si
   const auto heading = [&](const std::string& text) { return markdown ? "### " + text + "\n\n" : text + "\n\n"; };
   const auto table = [&](const Grid& grid) { return (markdown ? markdown_grid(grid) : terminal_grid(grid)) + "\n"; };
   std::string text = heading(fmt::format("{}: what the search found", report.title));
-  if (report.search.rungs.size() == 1) {
-    text += heading(fmt::format("Expected best {} of n trials", score_header(report.search)));
-    text += table(expected_grid(report));
+  text += heading(fmt::format("Expected best {} of n trials{}", score_header(report.search),
+                              is_halving(report.search)
+                                  ? fmt::format(", each after {} of a trial's budget", rung_text(report.search, 0))
+                                  : ""));
+  text += table(expected_grid(report));
+  if (is_halving(report.search)) {
+    text += heading(
+        fmt::format("Trials that came to each rung, and their best and median {}", score_header(report.search)));
+    text += table(rung_grid(report));
   }
   for (const SearchedRowReport& row : report.rows) {
     text += heading(fmt::format("{}", row.row));
@@ -444,16 +513,34 @@ std::string format_for_people(const SearchReport& report, bool markdown, std::si
 std::string csv_number(const std::optional<double>& value) { return value ? fmt::format("{}", *value) : ""; }
 
 std::string format_search_csv(const SearchReport& report) {
-  std::string text = "experiment,row,trial,chosen,state,metric,score,fraction,flops,core_seconds,settings,id\r\n";
+  std::string text = "experiment,row,trial,chosen,state,metric,score,fraction,flops,core_seconds,settings,id";
+  for (std::size_t rung = 0; is_halving(report.search) && rung < report.search.rungs.size(); ++rung)
+    text += fmt::format(",score at {}", rung_text(report.search, rung));
+  std::vector<std::string> keys;  // of the settings that are tuned
+  for (const SearchedRowReport& row : report.rows)
+    for (const PlannedDimension& dimension : row.search.space)
+      if (std::ranges::find(keys, dimension.key) == keys.end()) keys.push_back(dimension.key);
+  for (const std::string& key : keys) text += "," + csv_field(key);
+  text += "\r\n";
   for (const SearchedRowReport& row : report.rows)
     for (const TrialRecord& trial : row.trials) {
       std::string settings;
       for (std::size_t i = 0; i < row.search.space.size(); ++i)
         settings += fmt::format("{}{} = {}", i == 0 ? "" : "; ", row.search.space[i].key, trial.trial.values[i]);
-      text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{}\r\n", csv_field(report.experiment), csv_field(row.row),
+      text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{}", csv_field(report.experiment), csv_field(row.row),
                           trial.trial.number, row.search.chosen == trial.trial.number ? "yes" : "no",
                           state_name(trial.state), csv_field(report.search.metric), csv_number(trial.score),
                           trial.fraction, trial.flops, trial.core_seconds, csv_field(settings), trial.trial.id);
+      if (is_halving(report.search))
+        for (const auto& score : trial.rungs) text += "," + csv_number(score);
+      for (const std::string& key : keys) {
+        const auto dimension = std::ranges::find(row.search.space, key, &PlannedDimension::key);
+        text += ",";
+        if (dimension == row.search.space.end()) continue;
+        const auto index = static_cast<std::size_t>(dimension - row.search.space.begin());
+        text += csv_field(trial.trial.values[index]);
+      }
+      text += "\r\n";
     }
   return text;
 }
@@ -485,12 +572,15 @@ Json json_of(const SearchReport& report, const SearchedRowReport& row) {
   Json trials = Json::array();
   for (std::size_t t = 0; t < row.trials.size(); ++t) {
     const TrialRecord& trial = row.trials[t];
+    Json rungs = Json::array();
+    for (const auto& score : trial.rungs) rungs.push_back(json_or_null(score));
     Json positions = Json::array();
     for (const Sensitivity& each : row.sensitivity) positions.push_back(each.positions[t]);
     trials.push_back({{"trial", trial.trial.number},
                       {"values", trial.trial.values},
                       {"positions", std::move(positions)},
                       {"score", json_or_null(trial.score)},
+                      {"rungs", std::move(rungs)},
                       {"fraction", trial.fraction},
                       {"flops", trial.flops},
                       {"core_seconds", trial.core_seconds},
@@ -509,6 +599,7 @@ Json json_of(const SearchReport& report, const SearchedRowReport& row) {
           {"decides", std::move(rows)},
           {"complete", row.search.complete},
           {"chosen", row.search.chosen ? Json(*row.search.chosen) : Json(nullptr)},
+          {"after", row.search.after.empty() ? Json(nullptr) : Json(row.search.after)},
           {"flops", row.flops},
           {"core_seconds", row.core_seconds},
           {"space", std::move(space)},
@@ -560,26 +651,27 @@ SearchReport build_search_report(const Registry& registry, const PlannedExperime
                           .expected = {},
                           .sensitivity = {}};
     std::vector<std::optional<double>> scores;
-    for (const TrialRecord& trial : row.trials)
-      if (trial.score || trial.state == CellState::failed || trial.state == CellState::finished)
-        scores.push_back(trial.score);
-    if (report.search.rungs.size() == 1) row.expected = expected_best(scores, more);
+    for (const TrialRecord& trial : row.trials) {
+      const std::optional<double> score = compared_score(report.search, trial);
+      if (score || trial.state == CellState::failed || trial.state == CellState::finished) scores.push_back(score);
+    }
+    row.expected = expected_best(scores, more);
     for (std::size_t i = 0; i < search.space.size(); ++i)
-      row.sensitivity.push_back(sensitivity_of(search.space[i], i, row.trials, more));
+      row.sensitivity.push_back(sensitivity_of(search.space[i], i, row.trials, report.search));
     const SearchCost cost = search_cost(trials, search.row);
     row.flops = cost.flops;
     row.core_seconds = cost.core_seconds;
     report.rows.push_back(std::move(row));
   }
-  if (report.search.rungs.size() > 1)
-    report.notes.emplace_back(
-        "Scores are those of where each trial stopped, by validation data, with one seed. What fewer trials would have "
-        "found is not told of halving, whose trials are trained differently far.");
-  else
-    report.notes.emplace_back(
-        "Expected best: of n trials drawn from those above (Dodge et al. 2019), in brackets what 95 of 100 such "
-        "searches "
-        "would find; a trial that failed counts as the worst. On validation data, with one seed.");
+  report.notes.push_back(fmt::format(
+      "Expected best: of n trials drawn from those above (Dodge et al. 2019), in brackets what 95 of 100 such searches "
+      "would find; a trial that failed counts as the worst. On validation data, with one seed.{}",
+      is_halving(report.search)
+          ? fmt::format(" It is that of random search with n trials of {} each, where all trials can be compared: "
+                        "further rungs were reached by the best alone, so what halving would have found with fewer "
+                        "cannot be told.",
+                        rung_text(report.search, 0))
+          : ""));
   if (const std::string note = ranking_note(report); !note.empty()) report.notes.push_back(note);
   std::ranges::move(search_notes(report.search, trials, labels), std::back_inserter(report.notes));
   return report;

@@ -140,7 +140,12 @@ class Scheduler {
     outcomes_.resize(tasks_.size());
     ended_.resize(tasks_.size());
     waits_.resize(tasks_.size());
-    for (size_t index = first; index < tasks_.size(); ++index) by_id_.emplace(tasks_[index].id, index);
+    for (size_t index = first; index < tasks_.size(); ++index) {
+      const auto [known, fresh] = by_id_.try_emplace(tasks_[index].id, index);
+      // A phase in which a trial has paused comes again, to be trained to its end.
+      if (!fresh && known->second < first && tasks_[known->second].folder.path == tasks_[index].folder.path)
+        known->second = index;
+    }
     for (size_t index = first; index < tasks_.size(); ++index) reuse_or_queue(index);
   }
 
@@ -213,12 +218,12 @@ class Scheduler {
     switch (outcomes_[before->second].end) {
       case CellEnd::reused:
       case CellEnd::finished:
-      case CellEnd::paused:
         return start_cell(index);
       case CellEnd::failed:
         fail(index, fmt::format("there is nothing to start from: {} failed", row_label(tasks_[before->second].cell)),
              0);
         return true;
+      case CellEnd::paused:
       case CellEnd::interrupted:
       case CellEnd::not_started:
         conclude(index, {CellEnd::not_started});

@@ -8,9 +8,14 @@
 namespace silc {
 namespace {
 
-TrialResult finished_result(const SearchSettings& settings, const std::vector<CellTask>& tasks) {
+TrialResult spent_on(const std::vector<CellTask>& tasks) {
   TrialResult result;
   for (const CellTask& task : tasks) result.flops += spent_on(task.folder).flops;
+  return result;
+}
+
+TrialResult finished_result(const SearchSettings& settings, const std::vector<CellTask>& tasks) {
+  TrialResult result = spent_on(tasks);
   const CellTask& last = tasks.back();
   for (const CellMetric& metric : read_metrics(last.folder))
     if (metric.evaluator == settings.evaluation && metric.name == settings.name &&
@@ -19,48 +24,54 @@ TrialResult finished_result(const SearchSettings& settings, const std::vector<Ce
   return result;
 }
 
-// Of a trial that has come to a rung before the last; nothing if it has not.
-std::optional<TrialResult> rung_result(const SearchSettings& settings, const CellTask& trial, double rung) {
-  const auto along = paused_at(trial.folder, rung);
-  if (!along) return std::nullopt;
-  TrialResult result{std::nullopt, along->flops};
+// Of a trial that has come to a rung, by its tasks to there; nothing if it has not. One that was trained whole before,
+// by another method, has never paused: it has its last score there, too.
+std::optional<TrialResult> rung_result(const SearchSettings& settings, const std::vector<CellTask>& tasks) {
+  const CellTask& last = tasks.back();
+  const auto along = last.until ? paused_at(last.folder, *last.until) : std::nullopt;
+  if (!along) return is_finished(last.folder) ? std::optional(finished_result(settings, tasks)) : std::nullopt;
+  TrialResult result = spent_on({tasks.begin(), tasks.end() - 1});
+  result.flops += along->flops;
   for (const auto& metric : along->metrics)
     if (metric.value("evaluator", "") == settings.evaluation && metric.value("name", "") == settings.name &&
-        metric.value("weights", "") == trial.cell.weights.front() && metric.contains("value") &&
+        metric.value("weights", "") == last.cell.weights.front() && metric.contains("value") &&
         metric["value"].is_number())
       result.score = metric["value"].get<double>();
   return result;
 }
 
-// The parts of their budget at which trials are compared.
-std::vector<double> rungs_of_any(const SearchSettings& settings) {
-  return settings.method == SearchMethod::halving ? rungs_of(settings) : std::vector<double>{1};
-}
-
-TrialResult failed_result(const std::vector<CellTask>& tasks) {
-  TrialResult result;
-  for (const CellTask& task : tasks) result.flops += spent_on(task.folder).flops;
-  return result;
-}
-
 }  // namespace
 
-PlacedSearch place_search(const SearchedRow& row, const std::map<std::size_t, ResolvedCell>& cells,
-                          const std::filesystem::path& runs) {
-  PlacedSearch placed{row.row, row.alike, {}};
+PlacedSearch place_search(const SearchSettings& settings, const SearchedRow& row,
+                          const std::map<std::size_t, ResolvedCell>& cells, const std::vector<ResolvedCell>& start,
+                          std::size_t others, const std::filesystem::path& runs) {
+  PlacedSearch placed{.row = row.row, .alike = row.alike, .rungs = {}};
   std::vector<ResolvedCell> in_order;
   std::vector<std::size_t> numbers;
   for (const auto& [number, cell] : cells) {
+    const std::vector<double> parts = parts_of(cell, others);
+    placed.phases = parts.size();
+    placed.rungs = rung_places(settings, parts);
     in_order.push_back(cell);
+    in_order.back().earlier.insert(in_order.back().earlier.begin(), start.begin(), start.end());
     numbers.push_back(number);
   }
   auto number = numbers.begin();
   for (CellTask& task : place_cells(in_order, runs)) {
-    const bool last = task.cell.row == row.row;
-    placed.tasks[*number].push_back(std::move(task));
+    const bool last =
+        task.id == cell_id(phases_of(in_order[static_cast<std::size_t>(number - numbers.begin())]).back());
+    (placed.start.size() < start.size() ? placed.start : placed.tasks[*number]).push_back(std::move(task));
     if (last) ++number;
   }
   return placed;
+}
+
+std::vector<CellTask> tasks_to(const PlacedSearch& search, const TrialGoal& goal) {
+  std::vector<CellTask> tasks = search.tasks.at(goal.trial);
+  const RungPlace& rung = search.rungs.at(goal.rung);
+  tasks.resize(tasks.size() - search.phases + rung.phase + 1);
+  if (rung.fraction < 1) tasks.back().until = rung.fraction;
+  return tasks;
 }
 
 Spent spent_on(const RunFolder& folder) {
@@ -79,12 +90,10 @@ Spent spent_on(const RunFolder& folder) {
 
 TrialResults results_of(const SearchSettings& settings, const PlacedSearch& search) {
   TrialResults results;
-  const std::vector<double> rungs = rungs_of_any(settings);
-  for (const auto& [number, tasks] : search.tasks) {
-    for (std::size_t rung = 0; rung + 1 < rungs.size(); ++rung)
-      if (const auto result = rung_result(settings, tasks.back(), rungs[rung])) results[{number, rung}] = *result;
-    if (is_finished(tasks.back().folder)) results[{number, rungs.size() - 1}] = finished_result(settings, tasks);
-  }
+  for (const auto& [number, tasks] : search.tasks)
+    for (std::size_t rung = 0; rung < search.rungs.size(); ++rung)
+      if (const auto result = rung_result(settings, tasks_to(search, {number, rung})))
+        results[{number, rung}] = *result;
   return results;
 }
 
@@ -106,13 +115,15 @@ SearchDecision decide(const SearchSettings& settings, const PlacedSearch& search
 }
 
 SearchRun::SearchRun(const SearchSettings& settings, std::vector<PlacedSearch> rows, Decided decided)
-    : settings_(settings), rungs_(rungs_of_any(settings)), decided_(std::move(decided)) {
-  for (PlacedSearch& search : rows) {
-    TrialResults results = results_of(settings_, search);
-    SearchDecision decision = decide(settings_, search, results);
-    if (decision.complete && !decision.best) hopeless_.push_back(search.row);
-    if (!decision.complete) rows_.push_back({std::move(search), std::move(results), std::move(decision), {}});
-  }
+    : settings_(settings), decided_(std::move(decided)) {
+  for (PlacedSearch& search : rows) add(std::move(search));
+}
+
+void SearchRun::add(PlacedSearch search) {
+  TrialResults results = results_of(settings_, search);
+  SearchDecision decision = decide(settings_, search, results);
+  if (decision.complete && !decision.best) hopeless_.push_back(search.row);
+  if (!decision.complete) rows_.push_back({std::move(search), std::move(results), std::move(decision), {}});
 }
 
 std::vector<CellTask> SearchRun::next() {
@@ -128,8 +139,16 @@ std::vector<CellTask> SearchRun::next() {
     }
   if (goal == nullptr) return {};
   chosen->given.insert(*goal);
-  std::vector<CellTask> tasks = chosen->search.tasks.at(goal->trial);
-  if (goal->rung + 1 < rungs_.size()) tasks.back().until = rungs_[goal->rung];
+  std::vector<CellTask> tasks = chosen->search.start;
+  for (CellTask& task : tasks_to(chosen->search, *goal)) tasks.push_back(std::move(task));
+  const CellTask last = tasks.back();
+  tasks.pop_back();
+  // What several trials start from, or has been trained to come to an earlier rung, runs once.
+  std::erase_if(tasks, [&](const CellTask& task) {
+    return is_finished(task.folder) || !handed_out_.insert(task.folder.path).second;
+  });
+  if (!last.until) handed_out_.insert(last.folder.path);
+  tasks.push_back(last);
   return tasks;
 }
 
@@ -138,32 +157,42 @@ void SearchRun::ended(const CellTask& task, const CellOutcome& outcome) {
   const bool done =
       outcome.end == CellEnd::finished || outcome.end == CellEnd::reused || outcome.end == CellEnd::paused;
   if (!done && outcome.end != CellEnd::failed) return;
-  const auto rung =
-      static_cast<std::size_t>(task.until ? std::find(rungs_.begin(), rungs_.end(), *task.until) - rungs_.begin()
-                                          : static_cast<std::ptrdiff_t>(rungs_.size()) - 1);
-  for (Row& row : rows_) {
-    for (const auto& [number, tasks] : row.search.tasks) {
-      if (tasks.back().id != task.id || tasks.back().folder.path != task.folder.path) continue;
-      row.results[{number, rung}] = !done        ? failed_result(tasks)
-                                    : task.until ? *rung_result(settings_, tasks.back(), *task.until)
-                                                 : finished_result(settings_, tasks);
+  for (std::size_t row = 0; row < rows_.size(); ++row) {
+    const PlacedSearch& search = rows_[row].search;
+    for (const TrialGoal& goal : rows_[row].given) {
+      const std::vector<CellTask> tasks = tasks_to(search, goal);
+      if (tasks.back().folder.path != task.folder.path || tasks.back().until != task.until) continue;
+      rows_[row].results[goal] = done ? *rung_result(settings_, tasks) : spent_on(tasks);
       look_again(row);
       return;
     }
   }
 }
 
-void SearchRun::look_again(Row& row) {
-  const bool before = row.decision.complete;
-  row.decision = decide(settings_, row.search, row.results);
-  if (before || !row.decision.complete) return;
-  for (CellTask& task : decided_(row.search.row, row.decision.best)) ready_.push_back(std::move(task));
+void SearchRun::look_again(std::size_t row) {
+  const bool before = rows_[row].decision.complete;
+  rows_[row].decision = decide(settings_, rows_[row].search, rows_[row].results);
+  if (before || !rows_[row].decision.complete) return;
+  take_in(decided_(rows_[row].search.row, rows_[row].decision.best));
+}
+
+void SearchRun::take_in(Known known) {
+  for (CellTask& task : known.cells) ready_.push_back(std::move(task));
+  for (PlacedSearch& search : known.searches) {
+    const SearchDecision decision = decide(settings_, search, results_of(settings_, search));
+    // Its trials may have been trained before.
+    if (decision.complete)
+      take_in(decided_(search.row, decision.best));
+    else
+      add(std::move(search));
+  }
 }
 
 std::vector<ResolvedCell> SearchRun::to_come() const {
   std::vector<ResolvedCell> cells;
   for (const Row& row : rows_)
-    for (const auto& [number, tasks] : row.search.tasks) cells.push_back(tasks.back().cell);
+    for (const auto& [number, tasks] : row.search.tasks)
+      for (const CellTask& task : tasks) cells.push_back(task.cell);
   return cells;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -419,12 +420,6 @@ class RowResolver {
   std::map<std::filesystem::path, std::optional<Experiment>> elsewhere_;  // read for their rows; by path
 };
 
-const TunedRow* find_tuned(const Search& search, const std::string& row) {
-  const auto found =
-      std::find_if(search.tuned.begin(), search.tuned.end(), [&](const TunedRow& tuned) { return tuned.row == row; });
-  return found == search.tuned.end() ? nullptr : &*found;
-}
-
 bool contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -432,11 +427,16 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
 // Leaves what rows need that were asked for.
 void keep_chosen(Search& search, const std::vector<std::string>& rows) {
   std::vector<std::string> needed;
-  for (const TunedRow& tuned : search.tuned)
-    if (contains(rows, tuned.row)) needed.push_back(tuned.by);
+  const std::function<void(const std::string&)> need = [&](const std::string& row) {
+    const TunedRow* tuned = row.empty() || contains(needed, row) ? nullptr : find_tuned(search, row);
+    if (tuned == nullptr) return;
+    needed.push_back(row);
+    need(tuned->by);
+    need(tuned->after);
+  };
+  for (const std::string& row : rows) need(row);
   std::erase_if(search.searched, [&](const SearchedRow& searched) { return !contains(needed, searched.row); });
-  std::erase_if(search.tuned,
-                [&](const TunedRow& tuned) { return !contains(rows, tuned.row) && !contains(needed, tuned.row); });
+  std::erase_if(search.tuned, [&](const TunedRow& tuned) { return !contains(needed, tuned.row); });
 }
 
 // The rows that --rows asks for, in the file's order.
@@ -467,6 +467,11 @@ void complete(ResolvedCell& cell, const std::string& experiment, int64_t seed,
   if (cell.elsewhere) return;
   cell.experiment = experiment;
   cell.evaluations = evaluations;
+}
+
+void put_before(ResolvedCell& cell, std::vector<ResolvedCell> phases) {
+  phases.insert(phases.end(), cell.earlier.begin(), cell.earlier.end());
+  cell.earlier = std::move(phases);
 }
 
 void set_seed(ResolvedCell& cell, int64_t seed) {
@@ -650,14 +655,40 @@ std::vector<std::filesystem::path> plugins_of(const std::filesystem::path& file)
   return places;
 }
 
-void choose(Experiment& experiment, const std::map<std::string, std::size_t>& chosen) {
+const TunedRow* find_tuned(const Search& search, const std::string& row) {
+  const auto found =
+      std::find_if(search.tuned.begin(), search.tuned.end(), [&](const TunedRow& tuned) { return tuned.row == row; });
+  return found == search.tuned.end() ? nullptr : &*found;
+}
+
+std::vector<std::string> deciding(const Search& search, const TunedRow& row) {
+  std::vector<std::string> rows;
+  for (const TunedRow* tuned = &row; tuned != nullptr; tuned = find_tuned(search, tuned->after))
+    if (!tuned->by.empty() && !contains(rows, tuned->by)) rows.push_back(tuned->by);
+  return rows;
+}
+
+std::vector<std::string> before_trials(const Search& search, const std::string& row) {
+  const TunedRow* start = find_tuned(search, find_tuned(search, row)->after);
+  return start == nullptr ? std::vector<std::string>{} : deciding(search, *start);
+}
+
+ResolvedCell chosen_cell(const Search& search, const TunedRow& row, const Choices& chosen) {
+  ResolvedCell cell = row.candidates.at(row.by.empty() ? 0 : chosen.at(row.by));
+  if (!row.after.empty()) put_before(cell, unchained(chosen_cell(search, *find_tuned(search, row.after), chosen)));
+  return cell;
+}
+
+void choose(Experiment& experiment, const Choices& chosen) {
   if (!experiment.search) return;
   for (const TunedRow& tuned : experiment.search->tuned) {
-    const auto trial = chosen.find(tuned.by);
-    if (trial == chosen.end() || !contains(experiment.rows, tuned.row)) continue;
+    const std::vector<std::string> by = deciding(*experiment.search, tuned);
+    const bool known = std::all_of(by.begin(), by.end(), [&](const auto& each) { return chosen.contains(each); });
+    if (!known || !contains(experiment.rows, tuned.row)) continue;
     std::erase_if(experiment.cells, [&](const ResolvedCell& cell) { return cell.row == tuned.row; });
+    const ResolvedCell cell = chosen_cell(*experiment.search, tuned, chosen);
     for (const int64_t seed : experiment.seeds) {
-      experiment.cells.push_back(tuned.candidates.at(trial->second));
+      experiment.cells.push_back(cell);
       set_seed(experiment.cells.back(), seed);
     }
   }
@@ -674,11 +705,29 @@ void choose(Experiment& experiment, const std::map<std::string, std::size_t>& ch
 
 std::map<std::size_t, ResolvedCell> trial_cells(const Search& search, const SearchedRow& row) {
   std::map<std::size_t, ResolvedCell> cells;
-  const std::vector<ResolvedCell>& candidates = find_tuned(search, row.row)->candidates;
+  const TunedRow& tuned = *find_tuned(search, row.row);
   for (std::size_t number = 0; number < row.points.size(); ++number)
     if (row.alike[number] == number)
-      cells.emplace(number, trial_cell(search.settings, candidates[number], static_cast<int64_t>(number)));
+      cells.emplace(number,
+                    trial_cell(search.settings, tuned.candidates[number], tuned.others, static_cast<int64_t>(number)));
   return cells;
+}
+
+std::vector<ResolvedCell> start_of_trials(const Search& search, const std::string& row, const TrialCells& trials,
+                                          const Choices& chosen) {
+  const TunedRow* start = find_tuned(search, find_tuned(search, row)->after);
+  if (start == nullptr) return {};
+  ResolvedCell cell;
+  if (start->by == start->row) {
+    cell = trials.at(start->row).at(chosen.at(start->row));
+  } else {
+    cell = trial_cell(search.settings, start->candidates.at(start->by.empty() ? 0 : chosen.at(start->by)),
+                      start->others, 0);
+    cell.evaluations.clear();  // nothing is chosen by it
+    for (ResolvedCell& phase : cell.earlier) phase.evaluations.clear();
+  }
+  put_before(cell, start_of_trials(search, start->row, trials, chosen));
+  return unchained(cell);
 }
 
 Place place_of(const Experiment& experiment, const ResolvedCell& cell, std::string_view key, std::string_view message) {

@@ -40,12 +40,17 @@ struct SearchedRow {
   std::vector<std::size_t> alike;   // the first trial with the same point, of each: itself, unless values are few
 };
 
-// A row whose settings are not known before a search has chosen them.
+// A row whose cells are not known before a search has chosen.
 struct TunedRow {
   std::string row;
-  // Whose search chooses: its own, that of a row with which it shares it, or that of a row that it starts from.
+  // The searched row that decides about its settings: itself, or one whose values it takes. Empty: they are as written.
   std::string by;
-  std::vector<ResolvedCell> candidates;  // what each point of that search makes of it, with the experiment's first seed
+  // The tuned row that its first phase names. Empty: none.
+  std::string after;
+  // What each point of `by` makes of it, or the one that it is as written, without the phases of `after`, with the
+  // experiment's first seed.
+  std::vector<ResolvedCell> candidates;
+  std::size_t others = 0;  // of a candidate's earlier phases those that rows train which no search decides about
 };
 
 struct Search {
@@ -53,6 +58,12 @@ struct Search {
   std::vector<SearchedRow> searched;
   std::vector<TunedRow> tuned;  // the searched ones among them, also where they were not asked for
 };
+
+// What searches have chosen: the number of a trial, by searched row.
+using Choices = std::map<std::string, std::size_t>;
+
+// The cells of trials, by searched row and number.
+using TrialCells = std::map<std::string, std::map<std::size_t, ResolvedCell>>;
 
 struct Experiment {
   std::string name;
@@ -102,12 +113,32 @@ std::vector<std::filesystem::path> plugins_of(const std::filesystem::path& file)
 // Throws SpecError; silc::Error if the file cannot be read.
 Experiment read_experiment(const ExperimentRequest& request, const Catalogue& catalogue);
 
-// With a [search], the rows that it tunes have no cells. This gives them theirs, of those whose search has chosen: the
-// number of a trial, by searched row.
-void choose(Experiment& experiment, const std::map<std::string, std::size_t>& chosen);
+// With a [search], the rows that it tunes have no cells. This gives them theirs, of those about which all has been
+// chosen.
+void choose(Experiment& experiment, const Choices& chosen);
 
-// The cells of a searched row's trials by their number, without those whose point is that of an earlier one.
+// Null: no search decides about the row.
+const TunedRow* find_tuned(const Search& search, const std::string& row);
+
+// The searched rows that decide what a tuned row is, those that decide about the rows that it starts from among them.
+std::vector<std::string> deciding(const Search& search, const TunedRow& row);
+
+// The searched rows that must have chosen before the row's trials can begin: those that decide about the rows that it
+// starts from.
+std::vector<std::string> before_trials(const Search& search, const std::string& row);
+
+// A cell of the row, with the experiment's first seed. `chosen`: of all that decide about it.
+ResolvedCell chosen_cell(const Search& search, const TunedRow& row, const Choices& chosen);
+
+// The cells of a searched row's trials by their number, without those whose point is that of an earlier one, and
+// without what start_of_trials() puts before them.
 std::map<std::size_t, ResolvedCell> trial_cells(const Search& search, const SearchedRow& row);
+
+// The phases that the trials of a row go on from, of the tuned row that it starts from; none: it starts from none. They
+// are those of the trial that was chosen for that row, or, where another row's search has chosen its values, what these
+// make of it, as a trial trains it. `trials`: of trial_cells(); `chosen`: of before_trials().
+std::vector<ResolvedCell> start_of_trials(const Search& search, const std::string& row, const TrialCells& trials,
+                                          const Choices& chosen);
 
 // Where a fault of a cell or phase stands that was found later: at `key` ("model.image", "evaluate.0.dataset") of its
 // settings, or as near to it as something is written. Of a table, at the option that `message` names, the last written

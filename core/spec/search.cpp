@@ -253,6 +253,11 @@ SearchPoint grid_point(const std::vector<Dimension>& space, int64_t number) {
   return point;
 }
 
+bool has_one_unit(const std::vector<ResolvedCell>& phases) {
+  return std::all_of(phases.begin(), phases.end(),
+                     [&](const ResolvedCell& phase) { return phase.budget.unit == phases.front().budget.unit; });
+}
+
 double scaled_amount(const SearchSettings& search, const Budget& budget) {
   const double amount = search.budget * budget.amount;
   return budget.unit == BudgetUnit::examples ? std::round(amount) : amount;
@@ -411,35 +416,81 @@ Setting point_settings(const std::vector<Dimension>& space, const SearchPoint& p
   return settings;
 }
 
-ResolvedCell trial_cell(const SearchSettings& search, const ResolvedCell& cell, int64_t number) {
+std::vector<double> parts_of(const ResolvedCell& cell, std::size_t others) {
+  std::vector<ResolvedCell> phases = unchained(cell);
+  phases.erase(phases.begin(), phases.begin() + static_cast<std::ptrdiff_t>(others));
+  const bool alike = has_one_unit(phases);
+  std::vector<double> parts;
+  double whole = 0;
+  for (const ResolvedCell& phase : phases) whole += parts.emplace_back(alike ? phase.budget.amount : 1);
+  for (double& part : parts) part /= whole;
+  return parts;
+}
+
+std::vector<RungPlace> rung_places(const SearchSettings& search, const std::vector<double>& parts) {
+  constexpr double kRounding = 1e-9;
+  if (search.method != SearchMethod::halving) return {{parts.size() - 1, 1}};
+  std::vector<RungPlace> places;
+  for (const double rung : rungs_of(search)) {
+    std::size_t phase = 0;
+    double before = 0;
+    while (phase + 1 < parts.size() && before + parts[phase] < rung - kRounding) before += parts[phase++];
+    const double fraction = (rung - before) / parts[phase];
+    places.push_back({phase, fraction > 1 - kRounding ? 1 : fraction});
+  }
+  return places;
+}
+
+ResolvedCell trial_cell(const SearchSettings& search, const ResolvedCell& cell, std::size_t others, int64_t number) {
   ResolvedCell trial = cell;
+  const std::string weights = search.weights.empty() ? cell.weights.front() : search.weights;
+  std::set<std::size_t> compared;  // own phases
+  for (const RungPlace& rung : rung_places(search, parts_of(cell, others))) compared.insert(rung.phase);
+  const auto evaluate = [&](ResolvedCell& phase) {
+    std::erase_if(phase.evaluations,
+                  [&](const Evaluation& evaluation) { return evaluation.name != search.evaluation; });
+    for (Evaluation& evaluation : phase.evaluations) {
+      evaluation.data.split = search.split;
+      evaluation.data.fingerprint.clear();  // it is other data
+    }
+    phase.weights = {weights};
+  };
   const auto shorten = [&](ResolvedCell& phase) {
     phase.seed = tuning_seed(search);
     phase.trial = number;
     phase.budget.amount = scaled_amount(search, phase.budget);
   };
   shorten(trial);
-  for (ResolvedCell& phase : trial.earlier) {
+  evaluate(trial);
+  for (std::size_t i = 0; i < trial.earlier.size(); ++i) {
+    ResolvedCell& phase = trial.earlier[i];
     shorten(phase);
-    phase.evaluations.clear();
+    if (i >= others && compared.contains(i - others))
+      evaluate(phase);
+    else
+      phase.evaluations.clear();
+    if (i >= others) continue;
+    phase.trial = 0;
+    phase.elsewhere = false;
+    phase.experiment = trial.experiment;
   }
-  std::erase_if(trial.evaluations, [&](const Evaluation& evaluation) { return evaluation.name != search.evaluation; });
-  for (Evaluation& evaluation : trial.evaluations) {
-    evaluation.data.split = search.split;
-    evaluation.data.fingerprint.clear();  // it is other data
-  }
-  trial.weights = {search.weights.empty() ? cell.weights.front() : search.weights};
   return trial;
 }
 
-std::string tuning_fault(const SearchSettings& search, const ResolvedCell& cell) {
-  const std::vector<ResolvedCell> phases = unchained(cell);
-  if (search.method == SearchMethod::halving && phases.size() > 1)
-    return "is trained in phases, which method = \"halving\" cannot tune; \"random\" can";
-  if (!search.weights.empty() &&
-      std::find(cell.weights.begin(), cell.weights.end(), search.weights) == cell.weights.end())
-    return fmt::format("does not evaluate the {}, by which the search chooses ({}); add it to evaluation.weights",
-                       search.weights, search.metric);
+std::string tuning_fault(const SearchSettings& search, const ResolvedCell& cell, std::size_t others) {
+  std::vector<ResolvedCell> phases = unchained(cell);
+  const std::vector<ResolvedCell> own(phases.begin() + static_cast<std::ptrdiff_t>(others), phases.end());
+  if (search.method == SearchMethod::halving && !has_one_unit(own))
+    return "has phases with budgets of different units, of which method = \"halving\" cannot tell what part of the "
+           "whole a trial has trained; \"random\" can tune it";
+  const std::string weights = search.weights.empty() ? cell.weights.front() : search.weights;
+  for (const RungPlace& rung : rung_places(search, parts_of(cell, others))) {
+    const ResolvedCell& phase = own.at(rung.phase);
+    if (std::find(phase.weights.begin(), phase.weights.end(), weights) == phase.weights.end())
+      return fmt::format(
+          "does not evaluate the {}{}, by which the search chooses ({}); add it to evaluation.weights", weights,
+          rung.phase + 1 == own.size() ? "" : " in the phase in which trials are first compared", search.metric);
+  }
   for (const ResolvedCell& phase : phases) {
     const auto update = static_cast<double>(phase.optimizer.batch * phase.optimizer.accumulate);
     if (phase.budget.unit == BudgetUnit::examples && scaled_amount(search, phase.budget) < update)

@@ -100,11 +100,28 @@ std::vector<SearchPoint> search_points(const SearchSettings& search, const std::
 // The point as settings, plugins expanded.
 Setting point_settings(const std::vector<Dimension>& space, const SearchPoint& point);
 
+// Where in a row's phases trials of halving are compared: at a part of the budget of one of them, 1 being its end.
+struct RungPlace {
+  std::size_t phase = 0;
+  double fraction = 1;
+
+  friend bool operator==(const RungPlace&, const RungPlace&) = default;
+};
+
+// The parts that a row's own phases are of its whole budget. `others`: how many of the cell's earlier phases other rows
+// train. Phases whose budgets have different units count alike.
+std::vector<double> parts_of(const ResolvedCell& cell, std::size_t others);
+
+// The rungs of a row with such phases, each a part of the whole; without halving the end alone.
+std::vector<RungPlace> rung_places(const SearchSettings& search, const std::vector<double>& parts);
+
 // A trial: `cell`, a row's with the point's settings and its evaluations, trained with the tuning seed for a part of
-// its budget, and evaluated by the search's metric on its split alone, the fingerprint of which it does not know.
-ResolvedCell trial_cell(const SearchSettings& search, const ResolvedCell& cell, int64_t number);
+// its budget, and evaluated by the search's metric on its split alone, the fingerprint of which it does not know. Its
+// earlier phases are trained likewise, and evaluated likewise where trials are compared in them, or else not at all.
+// The first `others` of them, which other rows train, are the same for all trials, and are the first one's.
+ResolvedCell trial_cell(const SearchSettings& search, const ResolvedCell& cell, std::size_t others, int64_t number);
 
 // Why a row cannot be tuned as it is; empty if it can.
-std::string tuning_fault(const SearchSettings& search, const ResolvedCell& cell);
+std::string tuning_fault(const SearchSettings& search, const ResolvedCell& cell, std::size_t others);
 
 }  // namespace silc

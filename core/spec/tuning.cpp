@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
+#include <functional>
+#include <map>
 
 #include "plugin/similar.h"
 #include "spec/cell_settings.h"
@@ -33,11 +34,6 @@ bool is_whole_number(const ResolvedCell& cell, const std::string& key) {
   return setting != nullptr && std::holds_alternative<int64_t>(setting->value);
 }
 
-bool starts_elsewhere(const ResolvedCell& cell) {
-  return std::any_of(cell.earlier.begin(), cell.earlier.end(),
-                     [](const ResolvedCell& phase) { return phase.elsewhere; });
-}
-
 class Tuning {
  public:
   Tuning(const SearchSettings& settings, const std::vector<std::string>& shared, const std::vector<RowToTune>& rows,
@@ -55,9 +51,11 @@ class Tuning {
                   fmt::format("the search has {} dimensions; {} is the most", axes_.size(), kMostDimensions));
       return search_;
     }
+    for (const RowToTune& row : rows_) decides_[&row] = decided_by(row);
     for (const RowToTune& row : rows_)
       if (is_searched(row)) add_searched(row);
     for (const RowToTune& row : rows_) add_tuned(row);
+    for (const SearchedRow& row : search_.searched) check_order(row);
     if (search_.tuned.empty() && faults_.empty())
       faults_.add(settings_.place, "there is a [search], but no row that it tunes");
     return search_;
@@ -102,9 +100,7 @@ class Tuning {
       return false;
     };
     if (row.search.space.empty()) return refuse("has nothing to tune: neither [search] nor the row has a space");
-    if (!row.starts_from.empty() || starts_elsewhere(row.cell))
-      return refuse("starts from another row, and only whole rows can be tuned");
-    const std::string fault = tuning_fault(settings_, row.cell);
+    const std::string fault = tuning_fault(settings_, row.cell, before(row));
     return fault.empty() || refuse(fault);
   }
 
@@ -149,6 +145,28 @@ class Tuning {
     return false;
   }
 
+  // That no search needs its own choice before it begins.
+  void check_order(const SearchedRow& row) {
+    std::vector<std::string> needed;
+    const std::function<void(const std::string&)> need = [&](const std::string& name) {
+      const TunedRow* tuned = find_tuned(search_, name);
+      const TunedRow* start = tuned == nullptr ? nullptr : find_tuned(search_, tuned->after);
+      if (start == nullptr) return;
+      for (const std::string& each : deciding(search_, *start)) {
+        if (std::find(needed.begin(), needed.end(), each) != needed.end()) continue;
+        needed.push_back(each);
+        need(each);
+      }
+    };
+    need(row.row);
+    if (std::find(needed.begin(), needed.end(), row.row) == needed.end()) return;
+    const RowToTune& written = *find(row.row);
+    faults_.add(written.place,
+                fmt::format("row \"{}\" starts from \"{}\", which takes its values from a search that needs "
+                            "those of \"{}\" first; give \"{}\" a search of its own",
+                            row.row, start_of(written)->name, row.row, start_of(written)->name));
+  }
+
   // The searched row whose values a row takes; null and no fault: none.
   const RowToTune* decided_by(const RowToTune& row) {
     if (is_evaluated_only(row.cell) || row.search.kind == RowSearch::Kind::fixed) return nullptr;
@@ -165,36 +183,76 @@ class Tuning {
     return nullptr;
   }
 
-  void add_tuned(const RowToTune& row) {
-    std::vector<std::string> overlaid;  // rows that get the point's settings
-    std::set<std::string> deciding;
-    const auto look_at = [&](const RowToTune& each) {
-      const RowToTune* by = decided_by(each);
-      if (by == nullptr) return;
-      overlaid.push_back(each.name);
-      deciding.insert(by->name);
-    };
-    look_at(row);
-    for (const std::string& name : row.starts_from)
-      if (const RowToTune* other = find(name)) look_at(*other);
-    if (deciding.empty()) return;
-    if (deciding.size() > 1) {
-      faults_.add(row.place,
-                  fmt::format("row \"{}\" would depend on two searches, those of \"{}\" and \"{}\"; of a row "
-                              "and those that it starts from one can be tuned",
-                              row.name, *deciding.begin(), *deciding.rbegin()));
-      return;
+  // The row that a row's first phase names; null: none of this experiment, or weights that are evaluated as they are,
+  // which have no phases.
+  [[nodiscard]] const RowToTune* start_of(const RowToTune& row) const {
+    const RowToTune* start = row.starts_from.empty() ? nullptr : find(row.starts_from.front());
+    return start == nullptr || is_evaluated_only(start->cell) ? nullptr : start;
+  }
+
+  // How many of a row's earlier phases other rows train.
+  [[nodiscard]] std::size_t before(const RowToTune& row) const {
+    if (const RowToTune* start = start_of(row)) return start->cell.earlier.size() + 1;
+    return static_cast<std::size_t>(std::count_if(row.cell.earlier.begin(), row.cell.earlier.end(),
+                                                  [](const ResolvedCell& phase) { return phase.elsewhere; }));
+  }
+
+  // Whether a search decides about a row, or about one that it starts from.
+  bool is_tuned(const RowToTune& row) {
+    if (decides_[&row] != nullptr) return true;
+    const RowToTune* start = start_of(row);
+    return start != nullptr && is_tuned(*start);
+  }
+
+  // All phases of a row have the same model, so that a search of the model alone must decide about all of them.
+  bool has_one_model(const RowToTune& row) {
+    const RowToTune* by = decides_[&row];
+    for (const RowToTune* start = start_of(row); start != nullptr; start = start_of(*start)) {
+      const RowToTune* other = decides_[start];
+      if (other == nullptr || other == by) continue;
+      for (const Dimension& dimension : other->search.space) {
+        if (!dimension.key.starts_with("model.")) continue;
+        faults_.add(
+            row.place,
+            fmt::format("row \"{}\" starts from \"{}\", for which \"{}\" is tuned, and all phases of a row have "
+                        "the same model; search = \"{}\" takes what is chosen there",
+                        row.name, start->name, dimension.key, other->name));
+        return false;
+      }
     }
-    const auto by = std::find_if(search_.searched.begin(), search_.searched.end(),
-                                 [&](const SearchedRow& each) { return each.row == *deciding.begin(); });
-    if (by == search_.searched.end()) return;  // a fault already
-    TunedRow tuned{row.name, by->row, {}};
-    for (const SearchPoint& point : by->points) {
-      Overlays overlays;
-      for (const std::string& name : overlaid) overlays[name] = point_settings(by->space, point);
+    return true;
+  }
+
+  void add_tuned(const RowToTune& row) {
+    if (!is_tuned(row) || !has_one_model(row)) return;
+    const RowToTune* by = decides_[&row];
+    const RowToTune* start = start_of(row);
+    const bool after_tuned = start != nullptr && is_tuned(*start);
+    TunedRow tuned{row.name, by == nullptr ? "" : by->name, after_tuned ? start->name : "", {}, 0};
+    if (!after_tuned) tuned.others = before(row);
+    const auto take = [&](const Overlays& overlays) {
       auto cell = row.resolve(overlays);
-      if (!cell) return;
+      if (!cell) return false;
+      if (after_tuned)
+        cell->earlier.erase(cell->earlier.begin(), cell->earlier.begin() + static_cast<std::ptrdiff_t>(before(row)));
       tuned.candidates.push_back(*std::move(cell));
+      return true;
+    };
+    if (by == nullptr) {
+      if (!take({})) return;
+    } else {
+      const auto searched = std::find_if(search_.searched.begin(), search_.searched.end(),
+                                         [&](const SearchedRow& each) { return each.row == by->name; });
+      if (searched == search_.searched.end()) return;  // a fault already
+      // Rows that it starts from get the same point where the same search decides, so that the model is theirs.
+      std::vector<std::string> overlaid = {row.name};
+      for (const RowToTune* each = start; each != nullptr; each = start_of(*each))
+        if (decides_[each] == by) overlaid.push_back(each->name);
+      for (const SearchPoint& point : searched->points) {
+        Overlays overlays;
+        for (const std::string& name : overlaid) overlays[name] = point_settings(searched->space, point);
+        if (!take(overlays)) return;
+      }
     }
     search_.tuned.push_back(std::move(tuned));
   }
@@ -203,6 +261,7 @@ class Tuning {
   const std::vector<RowToTune>& rows_;
   Faults& faults_;
   std::vector<std::string> axes_;
+  std::map<const RowToTune*, const RowToTune*> decides_;  // the searched row that decides about each; null: none
   Search search_;
 };
 

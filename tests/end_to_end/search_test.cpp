@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "files/run_folder.h"
 #include "nlohmann/json.hpp"
@@ -99,6 +100,54 @@ TEST_F(SearchEndToEnd, HalvingKilledOnItsWayComesToTheSameChoiceAndBytes) {
   ASSERT_EQ(run("whole"), 0) << output("whole");
   EXPECT_EQ(events("whole", "paused").size(), 12U);
   for (const size_t steps : {5U, 20U, 40U}) {
+    const std::string name = "killed-" + std::to_string(steps);
+    run_killed_after(steps, name);
+    EXPECT_TRUE(result(name) == result("whole")) << "killed after " << steps << " steps";
+  }
+}
+
+TEST_F(SearchEndToEnd, ATrialWhoseLossIsNotFiniteCountsAsEffortIsShownAndIsNeverChosen) {
+  replace("\"optimizer.lr\" = { log = [1e-4, 1e-2] }",
+          "\"optimizer.lr\" = { choice = [1e-3, 1e30] }, \"optimizer.clip_grad_norm\" = { choice = [0.0] }");
+  replace("range = [-10, 0]", "choice = [-10.0]");
+  replace("trials = 3", "method = \"grid\"");
+  ASSERT_EQ(run("runs"), 0) << output("runs");
+  EXPECT_THAT(output("runs"), AllOf(HasSubstr("2 of 4 trials failed, which counts as effort and is never chosen"),
+                                    HasSubstr("CLIP: chosen is trial 0: optimizer.lr = 0.001")));
+  const auto json = nlohmann::json::parse(report_of("pair --search --json"));
+  EXPECT_EQ(json["rows"][0]["trials"][1]["state"], "failed");
+  EXPECT_EQ(json["rows"][0]["trials"][1]["score"], nullptr);
+  EXPECT_GT(json["rows"][0]["trials"][1]["flops"], 0);
+  EXPECT_THAT(report_of("pair"), HasSubstr("1 of them failed"));
+}
+
+// A row that starts from another one and has two phases of its own.
+const std::string kStarting = R"(
+[[row]]
+name = "late"
+objective = "siglip"
+[[row.phase]]
+row = "CLIP"
+[[row.phase]]
+name = "first"
+budget.examples = 64
+[[row.phase]]
+budget.examples = 32
+)";
+
+TEST_F(SearchEndToEnd, ARowThatStartsFromATunedOneIsSearchedFromItsChosenTrialAndKilledComesToTheSame) {
+  const std::string all = read_file(root_ / "pair.toml");
+  const std::size_t siglip = all.find("[[row]]\nname = \"SigLIP\"");
+  const std::size_t search = all.find("[search]");
+  std::ofstream(root_ / "pair.toml") << all.substr(0, siglip) << kStarting << all.substr(search);
+  replace("trials = 3", "trials = 4\nmethod = \"halving\"\nreduction = 2\nrungs = 2");
+  ASSERT_EQ(run("whole"), 0) << output("whole");
+  EXPECT_THAT(cells("whole", true), Each(AllOf(Not(HasSubstr("split = \"test\"")), HasSubstr("seed = 1000000"))));
+  const std::size_t chosen = output("whole").find("CLIP: chosen is trial ");
+  ASSERT_NE(chosen, std::string::npos);
+  EXPECT_LT(chosen, output("whole").find("late (first), trial 0"));
+  EXPECT_THAT(output("whole"), HasSubstr("late (first), trial 0: compared after 75% of its budget"));
+  for (const size_t steps : {10U, 36U, 50U}) {
     const std::string name = "killed-" + std::to_string(steps);
     run_killed_after(steps, name);
     EXPECT_TRUE(result(name) == result("whole")) << "killed after " << steps << " steps";

@@ -4,13 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#if __has_include(<valijson/validator.hpp>)
-#include <valijson/adapters/nlohmann_json_adapter.hpp>
-#include <valijson/schema.hpp>
-#include <valijson/schema_parser.hpp>
-#include <valijson/validator.hpp>
-#endif
-
 #include <cmath>
 #include <cstdlib>
 #include <numeric>
@@ -20,6 +13,7 @@
 #include "registry/columns.h"
 #include "silc/error.h"
 #include "tests/registry/fake_runs.h"
+#include "tests/registry/valid_json.h"
 #include "text/display.h"
 
 namespace silc {
@@ -33,24 +27,8 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::ThrowsMessage;
 
-// Against docs/reference/report.schema.json.
 void expect_valid(const std::vector<Table>& tables) {
-#if __has_include(<valijson/validator.hpp>)
-  const auto description =
-      nlohmann::json::parse(read_file(std::filesystem::path(SILC_SOURCE_DIR) / "docs/reference/report.schema.json"));
-  valijson::Schema schema;
-  valijson::SchemaParser().populateSchema(valijson::adapters::NlohmannJsonAdapter(description), schema);
-  const auto json = nlohmann::json::parse(format_tables(tables, TableFormat::json));
-  valijson::ValidationResults faults;
-  EXPECT_TRUE(valijson::Validator().validate(schema, valijson::adapters::NlohmannJsonAdapter(json), &faults));
-  for (valijson::ValidationResults::Error fault; faults.popError(fault);) {
-    std::string place;
-    for (const std::string& part : fault.context) place += part;
-    ADD_FAILURE() << place << ": " << fault.description;
-  }
-#else
-  GTEST_SKIP() << "there is no valijson: " << tables.size();
-#endif
+  expect_valid_json(format_tables(tables, TableFormat::json), "report.schema.json");
 }
 
 class Report : public testing::Test {

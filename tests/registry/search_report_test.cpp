@@ -10,6 +10,7 @@
 #include "fake_runs.h"
 #include "registry/page/page.h"
 #include "silc/error.h"
+#include "tests/registry/valid_json.h"
 
 namespace silc {
 namespace {
@@ -223,6 +224,85 @@ TEST_F(SearchReportTest, ShowsEveryTrialWhatFewerWouldHaveFoundAndWhatMatters) {
   EXPECT_THAT(csv, HasSubstr("bench,CLIP,3,yes,finished,zero_shot_classification/acc1,0.4,1,1000000000000,10,"));
   EXPECT_THAT(format_search_report(report, TableFormat::markdown), HasSubstr("| trial | optimizer.lr |"));
   EXPECT_THROW(format_search_report(report, TableFormat::latex), Error);
+}
+
+TEST_F(SearchReportTest, ItsJsonIsWhatTheSchemaSays) {
+  add_row("CLIP", {0.1, 0.2, std::nullopt, 0.4}, 3);
+  add_row("SILC", {std::nullopt, std::nullopt, std::nullopt}, std::nullopt);
+  search_.rows[1].after = "CLIP";
+  const PlannedExperiment experiment = planned({"CLIP", "SILC"}, {"CLIP"});
+  expect_valid_json(format_search_report(build_search_report(record(experiment), experiment), TableFormat::json),
+                    "search.schema.json");
+}
+
+// Of halving: trials that have paused at a third of their budget, and some that went on.
+class HalvingReportTest : public SearchReportTest {
+ protected:
+  // `scores`: at the rungs, one trial after the other.
+  void add_halved(const std::string& row, const std::vector<std::vector<double>>& scores) {
+    search_.method = "halving";
+    search_.rungs = {1.0 / 3, 1};
+    PlannedRowSearch& search = search_.rows.emplace_back();
+    search.row = row;
+    search.space = {{.key = "optimizer.lr", .kind = "log", .low = 1e-4, .high = 1e-2, .choices = {}}};
+    search.rungs = {{0, 1.0 / 3}, {0, 1}};
+    search.complete = true;
+    for (std::size_t number = 0; number < scores.size(); ++number) {
+      PlannedCell cell = FakeRuns::cell("bench", row, 1'000'000, row + std::to_string(number));
+      cell.folder = std::filesystem::path("bench") / row / ("trial-" + std::to_string(number) + "-" + cell.id);
+      search.trials.push_back({.number = static_cast<int64_t>(number),
+                               .values = {kRates.at(number)},
+                               .id = cell.id,
+                               .folder = cell.folder});
+      runs_.write_cell("bench", cell);
+      runs_.event(cell, "started", 100, {{"step", 0}, {"total_steps", 30}, {"pid", 1}});
+      runs_.event(cell, "step", 101, {{"step", 10}, {"fraction", 1.0 / 3}, {"flops", 4e11}, {"core_seconds", 4.0}});
+      runs_.event(cell, "evaluated_along", 102,
+                  {{"step", 10},
+                   {"fraction", 1.0 / 3},
+                   {"examples", 80},
+                   {"flops", 4e11},
+                   {"core_seconds", 4.0},
+                   {"seconds", 4.0},
+                   {"metrics", nlohmann::json::array({FakeRuns::metric("student", "acc1", scores[number].at(0))})}});
+      runs_.event(cell, "paused", 103, {{"step", 10}});
+      if (scores[number].size() > 1) {
+        search.chosen = static_cast<int64_t>(number);
+        runs_.metrics(cell, nlohmann::json::array({FakeRuns::metric("student", "acc1", scores[number].at(1))}),
+                      {{"flops", 12e11}, {"core_seconds", 12.0}});
+        runs_.event(cell, "finished", 104);
+      }
+      folders_.push_back(cell.folder);
+    }
+    search_.tuned.push_back({row, row});
+  }
+};
+
+TEST_F(HalvingReportTest, ExpectedBestIsThatOfTheFirstRungWhereAllTrialsWere) {
+  add_halved("CLIP", {{0.1}, {0.3, 0.35}, {0.2}, {0.4, 0.3}});
+  const PlannedExperiment experiment = planned({"CLIP"}, {});
+  const SearchReport report = build_search_report(record(experiment), experiment);
+  ASSERT_THAT(report.rows.at(0).expected, SizeIs(4));
+  EXPECT_DOUBLE_EQ(report.rows[0].expected[0].mean, 0.25);
+  EXPECT_EQ(report.rows[0].expected[3].interval.high, 0.4);
+  EXPECT_EQ(report.rows[0].trials[1].rungs, (std::vector<std::optional<double>>{0.3, 0.35}));
+  EXPECT_EQ(report.rows[0].trials[2].rungs, (std::vector<std::optional<double>>{0.2, std::nullopt}));
+  const std::string text = format_search_report(report, TableFormat::terminal);
+  EXPECT_THAT(text, AllOf(HasSubstr("Expected best acc1 % of n trials, each after 33.3 % of a trial's budget"),
+                          HasSubstr("4: 40.0, 25.0"), HasSubstr("2: 35.0, 32.5"), HasSubstr("stopped")));
+  EXPECT_THAT(format_search_report(report, TableFormat::csv),
+              HasSubstr(",score at 33.3 %,score at 100 %,optimizer.lr\r\n"));
+  expect_valid_json(format_search_report(report, TableFormat::json), "search.schema.json");
+}
+
+TEST_F(SearchReportTest, WhatTrialsGoOnFromIsPaidForOnceAndSaid) {
+  add_row("CLIP", {0.1, 0.2, 0.3, 0.4}, 3);
+  add_row("late", {0.1, 0.2, 0.5, 0.4}, 2);
+  search_.rows[1].after = "CLIP";
+  const auto notes = table_of(record(planned({"CLIP", "late"}, {"CLIP", "late"}))).notes;
+  EXPECT_THAT(notes,
+              Contains("Trials of \"late\" go on from the trial that was chosen for \"CLIP\", whose 4.00 T FLOPs "
+                       "come before its own effort."));
 }
 
 TEST_F(SearchReportTest, AnExperimentWithoutASearchHasNoneToShow) {

@@ -38,17 +38,33 @@ class SearchRunTest : public ::testing::Test {
       cells[number] = cell;
       searched.alike.push_back(number);
     }
-    return place_search(searched, cells, folder_.path());
+    return place_search(settings_, searched, cells, {}, 0, folder_.path());
+  }
+
+  // Trials in two phases of the same length, each of which may be evaluated.
+  PlacedSearch place_phased(const std::string& row, std::size_t trials) const {
+    SearchedRow searched{row, {}, {}, {}};
+    std::map<std::size_t, ResolvedCell> cells;
+    for (const auto& [number, tasks] : place(row, trials).tasks) {
+      ResolvedCell cell = tasks.back().cell;
+      cell.earlier = {cell};
+      cell.earlier[0].row = row + " (phase 1)";
+      cells[number] = cell;
+      searched.alike.push_back(number);
+    }
+    return place_search(settings_, searched, cells, {}, 0, folder_.path());
   }
 
   // Runs the searches and what they choose: a cell named after the row and the trial.
   std::vector<std::string> run(const std::vector<PlacedSearch>& rows, int64_t jobs = 1) {
     std::vector<CellTask> tasks;
-    const auto decided = [&](const std::string& row, std::optional<std::size_t> best) -> std::vector<CellTask> {
+    const auto decided = [&](const std::string& row, std::optional<std::size_t> best) -> SearchRun::Known {
       chosen_[row] = best;
       if (!best) return {};
       const std::vector<ResolvedCell> cells = {make_cell(fmt::format("{} with {}", row, *best))};
-      return place_cells(cells, folder_.path());
+      SearchRun::Known known{place_cells(cells, folder_.path())};
+      if (const auto later = later_.find(row); later != later_.end()) known.searches.push_back(later->second(*best));
+      return known;
     };
     SearchRun source(settings_, rows, decided);
     RunObserver observer;
@@ -63,6 +79,7 @@ class SearchRunTest : public ::testing::Test {
   TemporaryFolder folder_;
   SearchSettings settings_;
   std::map<std::string, std::optional<std::size_t>> chosen_;
+  std::map<std::string, std::function<PlacedSearch(std::size_t)>> later_;  // searches that wait for a row's choice
   std::vector<CellOutcome> outcomes_;
 };
 
@@ -149,6 +166,66 @@ TEST_F(SearchRunTest, HalvingDoesTheSameWithSeveralJobsAndAfterAnInterruption) {
   std::sort(trained.begin(), trained.end());
   EXPECT_THAT(trained, ElementsAre("A 0 to 0.11", "A 1", "A 1 to 0.33", "A 2 to 0.11", "A 3 to 0.11", "A 4 to 0.11",
                                    "A 4 to 0.33", "A with 1"));
+}
+
+TEST_F(SearchRunTest, HalvingComparesPhasedTrialsByTheWholeOfTheirPhases) {
+  settings_.method = SearchMethod::halving;
+  settings_.reduction = 2;
+  settings_.rungs = 3;  // a half of the first phase, its end, and the end of the second
+  const ScopedVariable scores("FAKE_ENGINE_SCORES", "trial-1=0.9;trial-2=0.8");
+  EXPECT_THAT(run({place_phased("A", 4)}),
+              ElementsAre("A (phase 1) 0 to 0.50", "A (phase 1) 1 to 0.50", "A (phase 1) 1", "A (phase 1) 2 to 0.50",
+                          "A (phase 1) 3 to 0.50", "A (phase 1) 2", "A 1", "A with 1"));
+  EXPECT_EQ(chosen_["A"], 1U);
+  EXPECT_THAT(run({place_phased("A", 4)}), IsEmpty());
+}
+
+TEST_F(SearchRunTest, AFirstPhaseThatFailsIsAFailedTrial) {
+  const ScopedVariable behaviour("FAKE_ENGINE", "trial-0=fail");
+  const ScopedVariable scores("FAKE_ENGINE_SCORES", "trial-1=0.9");
+  EXPECT_THAT(run({place_phased("A", 2)}), ElementsAre("A (phase 1) 0", "A 0", "A (phase 1) 1", "A 1", "A with 1"));
+  EXPECT_EQ(chosen_["A"], 1U);
+}
+
+TEST_F(SearchRunTest, TrialsOfARowThatStartsFromASearchedOneGoOnFromWhatItChose) {
+  const ScopedVariable scores("FAKE_ENGINE_SCORES", "trial-1=0.9");
+  const PlacedSearch first = place("A", 2);
+  later_["A"] = [&](std::size_t best) {
+    SearchedRow searched{"late", {}, {}, {0, 1}};
+    std::map<std::size_t, ResolvedCell> cells;
+    for (const auto& [number, tasks] : place("late", 2).tasks) cells[number] = tasks.back().cell;
+    return place_search(settings_, searched, cells, {first.tasks.at(best).back().cell}, 0, folder_.path());
+  };
+  EXPECT_THAT(run({first}), ElementsAre("A 0", "A 1", "A with 1", "late 0", "late 1", "late with 1"));
+  const PlacedSearch late = later_["A"](1);
+  EXPECT_EQ(late.start.at(0).id, first.tasks.at(1).back().id);
+  EXPECT_EQ(late.tasks.at(0).front().cell.start.cell, first.tasks.at(1).back().id);
+  EXPECT_EQ(results_of(settings_, late).at({0, 0}).flops, 4e6)
+      << "what it goes on from is paid for by the other search";
+  EXPECT_THAT(run({first}), IsEmpty()) << "its choice is known beforehand";
+}
+
+TEST_F(SearchRunTest, WhatAllTrialsStartFromIsTrainedOnceAndIsTheFirstOnesCost) {
+  SearchedRow searched{"late", {}, {}, {0, 1, 2}};
+  std::map<std::size_t, ResolvedCell> cells;
+  for (const auto& [number, tasks] : place("late", 3).tasks) {
+    cells[number] = tasks.back().cell;
+    cells[number].earlier = {make_cell("as it is", 1'000'000)};
+    cells[number].earlier[0].trial = 0;
+  }
+  const PlacedSearch late = place_search(settings_, searched, cells, {}, 1, folder_.path());
+  EXPECT_THAT(run({late}, 2),
+              ::testing::UnorderedElementsAre("as it is 0", "late 0", "late 1", "late 2", "late with 0"));
+  const TrialResults results = results_of(settings_, late);
+  EXPECT_EQ(results.at({0, 0}).flops, 8e6);
+  EXPECT_EQ(results.at({2, 0}).flops, 4e6);
+}
+
+TEST_F(SearchRunTest, ATrialThatAnotherMethodHasTrainedWholeHasItsLastScoreAtEveryRung) {
+  run({place("A", 3)});
+  settings_.method = SearchMethod::halving;
+  run({place("A", 6)});
+  EXPECT_TRUE(chosen_["A"].has_value());
 }
 
 }  // namespace

@@ -13,6 +13,7 @@ namespace {
 
 using testing::AllOf;
 using testing::Contains;
+using testing::DoubleEq;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -214,6 +215,117 @@ budget.examples = 8000
   EXPECT_EQ(phases_of(experiment.cells[1]).front(), experiment.cells[0]);
 }
 
+// A row that starts from another one, and what it says of its search.
+std::string starting_from(const std::string& row, const std::string& search = "") {
+  return "\n[[row]]\nname = \"late\"\nobjective = \"clip\"\n" + search + "\n[[row.phase]]\nrow = \"" + row +
+         "\"\n[[row.phase]]\nbudget.examples = 8000\n";
+}
+
+TEST_F(SearchTest, TrialsOfARowThatStartsFromATunedOneGoOnFromItsChosenTrial) {
+  const Experiment experiment = read(kTuned + starting_from("SILC"));
+  const Search& search = *experiment.search;
+  EXPECT_THAT(before_trials(search, "late"), ElementsAre("SILC"));
+  TrialCells trials;
+  for (const SearchedRow& each : search.searched) trials[each.row] = trial_cells(search, each);
+  EXPECT_THAT(trials.at("late").at(2).earlier, IsEmpty());
+  const std::vector<ResolvedCell> start = start_of_trials(search, "late", trials, {{"SILC", 5}});
+  ASSERT_THAT(start, SizeIs(1));
+  EXPECT_EQ(start[0], trials.at("SILC").at(5)) << "trained once, whichever row asks for it";
+  const ResolvedCell& trial = trials.at("late").at(2);
+  EXPECT_EQ(trial.budget.amount, 4000);
+  EXPECT_EQ(trial.seed, start[0].seed);
+}
+
+TEST_F(SearchTest, ARowThatStartsFromATunedOneIsWhatBothSearchesChoose) {
+  Experiment experiment = read(kTuned + starting_from("SILC"));
+  choose(experiment, {{"late", 3}});
+  EXPECT_THAT(experiment.cells, IsEmpty());
+  choose(experiment, {{"late", 3}, {"SILC", 1}});
+  ASSERT_THAT(experiment.cells, SizeIs(2));
+  const ResolvedCell& late = experiment.cells[1];
+  EXPECT_EQ(late.optimizer.lr, values(row(experiment, "late"), "optimizer.lr")[3]);
+  EXPECT_EQ(phases_of(late).front(), experiment.cells[0]);
+  EXPECT_EQ(experiment.cells[0].optimizer.lr, values(row(experiment, "SILC"), "optimizer.lr")[1]);
+}
+
+TEST_F(SearchTest, TrialsOfARowThatStartsFromOneAsWrittenShareWhatTheyStartFrom) {
+  const std::string fixed = "\n[[row]]\nname = \"as it is\"\nobjective = \"siglip\"\nsearch = false\n";
+  const Experiment experiment = read(kTuned + fixed + starting_from("as it is"));
+  EXPECT_THAT(before_trials(*experiment.search, "late"), IsEmpty());
+  const auto trials = trial_cells(*experiment.search, row(experiment, "late"));
+  ASSERT_THAT(trials.at(4).earlier, SizeIs(1));
+  EXPECT_EQ(trials.at(4).earlier[0], trials.at(0).earlier[0]);
+  EXPECT_EQ(trials.at(4).earlier[0].budget.amount, 20'000);
+  EXPECT_EQ(trials.at(4).earlier[0].seed, trials.at(4).seed);
+  EXPECT_THAT(trials.at(4).earlier[0].evaluations, IsEmpty());
+}
+
+TEST_F(SearchTest, ARowThatStartsFromAnotherMayTakeItsValuesElsewhere) {
+  Experiment experiment = read(kTuned + starting_from("SILC", "search = \"CLIP\""));
+  choose(experiment, {{"CLIP", 2}, {"SILC", 1}});
+  ASSERT_THAT(experiment.cells, SizeIs(3));
+  EXPECT_EQ(experiment.cells[2].optimizer.lr, values(row(experiment, "CLIP"), "optimizer.lr")[2]);
+}
+
+TEST_F(SearchTest, RefusesASearchThatNeedsItsOwnChoiceFirst) {
+  EXPECT_THAT(faults(kTuned + "\n[[row]]\nname = \"first\"\nobjective = \"clip\"\nsearch = \"late\"\n" +
+                     starting_from("first")),
+              HasSubstr("row \"late\" starts from \"first\", which takes its values from a search that needs those of "
+                        "\"late\" first"));
+}
+
+TEST_F(SearchTest, RefusesAModelThatOneOfTwoSearchesWouldChoose) {
+  const std::string model =
+      with(kTuned, "\"optimizer.lr\" = { log = [1e-4, 1e-2] }", "\"model.embed_dim\" = { choice = [64, 128] }");
+  EXPECT_THAT(
+      faults(model + starting_from("SILC", "search = \"CLIP\"")),
+      HasSubstr("starts from \"SILC\", for which \"model.embed_dim\" is tuned, and all phases of a row have the "
+                "same model; search = \"SILC\" takes what is chosen there"));
+  EXPECT_EQ(faults(model + starting_from("CLIP", "search = \"CLIP\"")), "");
+}
+
+const std::string kTwoPhases = R"(
+[[row]]
+name = "two"
+objective = "clip"
+[[row.phase]]
+budget.examples = 4000
+[[row.phase]]
+budget.examples = 2000
+)";
+
+TEST_F(SearchTest, RungsOfAPhasedRowArePartsOfAllItsPhases) {
+  const std::string halving = with(kTuned, "trials = 8", "trials = 8\nmethod = \"halving\"");
+  const Experiment experiment = read(halving + kTwoPhases);
+  const ResolvedCell trial = trial_cells(*experiment.search, row(experiment, "two")).at(0);
+  const std::vector<double> parts = parts_of(trial, 0);
+  EXPECT_THAT(parts, ElementsAre(DoubleEq(2.0 / 3), DoubleEq(1.0 / 3)));
+  const auto rungs = rung_places(experiment.search->settings, parts);
+  ASSERT_THAT(rungs, SizeIs(3));
+  EXPECT_EQ(rungs[0].phase, 0U);
+  EXPECT_DOUBLE_EQ(rungs[0].fraction, 1.0 / 6);
+  EXPECT_EQ(rungs[1].phase, 0U);
+  EXPECT_DOUBLE_EQ(rungs[1].fraction, 0.5);
+  EXPECT_EQ(rungs[2], (RungPlace{1, 1}));
+  ASSERT_THAT(trial.earlier[0].evaluations, SizeIs(1));
+  EXPECT_EQ(trial.earlier[0].evaluations[0].data.split, "validation");
+}
+
+TEST_F(SearchTest, ARungAtTheEndOfAPhaseIsItsEnd) {
+  SearchSettings search;
+  search.method = SearchMethod::halving;
+  EXPECT_THAT(rung_places(search, {1.0 / 3, 2.0 / 3}),
+              ElementsAre(RungPlace{0, 1.0 / 3}, RungPlace{0, 1}, RungPlace{1, 1}));
+  search.method = SearchMethod::random;
+  EXPECT_THAT(rung_places(search, {0.5, 0.5}), ElementsAre(RungPlace{1, 1}));
+}
+
+TEST_F(SearchTest, RefusesHalvingWherePhasesHaveNoCommonUnit) {
+  const std::string halving = with(kTuned, "trials = 8", "trials = 8\nmethod = \"halving\"");
+  EXPECT_THAT(faults(halving + with(kTwoPhases, "budget.examples = 2000", "budget = { flops = 1e12 }")),
+              HasSubstr("row \"two\" has phases with budgets of different units"));
+}
+
 TEST_F(SearchTest, ARowLeavesADimensionOutByFalseAndInheritsTheSpaceOfItsBase) {
   const Experiment experiment = read(kTuned + R"(
 [[row]]
@@ -312,9 +424,6 @@ TEST_F(SearchTest, RefusesAnEffortThatIsNotSaidOrSaidTwice) {
 }
 
 TEST_F(SearchTest, RefusesRowsThatCannotBeTuned) {
-  EXPECT_THAT(faults(kTuned + "\n[[row]]\nname = \"late\"\nobjective = \"clip\"\n[[row.phase]]\nrow = \"CLIP\"\n"
-                              "[[row.phase]]\n"),
-              HasSubstr("row \"late\" starts from another row, and only whole rows can be tuned"));
   EXPECT_THAT(faults(kTuned + "\n[[row]]\nname = \"X\"\nobjective = \"clip\"\nsearch = \"SLIC\"\n"),
               HasSubstr("there is no row \"SLIC\" with a search of its own, whose values this row could take; did you "
                         "mean \"SILC\"?"));
