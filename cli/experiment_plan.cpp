@@ -16,6 +16,7 @@
 #include "plugin/similar.h"
 #include "schedule/fingerprints.h"
 #include "schedule/preflight.h"
+#include "schedule/shared_pictures.h"
 #include "text/names.h"
 
 namespace silc {
@@ -206,6 +207,53 @@ void check_metric(const SearchSettings& settings, const PreflightReport& report,
                                 tasks[each.task].cell.row, settings.metric, each.evaluation, each.reason));
 }
 
+std::vector<DataSource> sources_of(const DataSource& data) {
+  return data.parts.empty() ? std::vector{data} : data.parts;
+}
+
+std::string name_of(const DataSource& data) {
+  return fmt::format("split \"{}\" of dataset \"{}\"", data.split, data.dataset.name);
+}
+
+// That trials are evaluated on no picture that the chosen settings are measured on, or that is trained on, under
+// whatever name.
+void check_pictures(const ExperimentPlan& plan, const std::set<std::string>& unreadable, CellFaults& faults) {
+  constexpr double kWorthAWord = 0.01;  // a few pictures are twice in most data that people have collected
+  const Search& search = *plan.experiment.search;
+  std::map<std::string, std::pair<DataSource, std::string>> others;  // by item: data, and what it is used for
+  std::map<std::string, DataSource> own;
+  double patience = 0;
+  for (const PlacedSearch& placed : plan.open_searches()) {
+    const ResolvedCell& trial = placed.tasks.begin()->second.back().cell;
+    for (const Evaluation& evaluation : trial.evaluations)
+      own.try_emplace(source_item(evaluation.data), evaluation.data);
+    const ResolvedCell& row = find_tuned(search, placed.row)->candidates.front();
+    for (const Evaluation& evaluation : row.evaluations)
+      others.try_emplace(source_item(evaluation.data), evaluation.data,
+                         fmt::format("evaluation \"{}\" measures the chosen settings on", evaluation.name));
+    for (const DataSource& data : sources_of(row.train))
+      others.try_emplace(source_item(data), data, fmt::format("row \"{}\" trains on", placed.row));
+    patience = std::max(patience, row.engine.hang_seconds);
+  }
+  std::vector<DataSource> all;
+  for (const auto& [item, data] : own) all.push_back(data);
+  for (const auto& [item, data] : others) all.push_back(data.first);
+  std::erase_if(all, [&](const DataSource& data) { return unreadable.contains(source_item(data)); });
+  if (own.empty() || all.empty()) return;
+  const auto samples = look_at_pictures(plan.engine, all, patience);
+  for (const auto& [item, data] : own)
+    for (const auto& [other_item, other] : others) {
+      if (!samples.contains(item) || !samples.contains(other_item)) continue;
+      const double part = shared_part(samples.at(item), samples.at(other_item));
+      if (part < kWorthAWord) continue;
+      faults.add_at(search.settings.split_place,
+                    fmt::format("search.split: {} of the pictures of {} are in {}, too, which {}; trials must see "
+                                "others",
+                                part > 0.995 ? "all" : fmt::format("about {:.0f} %", 100 * part), name_of(data),
+                                name_of(other.first), other.second));
+    }
+}
+
 // What can be known before training: faults are thrown, all of them; evaluations that do not apply are noted in `plan`.
 void try_before_training(const Session& session, ExperimentPlan& plan, const std::vector<UnreadableData>& unreadable,
                          bool fresh) {
@@ -228,6 +276,7 @@ void try_before_training(const Session& session, ExperimentPlan& plan, const std
     tasks.push_back(task);
     rows.insert(row_label(task.cell));
   }
+  if (!plan.open_searches().empty()) check_pictures(plan, items, faults);
   const PreflightReport report = preflight(plan.engine, tasks, items, SlowProgress(session));
   for (const PreflightFault& fault : report.faults)
     for (const std::size_t task : fault.tasks) faults.add(tasks[task].cell, fault.key, fault.message);

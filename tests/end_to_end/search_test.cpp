@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -152,6 +153,29 @@ TEST_F(SearchEndToEnd, ARowThatStartsFromATunedOneIsSearchedFromItsChosenTrialAn
     run_killed_after(steps, name);
     EXPECT_TRUE(result(name) == result("whole")) << "killed after " << steps << " steps";
   }
+}
+
+TEST_F(SearchEndToEnd, ValidationPicturesThatAreTestPicturesAreRefusedUnderWhateverName) {
+  std::map<std::string, std::string> pictures;
+  for (const auto& entry : std::filesystem::directory_iterator(SILC_SOURCE_DIR "/docs/examples/pictures"))
+    if (entry.path().extension() == ".png") pictures[entry.path().stem()] = read_file(entry.path());
+  const auto add = [&](const std::string& split, const std::string& name, const std::string& content) {
+    const auto file = root_ / "folder" / split / name.substr(name.find('-') + 1) / (name + ".png");
+    std::filesystem::create_directories(file.parent_path());
+    std::ofstream(file) << content;
+  };
+  for (const auto& [name, content] : pictures) {
+    add("test", name, content);
+    add("val", "renamed-" + name, content);
+  }
+  replace("dataset = { dataset = \"shapes\", examples = 64 }",
+          "dataset = { dataset = \"image_folder\", folder = \"" + (root_ / "folder").string() + "\" }");
+  EXPECT_EQ(run("runs"), 2) << output("runs");
+  EXPECT_THAT(output("runs"),
+              HasSubstr("search.split: all of the pictures of split \"validation\" of dataset \"image_folder\" are in "
+                        "split \"test\" of dataset \"image_folder\", too, which evaluation "
+                        "\"zero_shot_classification\" measures the chosen settings on"));
+  EXPECT_THAT(folders("runs"), SizeIs(0));
 }
 
 TEST_F(SearchEndToEnd, AMetricThatNoEvaluationGivesIsRefusedBeforeTraining) {

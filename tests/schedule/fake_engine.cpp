@@ -15,7 +15,8 @@
 // $FAKE_ENGINE_PLUGIN: the plugin that it says it is in ('objective "clip"') until it ends well.
 // $FAKE_ENGINE_GPUS=N: the machine has N GPUs, of which the engine sees those in $CUDA_VISIBLE_DEVICES. It trains on
 // the first, and says in its log what it was given. $FAKE_ENGINE_DATA=missing: no data can be read; hang: reading them
-// does not end. $FAKE_ENGINE_MEASURE=fail: measuring fails. $FAKE_ENGINE_PREFLIGHT: see preflight().
+// does not end. $FAKE_ENGINE_PICTURES: "SPLIT=HASH,…;…": what is found there. $FAKE_ENGINE_MEASURE=fail: measuring
+// fails. $FAKE_ENGINE_PREFLIGHT: see preflight().
 #include <unistd.h>
 
 #include <algorithm>
@@ -211,6 +212,11 @@ int fingerprint() {
       answers.push_back({{"error", "dataset \"" + dataset + "\": /data/" + dataset + " is missing; set SILC_DATA"}});
     else
       answers.push_back({{"fingerprint", dataset + "-" + question.at("split").get<std::string>()}});
+    if (const auto hashes = rule_for("FAKE_ENGINE_PICTURES", question.at("split")); !hashes.empty()) {
+      std::istringstream list(hashes);
+      for (std::string hash; std::getline(list, hash, ',');) answers.back()["pictures"].push_back(hash);
+      answers.back()["size"] = answers.back()["pictures"].size();
+    }
   }
   std::cout << answers.dump() << std::endl;
   return 0;
