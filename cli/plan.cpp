@@ -9,6 +9,7 @@
 #include <set>
 
 #include "cli/detect.h"
+#include "cli/device_plan.h"
 #include "cli/experiment_plan.h"
 #include "cli/session.h"
 #include "cli/text.h"
@@ -25,6 +26,8 @@ struct PlanOptions {
   ExperimentRequest experiment;
   ThreadRequest threads;
   bool no_measure = false;
+  int64_t ranks = 0;  // 0: as the experiment says
+  DeviceRequest device;
   std::optional<double> detect;
 };
 
@@ -33,8 +36,10 @@ struct RowPlan {
   std::map<FolderState, int64_t> states;
   int64_t cells = 0;
   int64_t unfinished = 0;
-  int64_t threads = 0;
+  int64_t threads = 0;  // of each rank
+  int64_t ranks = 1;
   std::optional<Prediction> prediction;
+  std::optional<DeviceRow> on_device;
   std::string fault;  // why it could not be measured
 
   [[nodiscard]] double seconds_left() const {
@@ -74,8 +79,8 @@ RowPlans rows_of(const ExperimentPlan& plan, const ThreadPlan& threads) {
       rows.emplace_back();
       row = std::prev(rows.end());
       row->name = name;
-      // One process with all that its ranks have does what they do together.
-      row->threads = threads.of(task.cell) * task.cell.engine.ranks;
+      row->threads = threads.of(task.cell);
+      row->ranks = task.cell.engine.ranks;
     }
     const FolderState state = inspect(task.folder).state;
     ++row->states[state];
@@ -91,8 +96,25 @@ RowPlans rows_of(const ExperimentPlan& plan, const ThreadPlan& threads) {
 std::string cost_key(ResolvedCell cell, int64_t threads) {
   cell.seed = 0;
   const EngineSettings& engine = cell.engine;
-  return fmt::format("{} {} {} {} {} {}", cell_id(cell), engine.device, engine.chunk, engine.recompute,
-                     engine.data_threads, threads);
+  return fmt::format("{} {} {} {} {} {} {}", cell_id(cell), engine.device, engine.chunk, engine.recompute,
+                     engine.data_threads, engine.ranks, threads);
+}
+
+// One cell of a row: its others differ in the seed alone.
+const CellTask& cell_of(const ExperimentPlan& plan, const RowPlan& row) {
+  const auto is_of_row = [&](const CellTask& each) { return row_label(each.cell) == row.name; };
+  const auto task = std::find_if(plan.chosen.begin(), plan.chosen.end(), is_of_row);
+  return task != plan.chosen.end() ? *task : *std::find_if(plan.provisional.begin(), plan.provisional.end(), is_of_row);
+}
+
+// Ranks are processes that compute at the same time.
+void check_can_be_measured(const RowPlan& row) {
+  const int64_t most = std::max<int64_t>(available_threads(), 2) * 4;
+  if (row.ranks > most)
+    throw Error(
+        fmt::format("{} ranks are more than this machine can start to measure them ({} at most); --device NAME "
+                    "predicts them from figures",
+                    row.ranks, most));
 }
 
 void measure(const Session& session, const ExperimentPlan& plan, std::vector<RowPlan>& rows) {
@@ -103,20 +125,57 @@ void measure(const Session& session, const ExperimentPlan& plan, std::vector<Row
       of_trials.insert(row_label(phase));
   for (RowPlan& row : rows) {
     if (row.unfinished == 0 && !of_trials.contains(row.name)) continue;
-    const auto is_of_row = [&](const CellTask& each) { return row_label(each.cell) == row.name; };
-    auto task = std::find_if(plan.chosen.begin(), plan.chosen.end(), is_of_row);
-    if (task == plan.chosen.end()) task = std::find_if(plan.provisional.begin(), plan.provisional.end(), is_of_row);
-    auto [entry, fresh] = measured.try_emplace(cost_key(task->cell, row.threads));
+    const ResolvedCell& cell = cell_of(plan, row).cell;
+    auto [entry, fresh] = measured.try_emplace(cost_key(cell, row.threads));
     if (fresh) {
       note(session, "measuring " + row.name);
       try {
-        entry->second.first = predict(plan.engine, task->cell, row.threads);
+        check_can_be_measured(row);
+        entry->second.first = predict(plan.engine, cell, row.threads);
       } catch (const Error& error) {
         entry->second.second = error.what();
       }
     }
     std::tie(row.prediction, row.fault) = entry->second;
   }
+}
+
+// The same for devices that are not here, also of rows that are finished here.
+void calculate(const Session& session, const ExperimentPlan& plan, const Device& device, const DeviceRequest& request,
+               std::vector<RowPlan>& rows) {
+  std::map<std::string, std::pair<std::optional<DeviceRow>, std::string>> known;
+  for (RowPlan& row : rows) {
+    const ResolvedCell& cell = cell_of(plan, row).cell;
+    auto [entry, fresh] = known.try_emplace(cost_key(cell, 0));
+    auto& [planned, fault] = entry->second;
+    if (fresh) {
+      note(session, "counting " + row.name);
+      try {
+        planned = plan_on_device(plan.engine, cell, device, request);
+      } catch (const Error& error) {
+        fault = error.what();
+      }
+    }
+    row.on_device = planned;
+    row.fault = fault;
+    if (!planned) continue;
+    row.on_device->name = row.name;
+    row.on_device->cells = row.cells;
+    row.prediction = Prediction{.parameters = planned->training.parameters,
+                                .steps = planned->training.steps,
+                                .flops = planned->training.flops,
+                                .seconds = planned->forecast.seconds,
+                                .peak_memory = std::nullopt,
+                                .device_peak_memory = std::nullopt,
+                                .device_memory = std::nullopt};
+  }
+}
+
+std::vector<DeviceRow> on_device(const std::vector<RowPlan>& rows) {
+  std::vector<DeviceRow> planned;
+  for (const RowPlan& row : rows)
+    if (row.on_device) planned.push_back(*row.on_device);
+  return planned;
 }
 
 // What share of the part of its budget from `from` to `to` a trial is expected to train: by halving few train it whole.
@@ -316,15 +375,19 @@ nlohmann::ordered_json gpus_json(const std::vector<Gpu>& gpus) {
   return json;
 }
 
-nlohmann::ordered_json to_json(const ExperimentPlan& plan, const RowPlans& plans, const ThreadPlan& threads) {
+nlohmann::ordered_json to_json(const ExperimentPlan& plan, const RowPlans& plans, const ThreadPlan& threads,
+                               const std::optional<Device>& device) {
   const Totals totals = totals_of(plans, threads);
   auto json_rows = nlohmann::ordered_json::array();
   for (const RowPlan& row : plans.rows) {
     auto states = nlohmann::ordered_json::object();
     for (const auto& [state, number] : row.states) states[std::string(state_name(state))] = number;
-    nlohmann::ordered_json json = {{"row", row.name},        {"cells", row.cells},   {"states", states},
-                                   {"threads", row.threads}, {"predicted", nullptr}, {"fault", row.fault}};
-    if (row.prediction)
+    nlohmann::ordered_json json = {{"row", row.name},        {"cells", row.cells}, {"states", states},
+                                   {"threads", row.threads}, {"ranks", row.ranks}, {"predicted", nullptr},
+                                   {"fault", row.fault}};
+    if (row.on_device)
+      json["predicted"] = json_of(*row.on_device);
+    else if (row.prediction)
       json["predicted"] = {{"parameters", row.prediction->parameters},
                            {"steps", row.prediction->steps},
                            {"flops", row.prediction->flops},
@@ -361,18 +424,24 @@ nlohmann::ordered_json to_json(const ExperimentPlan& plan, const RowPlans& plans
       {"rows", json_rows},
       {"not_applicable", not_applicable},
       {"left", {{"cells", totals.unfinished}, {"flops", totals.flops}, {"seconds", totals.seconds}}}};
+  if (device) json["device"] = json_of(*device);
   if (!plan.experiment.search) return json;
   json["search"] = searches;
   json["left"]["trials"] = totals.trials;
   return json;
 }
 
-// "2", or "1 to 2" where rows differ.
+// "2 threads", "2 ranks of 1 thread", or "1 to 2 threads" where rows differ.
 std::string threads_of_cells(const std::vector<RowPlan>& rows) {
-  const auto [least, most] = std::minmax_element(
-      rows.begin(), rows.end(), [](const RowPlan& one, const RowPlan& other) { return one.threads < other.threads; });
-  return least->threads == most->threads ? count(most->threads, "thread")
-                                         : fmt::format("{} to {} threads", least->threads, most->threads);
+  const auto range = [&](int64_t RowPlan::*number, const char* what) {
+    const auto [least, most] =
+        std::minmax_element(rows.begin(), rows.end(),
+                            [&](const RowPlan& one, const RowPlan& other) { return one.*number < other.*number; });
+    return (*least).*number == (*most).*number ? count((*most).*number, what)
+                                               : fmt::format("{} to {} {}s", (*least).*number, (*most).*number, what);
+  };
+  const bool alone = std::all_of(rows.begin(), rows.end(), [](const RowPlan& row) { return row.ranks == 1; });
+  return (alone ? "" : range(&RowPlan::ranks, "rank") + " of ") + range(&RowPlan::threads, "thread");
 }
 
 std::string extrapolated_rows(const std::vector<RowPlan>& rows) {
@@ -430,17 +499,27 @@ std::string notes(const ExperimentPlan& plan) {
 }
 
 int plan_command(const PlanOptions& options, Session& session) {
-  const ExperimentPlan plan = plan_experiment(session, options.experiment);
-  const ThreadPlan threads = plan_threads(options.threads, plan.chosen_cells(), plan.gpus.size());
+  ExperimentRequest wanted = options.experiment;
+  if (options.ranks > 0) wanted.sets.push_back(fmt::format("engine.ranks={}", options.ranks));
+  const std::optional<Device> device = chosen_device(options.device);
+  const ExperimentPlan plan = plan_experiment(session, wanted);
+  ThreadPlan threads = plan_threads(options.threads, plan.chosen_cells(), plan.gpus.size());
+  if (device) threads.jobs = 1;
   RowPlans plans = rows_of(plan, threads);
-  if (!options.no_measure) measure(session, plan, plans.rows);
+  if (device)
+    calculate(session, plan, *device, options.device, plans.rows);
+  else if (!options.no_measure)
+    measure(session, plan, plans.rows);
   plans.searches = searches_of(plan, plans.rows);
   std::optional<DetectionPlan> detected;
   if (options.detect) detected = detection(session, plan, plans, threads, *options.detect);
   if (session.json) {
-    auto json = to_json(plan, plans, threads);
+    auto json = to_json(plan, plans, threads, device);
     if (detected) json["detect"] = json_of(*detected);
     print_json(json);
+  } else if (device) {
+    print(table_of(plans.searches) + describe(on_device(plans.rows), *device, options.device) + "\n" +
+          summary(on_device(plans.rows)) + notes(plan) + (detected ? "\n" + describe(*detected) : ""));
   } else {
     print(table_of(plans.searches) + table_of(plans.rows) +
           summary(plans, threads, plan.gpus.size(), !options.no_measure) + notes(plan) +
@@ -450,7 +529,7 @@ int plan_command(const PlanOptions& options, Session& session) {
   for (const RowPlan& row : plans.rows) {
     if (row.fault.empty()) continue;
     faults = true;
-    complain(row.name + " could not be measured: " + row.fault);
+    complain(row.name + " could not be " + (device ? "counted" : "measured") + ": " + row.fault);
   }
   return faults ? 1 : 0;
 }
@@ -461,14 +540,23 @@ void add_plan(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand(
       "plan",
       "what run would do: cells, which are done, predicted FLOPs, memory and time\n\nRuns a few steps of each row, in "
-      "an engine of its own, to predict what a cell costs; --no-measure leaves that out. Neither trains nor writes "
-      "anything.");
+      "an engine of its own, to predict what a cell costs; --no-measure leaves that out, and --device NAME calculates "
+      "what "
+      "it would cost elsewhere. Neither trains nor writes anything.");
   command->footer(
       "silc plan experiments/ablation.toml\nsilc plan experiments/ablation.toml --no-measure --json\n"
-      "silc plan experiments/ablation.toml --no-measure --detect 1.0");
+      "silc plan experiments/ablation.toml --no-measure --detect 1.0\n"
+      "silc plan experiments/paper-b16.toml --rows CLIP,SILC --ranks 256 --device h100");
   const auto options = std::make_shared<PlanOptions>();
   add_experiment_flags(*command, options->experiment);
   add_thread_flags(*command, options->threads);
+  command
+      ->add_option("--ranks", options->ranks,
+                   "processes that train each cell together (default: what the experiment says, else 1); the same as "
+                   "--set engine.ranks=N")
+      ->option_text("N")
+      ->check(CLI::Range(1, 4096));
+  add_device_flags(*command, options->device);
   command->add_flag("--no-measure", options->no_measure, "without predictions: at once, and without starting training");
   command
       ->add_option("--detect", options->detect,

@@ -21,7 +21,7 @@ std::string format_duration(double seconds) {
 }
 
 std::string format_quantity(double value) {
-  constexpr std::string_view kPrefixes[] = {"", "k", "M", "G", "T", "P", "E"};
+  constexpr std::string_view kPrefixes[] = {"", "k", "M", "G", "T", "P", "E", "Z", "Y"};
   size_t prefix = 0;
   while (std::abs(value) >= 999.5 && prefix + 1 < std::size(kPrefixes)) {
     value /= 1000;

@@ -66,17 +66,17 @@ function(silc_plugin name)
   install(TARGETS ${name} LIBRARY DESTINATION lib/silc/plugins)
 endfunction()
 
-# silc_embed_texts(VARIABLE FOLDERS folder... HEADER file NAMESPACE name TYPE name FUNCTION name): a source in which the .txt
-# and .tsv files of folders here are (core/cmake/embed_texts.cmake); its path in VARIABLE.
+# silc_embed_texts(VARIABLE FOLDERS folder... HEADER file NAMESPACE name TYPE name FUNCTION name): a source in which the .txt,
+# .tsv and .toml files of folders here are (core/cmake/embed_texts.cmake); its path in VARIABLE.
 function(silc_embed_texts variable)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "HEADER;NAMESPACE;TYPE;FUNCTION" "FOLDERS")
   set(texts)
   set(patterns)
   foreach(folder IN LISTS arg_FOLDERS)
     silc_watch_folders(${CMAKE_CURRENT_SOURCE_DIR}/${folder})
-    file(GLOB found ${folder}/*.txt ${folder}/*.tsv)
+    file(GLOB found ${folder}/*.txt ${folder}/*.tsv ${folder}/*.toml)
     list(APPEND texts ${found})
-    list(APPEND patterns ${folder}/*.txt ${folder}/*.tsv)
+    list(APPEND patterns ${folder}/*.txt ${folder}/*.tsv ${folder}/*.toml)
   endforeach()
   string(REPLACE ";" "," patterns "${patterns}")
   set(script ${PROJECT_SOURCE_DIR}/core/cmake/embed_texts.cmake)

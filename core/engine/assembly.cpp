@@ -4,13 +4,16 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 
 #include "engine/channels_last.h"
 #include "engine/failure.h"
 #include "engine/mixture.h"
 #include "engine/process_ranks.h"
+#include "engine/shapes_only.h"
 #include "engine/start.h"
 #include "engine/unreadable.h"
+#include "nn/ranks.h"
 #include "nn/recompute.h"
 #include "nn/transformer.h"
 #include "plugin/loader.h"
@@ -49,13 +52,16 @@ void check_captions(const ResolvedCell& cell, const Tokenizer& tokenizer) {
                         : "pads with the end token (sentencepiece: padding = \"model\")"));
 }
 
-// On the device, in the layout that it likes best.
+}  // namespace
+
 void place(torch::nn::Module& module, const at::Device& device) {
+  if (device.is_meta()) {
+    forget_values(module);
+    return;
+  }
   module.to(device);
   if (device.is_cuda()) lay_out_channels_last(module);
 }
-
-}  // namespace
 
 namespace {
 
@@ -120,9 +126,14 @@ std::shared_ptr<Dataset> load_dataset(const DataSource& source, const Catalogue&
   const auto fingerprint = [&] {
     return in_plugin(PluginKind::dataset, source.dataset.name, [&] { return dataset->fingerprint(); });
   };
-  if (!source.fingerprint.empty() && fingerprint() != source.fingerprint)
-    throw Error("the data of dataset \"" + source.dataset.name + "\", split \"" + source.split +
-                "\", have changed since this cell was planned; silc run plans it anew");
+  if (source.fingerprint.empty()) return dataset;
+  if (const std::string found = fingerprint(); found != source.fingerprint) {
+    const std::string which = "the data of dataset \"" + source.dataset.name + "\", split \"" + source.split + "\", ";
+    if (ranks().alone()) throw Error(which + "have changed since this cell was planned; silc run plans it anew");
+    throw Error(which + "are not those that the cell was planned with: their fingerprint is " + found + " on rank " +
+                std::to_string(ranks().rank()) + ", and " + source.fingerprint +
+                " in cell.toml; all ranks must see the same data");
+  }
   return dataset;
 }
 
@@ -214,10 +225,17 @@ std::shared_ptr<Objective> build_objective(const ResolvedCell& cell, const Catal
 }
 
 Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue, const StartWeights* start) {
+  return assemble_on(parse_device(cell.engine.device), cell, catalogue, start);
+}
+
+Assembly assemble_on(const at::Device& device, const ResolvedCell& cell, const Catalogue& catalogue,
+                     const StartWeights* start) {
   // Where warnings were enough, attention would take kernels on a GPU that are faster and not deterministic.
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/!cell.engine.deterministic);
+  std::optional<ShapesOnly::Building> without_values;
+  if (device.is_meta()) without_values.emplace();
   Assembly assembly;
-  assembly.device = parse_device(cell.engine.device);
+  assembly.device = device;
   if (is_there(cell.train)) assembly.dataset = load_dataset(cell.train, catalogue);
   // A later phase reads words as the first one learnt them.
   const DataSource& captions = captions_of(cell);

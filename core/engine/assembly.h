@@ -2,6 +2,7 @@
 #pragma once
 
 #include <c10/core/Device.h>
+#include <torch/nn/module.h>
 
 #include <memory>
 #include <string>
@@ -53,5 +54,13 @@ void check_weights(const ResolvedCell& cell, const Objective& objective);
 // null for weights drawn at random. Throws silc::Error for teacher weights that are to be evaluated where the objective
 // keeps no teacher.
 Assembly assemble(const ResolvedCell& cell, const Catalogue& catalogue, const StartWeights* start = nullptr);
+
+// The same on another device than the cell names. On the "meta" device, while a ShapesOnly (engine/shapes_only.h)
+// lives, the model has shapes and no values.
+Assembly assemble_on(const at::Device& device, const ResolvedCell& cell, const Catalogue& catalogue,
+                     const StartWeights* start = nullptr);
+
+// Puts a module on the device, in the layout that it likes best.
+void place(torch::nn::Module& module, const at::Device& device);
 
 }  // namespace silc

@@ -12,6 +12,7 @@
 #include "engine/accelerator.h"
 #include "engine/assembly.h"
 #include "engine/conformance/conformance.h"
+#include "engine/count.h"
 #include "engine/data_tools.h"
 #include "engine/environment.h"
 #include "engine/fingerprint.h"
@@ -92,6 +93,8 @@ int run(int argc, char** argv) {
   CLI::App* measure_command = add("measure", "predict the cost of a cell from a few steps");
   measure_command->add_option("--cell", cell, "a cell.toml")->required()->check(CLI::ExistingFile);
   measure_command->add_option("--threads", threads, "threads of LibTorch")->check(CLI::NonNegativeNumber);
+  CLI::App* count_command = add("count", "count what training a cell takes, without computing it");
+  count_command->add_option("--cell", cell, "a cell.toml")->required()->check(CLI::ExistingFile);
   int64_t steps = 20;
   CLI::App* bench_command = add("bench", "time training steps of a cell without their data");
   bench_command->add_option("--cell", cell, "a cell.toml")->required()->check(CLI::ExistingFile);
@@ -123,7 +126,10 @@ int run(int argc, char** argv) {
   if (computes) limit_spinning(argv);
   if (run_command->parsed())
     return silc::run_cell({.folder = folder, .threads = threads, .plugin_path = plugin_path, .until = until});
-  if (measure_command->parsed()) print(silc::measure({.cell = cell, .threads = threads, .plugin_path = plugin_path}));
+  if (measure_command->parsed())
+    if (const auto measured = silc::measure({.cell = cell, .threads = threads, .plugin_path = plugin_path}))
+      print(*measured);
+  if (count_command->parsed()) print(silc::count({.cell = cell, .plugin_path = plugin_path}));
   if (bench_command->parsed())
     print(silc::bench({.cell = cell, .threads = threads, .plugin_path = plugin_path}, steps));
   if (fingerprint_command->parsed())

@@ -14,60 +14,33 @@
 #include "engine/learning_rate.h"
 #include "engine/needs.h"
 #include "engine/parameters.h"
-#include "engine/training.h"
+#include "engine/rank_membership.h"
+#include "engine/training_parts.h"
 #include "engine/training_step.h"
+#include "nn/ranks.h"
 
 namespace silc {
 namespace {
 
-// A part of training in which every step costs the same.
-struct Part {
-  double from = 0;
-  double to = 1;
-  int64_t flops = 0;  // of one step
-  Cost cost;          // of one step
-  double steps = 0;   // how many fall into it
+// A part of training, and what a step in it costs this rank.
+struct Part : TrainingPart {
+  int64_t flops = 0;
+  Cost cost;
 };
-
-std::vector<Part> parts_between(std::vector<double> milestones) {
-  std::vector<Part> parts;
-  double from = 0;
-  milestones.push_back(1);
-  for (const double to : milestones) {
-    if (to > from) parts.push_back({.from = from, .to = to, .flops = 0, .cost = {}, .steps = 0});
-    from = std::max(from, to);
-  }
-  return parts;
-}
-
-double steps_in(const Part& part, const ResolvedCell& cell) {
-  const double share = part.to - part.from;
-  switch (cell.budget.unit) {
-    case BudgetUnit::examples:
-      return share * static_cast<double>(*known_steps(cell));
-    case BudgetUnit::flops:
-      return share * cell.budget.amount / static_cast<double>(std::max<int64_t>(part.flops, 1));
-    case BudgetUnit::core_seconds:
-      return share * cell.budget.amount / std::max(part.cost.core_seconds, 1e-9);
-  }
-  return 0;
-}
 
 // Preparing the batch counts in the cost, as it does in training.
 Cost time_step(Part& part, const ResolvedCell& cell, const Assembly& assembly, const BatchSource& source,
                TrainingStep& step, int64_t number) {
-  // In the middle of the part, where a rounded step number cannot fall into its neighbour.
-  const double fraction = (part.from + part.to) / 2;
-  const std::optional<int64_t> total = known_steps(cell);
-  const Progress progress{.step = total ? static_cast<int64_t>(fraction * static_cast<double>(*total)) : number,
-                          .fraction = fraction,
-                          .total_steps = total.value_or(0),
-                          .seed = training_seed(cell)};
-  const double lr = learning_rate(cell.optimizer, fraction, 0);
+  const Progress progress = progress_in(part, cell, number);
+  const double lr = learning_rate(cell.optimizer, progress.fraction, 0);
   const FlopCounter flops;
   const Stopwatch watch;
   int64_t batch = number * cell.optimizer.accumulate;
-  step.run([&] { return to_device(source.batch(batch++), assembly.device); }, progress, lr);
+  const auto next = [&] { return to_device(source.batch(batch++), assembly.device); };
+  if (assembly.device.is_meta())
+    step.update(next, progress, lr);  // there are no figures to read
+  else
+    step.run(next, progress, lr);
   part.flops = flops.total();
   return watch.elapsed();
 }
@@ -87,15 +60,16 @@ void measure_part(Part& part, const ResolvedCell& cell, const Assembly& assembly
 std::vector<Part> measure_parts(const ResolvedCell& cell, const Assembly& assembly, int timed_steps) {
   const BatchSource source = make_batch_source(cell, assembly, 0);
   TrainingStep step(assembly, cell);
-  std::vector<Part> parts = parts_between(assembly.objective->milestones());
+  std::vector<Part> parts;
+  for (const TrainingPart& part : parts_between(assembly.objective->milestones())) parts.push_back({part, 0, {}});
   int64_t number = 0;
   for (Part& part : parts) measure_part(part, cell, assembly, source, step, number, timed_steps);
   return parts;
 }
 
-// The same with a batch of a few pictures. Towers that compute in chunks do so there too.
+// The same with a batch of a few pictures on each rank. Towers that compute in chunks do so there too.
 std::vector<Part> measure_small_batch(ResolvedCell cell, const Assembly& assembly, int64_t batch) {
-  cell.optimizer.batch = batch;
+  cell.optimizer.batch = batch * ranks().size();
   const int64_t chunk = cell.engine.chunk > 0 ? 1 : 0;
   assembly.model->image->set_chunk(chunk);
   assembly.model->text->set_chunk(chunk);
@@ -124,6 +98,11 @@ std::vector<Part> extrapolate(const std::vector<Part>& two, const std::vector<Pa
   return parts;
 }
 
+// A number of each rank, put together.
+double over_ranks(double own, at::Tensor (Ranks::*how)(const at::Tensor&) const) {
+  return (ranks().*how)(at::scalar_tensor(own, at::kDouble)).item<double>();
+}
+
 struct Measurement {
   std::vector<Part> parts;
   bool extrapolated = false;
@@ -134,14 +113,14 @@ Measurement measure_steps(const ResolvedCell& cell, const Assembly& assembly) {
   constexpr int kTimedSteps = 3;
   constexpr double kLongestStep = 20;   // seconds
   constexpr int64_t kLargeBatch = 256;  // below it, a step takes long only for models that take long anyway
-  if (cell.optimizer.batch >= kLargeBatch) {
+  const int64_t batch = cell.optimizer.batch / ranks().size();
+  if (batch >= kLargeBatch) {
     const std::vector<Part> two = measure_small_batch(cell, assembly, 2);
-    const double share = static_cast<double>(cell.optimizer.batch) / 2;
-    const bool too_long =
-        std::any_of(two.begin(), two.end(), [&](const Part& part) { return part.cost.seconds * share > kLongestStep; });
-    if (too_long)
-      return {extrapolate(two, measure_small_batch(cell, assembly, 4), static_cast<double>(cell.optimizer.batch)),
-              true};
+    double longest = 0;
+    for (const Part& part : two) longest = std::max(longest, part.cost.seconds * static_cast<double>(batch) / 2);
+    // All ranks must decide alike.
+    if (over_ranks(longest, &Ranks::max) > kLongestStep)
+      return {extrapolate(two, measure_small_batch(cell, assembly, 4), static_cast<double>(batch)), true};
   }
   return {measure_parts(cell, assembly, kTimedSteps)};
 }
@@ -168,40 +147,51 @@ void try_evaluations(const ResolvedCell& cell, const Catalogue& catalogue, const
 
 void try_steps(const ResolvedCell& cell, const Assembly& assembly) { measure_parts(cell, assembly, 0); }
 
-nlohmann::json measure(const MeasureRequest& request) {
+std::optional<nlohmann::json> measure(const MeasureRequest& request) {
   const Catalogue catalogue = Catalogue::scan(plugin_folders(request.plugin_path));
   const ResolvedCell cell = read_cell(request.cell, catalogue);
-  prepare_torch(request.threads, parse_device(cell.engine.device));
+  const at::Device device = parse_device(cell.engine.device);
+  prepare_torch(request.threads, device);
+  RankMembership membership(rank_environment());
+  EventLog no_events(std::nullopt);
+  membership.join(cell, catalogue, device, no_events);
   const Assembly assembly = assemble(cell, catalogue);
   const DeviceMeter meter(assembly.device);
   Measurement measurement = is_evaluated_only(cell) ? Measurement{} : measure_steps(cell, assembly);
-  if (!measurement.extrapolated) try_evaluations(cell, catalogue, assembly);
+  if (!measurement.extrapolated && membership.rank() == 0) try_evaluations(cell, catalogue, assembly);
 
+  // Of all ranks together: a step takes as long as the slowest of them.
   double total_steps = 0;
   double total_flops = 0;
   double seconds = 0;
   auto described = nlohmann::json::array();
-  for (Part& part : measurement.parts) {
-    part.steps = steps_in(part, cell);
-    total_steps += part.steps;
-    total_flops += part.steps * static_cast<double>(part.flops);
-    seconds += part.steps * part.cost.seconds;
+  for (const Part& part : measurement.parts) {
+    const double flops = over_ranks(static_cast<double>(part.flops), &Ranks::sum);
+    const double seconds_per_step = over_ranks(part.cost.seconds, &Ranks::max);
+    const double steps = steps_in(part, cell, flops, over_ranks(part.cost.core_seconds, &Ranks::sum));
+    total_steps += steps;
+    total_flops += steps * flops;
+    seconds += steps * seconds_per_step;
     described.push_back({{"from", part.from},
                          {"to", part.to},
-                         {"flops_per_step", part.flops},
-                         {"seconds_per_step", part.cost.seconds}});
+                         {"flops_per_step", std::llround(flops)},
+                         {"seconds_per_step", seconds_per_step}});
   }
-  nlohmann::json result = {
-      {"parameters", parameter_count(*assembly.model)},
-      {"total_steps", std::llround(std::ceil(total_steps - 1e-6))},
-      {"total_flops", total_flops},
-      {"seconds", seconds},
-      {"peak_memory", measurement.extrapolated ? nlohmann::json(nullptr) : nlohmann::json(process_peak_memory())},
-      {"extrapolated", measurement.extrapolated},
-      {"parts", described}};
-  const auto device = meter.elapsed();
-  if (device && !measurement.extrapolated) result["device_peak_memory"] = device->peak_memory;
-  if (const auto memory = device_memory(assembly.device)) result["device_memory"] = memory->total;
+  const auto memory = std::llround(over_ranks(static_cast<double>(process_peak_memory()), &Ranks::sum));
+  const auto on_device = meter.elapsed();
+  const auto device_peak =
+      std::llround(over_ranks(on_device ? static_cast<double>(on_device->peak_memory) : 0, &Ranks::max));
+  membership.leave();
+  if (membership.rank() != 0) return std::nullopt;
+  nlohmann::json result = {{"parameters", parameter_count(*assembly.model)},
+                           {"total_steps", std::llround(std::ceil(total_steps - 1e-6))},
+                           {"total_flops", total_flops},
+                           {"seconds", seconds},
+                           {"peak_memory", measurement.extrapolated ? nlohmann::json(nullptr) : nlohmann::json(memory)},
+                           {"extrapolated", measurement.extrapolated},
+                           {"parts", described}};
+  if (on_device && !measurement.extrapolated) result["device_peak_memory"] = device_peak;
+  if (const auto there = device_memory(assembly.device)) result["device_memory"] = there->total;
   return result;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 
 #include "engine/assembly.h"
@@ -20,8 +21,9 @@ struct MeasureRequest {
 void try_steps(const ResolvedCell& cell, const Assembly& assembly);
 
 // The fastest of three steps after a warm one, for each part of training between the objective's milestones
-// (docs/architecture.md says what is in the JSON). Writes nothing.
-nlohmann::json measure(const MeasureRequest& request);
+// (docs/architecture.md says what is in the JSON). Several ranks, started with torchrun's environment, measure
+// together, and rank 0 has the answer; the others have none. Writes nothing.
+std::optional<nlohmann::json> measure(const MeasureRequest& request);
 
 // Times `steps` steps on batches that were made beforehand and lie on the device: what a training step takes without
 // its data (docs/architecture.md says what is in the JSON). Writes nothing.

@@ -2,6 +2,8 @@
 
 #include <ATen/autocast_mode.h>
 
+#include "engine/shapes_only.h"
+#include "nn/settings_device.h"
 #include "silc/error.h"
 
 namespace silc {
@@ -13,7 +15,7 @@ Precision parse_precision(const std::string& name) {
 }
 
 Autocast::Autocast(Precision precision, const c10::Device& device)
-    : on_(precision == Precision::bf16), device_(device.type()) {
+    : on_(precision == Precision::bf16), device_(settings_device(device).type()) {
   if (!on_) return;
   at::autocast::set_autocast_dtype(device_, at::kBFloat16);
   at::autocast::set_autocast_enabled(device_, true);
@@ -25,6 +27,7 @@ Autocast::~Autocast() {
   at::autocast::decrement_nesting();
   at::autocast::set_autocast_enabled(device_, false);
   at::autocast::clear_cache();
+  clear_shape_copies();
 }
 
 }  // namespace silc

@@ -18,6 +18,8 @@
 #include "engine/failure.h"
 #include "engine/measure.h"
 #include "engine/needs.h"
+#include "engine/parameters.h"
+#include "engine/shapes_only.h"
 #include "engine/start.h"
 #include "engine/unreadable.h"
 #include "plugin/loader.h"
@@ -226,8 +228,59 @@ class Preflight {
   void check_cell(std::size_t index) {
     const ResolvedCell& cell = candidates_[index].cell;
     begin(item_of(index), "row \"" + cell.row + "\"", {{index, ""}});
+    if (sound_by_its_shapes(index)) return;
     Assembly assembly;
-    if (!build(candidates_[index], assembly)) return;
+    std::optional<at::Device> device;
+    if (!attempt("engine.device", [&] { device = parse_device(cell.engine.device); })) return;
+    assembly.device = *device;
+    if (build(candidates_[index], assembly)) try_out(index, assembly);
+  }
+
+  // Steps of a large model take long here. It is looked at with shapes alone where all its plugins are silc's own,
+  // which can be computed so; what does not get through is tried for real, and its faults are told then.
+  bool sound_by_its_shapes(std::size_t index) {
+    constexpr int64_t kLarge = 50'000'000;  // parameters
+    const Candidate& candidate = candidates_[index];
+    if (has_checkpoint(candidate) || !uses_own_plugins(candidate.cell)) return false;
+    const auto skipped = skip_;
+    const auto evaluated = evaluated_;
+    bool sound = true;
+    std::vector<Json> found;
+    const Emit emit = std::exchange(emit_, [&](const Json& line) {
+      if (line.contains("fault")) sound = false;
+      if (line.contains("gives") || line.contains("not_applicable")) found.push_back(line);
+    });
+    const auto is_large = [&](const Assembly& assembly) { return parameter_count(*assembly.model) >= kLarge; };
+    {
+      const ShapesOnly shapes;
+      const ShapesOnly::Building building;
+      Assembly assembly;
+      assembly.device = at::kMeta;
+      sound = build(candidate, assembly) && is_large(assembly);
+      if (sound) try_out(index, assembly);
+    }
+    emit_ = emit;
+    if (sound) {
+      for (const Json& line : found) emit_(line);
+      return true;
+    }
+    skip_ = skipped;
+    evaluated_ = evaluated;
+    return false;
+  }
+
+  [[nodiscard]] bool uses_own_plugins(const ResolvedCell& cell) const {
+    const auto folders = plugin_folders({});  // the last are those beside the program
+    std::vector<PluginChoice> choices = {cell.objective, cell.image.backbone, cell.text.backbone, cell.text.tokenizer};
+    for (const Evaluation& evaluation : cell.evaluations) choices.push_back(evaluation.evaluator);
+    return std::ranges::all_of(choices, [&](const PluginChoice& choice) {
+      const PluginInfo* plugin = catalogue_.find(choice.kind, choice.name);
+      return plugin != nullptr && !folders.empty() && plugin->library.parent_path() == folders.back();
+    });
+  }
+
+  void try_out(std::size_t index, const Assembly& assembly) {
+    const ResolvedCell& cell = candidates_[index].cell;
     bool sound = attempt("evaluation.weights", [&] { check_weights(cell, *assembly.objective); });
     if (!is_evaluated_only(cell)) sound = check_views(cell, assembly) && try_training(cell, assembly) && sound;
     if (!sound) return;
@@ -244,7 +297,6 @@ class Preflight {
     const OpenSource train = opened(cell.train), words = opened(captions);
     if ((is_there(cell.train) && !train.dataset) || (is_there(captions) && !words.dataset))
       return false;  // a fault already
-    if (!attempt("engine.device", [&] { assembly.device = parse_device(cell.engine.device); })) return false;
     assembly.dataset = train.dataset;
     torch::manual_seed(static_cast<uint64_t>(cell.seed));
 
@@ -318,7 +370,7 @@ class Preflight {
   std::shared_ptr<ImageTower> try_image_tower(const ResolvedCell& cell, const at::Device& device,
                                               ImageFeatures& features) {
     auto tower = build_image_tower(cell, catalogue_);
-    tower->to(device);
+    place(*tower, device);
     in_plugin(PluginKind::image_backbone, cell.image.backbone.name,
               [&] { features = see(*tower, cell.image.image_size, device); });
     return tower;
@@ -327,7 +379,7 @@ class Preflight {
   std::shared_ptr<TextTower> try_text_tower(const ResolvedCell& cell, const Tokenizer& tokenizer,
                                             const at::Device& device) {
     auto tower = build_text_tower(cell, catalogue_, tokenizer);
-    tower->to(device);
+    place(*tower, device);
     const std::vector<int64_t> ids = in_plugin(PluginKind::tokenizer, cell.text.tokenizer.name,
                                                [&] { return tokenizer.encode("a text", cell.text.context_length); });
     const torch::NoGradGuard no_grad;
@@ -369,7 +421,7 @@ class Preflight {
   }
 
   // Whether the image tower takes crops of all sizes that the objective cuts.
-  bool check_views(const ResolvedCell& cell, Assembly& assembly) {
+  bool check_views(const ResolvedCell& cell, const Assembly& assembly) {
     bool sound = true;
     std::vector<ViewSpec> views;
     if (!attempt("objective", [&] {
@@ -493,7 +545,7 @@ class Preflight {
   std::vector<Candidate> candidates_;
   std::set<std::string> skip_;  // items that are not to be looked at, or have shown their fault
   const Catalogue& catalogue_;
-  const Emit& emit_;
+  Emit emit_;
   std::map<std::string, OpenSource> sources_;                     // by item
   std::map<std::string, std::shared_ptr<Tokenizer>> tokenizers_;  // by their settings and source
   std::map<std::string, std::string> evaluated_;                  // why not applicable, by item and model; empty: tried

@@ -2,10 +2,14 @@
 
 #include <ATen/autocast_mode.h>
 
+#include "nn/settings_device.h"
+
 namespace silc {
 
+c10::Device settings_device(const c10::Device& device) { return device.is_meta() ? c10::Device(at::kCPU) : device; }
+
 at::ScalarType compute_type(const at::Tensor& tensor) {
-  const auto device = tensor.device().type();
+  const auto device = settings_device(tensor.device()).type();
   const bool casts = at::autocast::is_autocast_available(device) && at::autocast::is_autocast_enabled(device);
   return casts ? at::autocast::get_autocast_dtype(device) : tensor.scalar_type();
 }

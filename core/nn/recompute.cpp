@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <mutex>
 
+#include "nn/settings_device.h"
+
 namespace silc {
 
 namespace {
@@ -32,11 +34,11 @@ class Circumstances {
  public:
   // As they are now.
   explicit Circumstances(const at::Device& device)
-      : device_(device),
-        autocast_(at::autocast::is_autocast_enabled(device.type())),
-        autocast_type_(at::autocast::get_autocast_dtype(device.type())),
+      : device_(settings_device(device)),
+        autocast_(at::autocast::is_autocast_enabled(device_.type())),
+        autocast_type_(at::autocast::get_autocast_dtype(device_.type())),
         cpu_random_(generator_state(at::kCPU)) {
-    if (!device.is_cpu()) device_random_ = generator_state(device);
+    if (!device_.is_cpu()) device_random_ = generator_state(device_);
   }
 
   void bring_back() const {

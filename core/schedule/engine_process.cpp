@@ -256,19 +256,28 @@ bool is_fault(const ProcessEnd& end) {
 
 }  // namespace
 
+std::vector<Environment> rank_environments(std::size_t ranks) {
+  const std::string port = ranks > 1 ? std::to_string(free_port()) : "";
+  std::vector<Environment> environments(ranks);
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    // Also of one that is alone: silc itself may run where these say something else.
+    environments[rank].emplace_back("WORLD_SIZE", std::to_string(ranks));
+    if (ranks == 1) break;
+    const std::string number = std::to_string(rank);
+    environments[rank].insert(
+        environments[rank].end(),
+        {{"RANK", number}, {"LOCAL_RANK", number}, {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", port}});
+  }
+  return environments;
+}
+
 EngineTeam::EngineTeam(const Engine& engine, const std::filesystem::path& folder, int64_t threads, const FileLock& lock,
                        std::span<const Environment> environments, std::optional<double> until)
     : ends_(environments.size()) {
-  const std::string size = std::to_string(environments.size());
-  const std::string port = environments.size() > 1 ? std::to_string(free_port()) : "";
+  const std::vector<Environment> places = rank_environments(environments.size());
   for (std::size_t rank = 0; rank < environments.size(); ++rank) {
     Environment all = environments[rank];
-    // Also of one that is alone: silc itself may run where these say something else.
-    all.emplace_back("WORLD_SIZE", size);
-    const std::string number = std::to_string(rank);
-    if (environments.size() > 1)
-      all.insert(all.end(),
-                 {{"RANK", number}, {"LOCAL_RANK", number}, {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", port}});
+    all.insert(all.end(), places[rank].begin(), places[rank].end());
     processes_.emplace_back(engine, folder, threads, lock, all, until);
   }
 }
@@ -318,7 +327,8 @@ std::vector<pid_t> EngineTeam::pids() const {
 }
 
 EngineAnswer run_engine(const Engine& engine, const std::vector<std::string>& arguments, std::string_view input,
-                        const std::function<void(std::string_view)>& follow, double patience) {
+                        const std::function<void(std::string_view)>& follow, double patience,
+                        const Environment& environment) {
   // Files in memory and not pipes: neither side can block the other.
   const Descriptor question(memory_file("input"));
   const Descriptor output(memory_file("output"));
@@ -335,6 +345,7 @@ EngineAnswer run_engine(const Engine& engine, const std::vector<std::string>& ar
   spawn.input = question.get();
   spawn.output = output.get();
   spawn.errors = errors.get();
+  spawn.environment = environment;
   const pid_t child = start(spawn);
   EngineAnswer answer;
   if (follow || patience > 0) {
@@ -362,7 +373,15 @@ EngineAnswer run_engine(const Engine& engine, const std::vector<std::string>& ar
 
 nlohmann::json ask_engine(const Engine& engine, const std::vector<std::string>& arguments, std::string_view input,
                           double patience) {
-  const EngineAnswer answer = run_engine(engine, arguments, input, {}, patience);
+  return parse_answer(engine, arguments, run_engine(engine, arguments, input, {}, patience), patience);
+}
+
+bool failed(const EngineAnswer& answer) {
+  return answer.gave_up || answer.end.signal != 0 || answer.end.exit_code != 0;
+}
+
+nlohmann::json parse_answer(const Engine& engine, const std::vector<std::string>& arguments, const EngineAnswer& answer,
+                            double patience) {
   const std::string what = "silc-engine " + (arguments.empty() ? std::string() : arguments.front());
   if (answer.gave_up)
     throw Error(fmt::format("{} did not answer for {:g} s (engine.hang_seconds) and was ended", what, patience));

@@ -61,6 +61,10 @@ class EngineProcess {
   pid_t pid_ = -1;
 };
 
+// What engines that are ranks of each other on this machine read of the environment, as torchrun sets it; of one alone
+// that it is alone.
+std::vector<Environment> rank_environments(std::size_t ranks);
+
 // The engines of one cell, one a rank: all on this machine, with the environment of torchrun. They hold together: when
 // one comes to a bad end, those that do not follow soon are killed.
 class EngineTeam {
@@ -91,8 +95,16 @@ struct EngineAnswer {
 
 // Runs the engine to its end with `arguments` and `input` on its standard input, without judging how it ends. `follow`
 // gets its output as it comes, in pieces. `patience`: seconds without output after which it is killed; 0: none.
+// `environment`: over silc's own.
 EngineAnswer run_engine(const Engine& engine, const std::vector<std::string>& arguments, std::string_view input = {},
-                        const std::function<void(std::string_view)>& follow = {}, double patience = 0);
+                        const std::function<void(std::string_view)>& follow = {}, double patience = 0,
+                        const Environment& environment = {});
+
+bool failed(const EngineAnswer& answer);
+
+// What an engine that was run with `arguments` and `patience` printed, as JSON. Throws silc::Error as ask_engine does.
+nlohmann::json parse_answer(const Engine& engine, const std::vector<std::string>& arguments, const EngineAnswer& answer,
+                            double patience);
 
 // Runs the engine to its end with `arguments` (and the plugin paths) and `input` on its standard input, and parses what
 // it prints as JSON. Throws silc::Error with the engine's own words if it fails, and if it says nothing for `patience`

@@ -1,51 +1,43 @@
 #include "schedule/prediction.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
+#include <exception>
+#include <future>
 #include <vector>
 
+#include "schedule/temporary_file.h"
 #include "silc/error.h"
 
 namespace silc {
 
 namespace {
 
-class TemporaryFile {
- public:
-  explicit TemporaryFile(std::string_view content) {
-    std::string name = (std::filesystem::temp_directory_path() / "silc-cell-XXXXXX.toml").string();
-    const int file = mkstemps(name.data(), static_cast<int>(std::strlen(".toml")));
-    if (file < 0) throw Error(name + ": " + std::strerror(errno) + "; TMPDIR names another place");
-    path_ = name;
-    const bool whole = write(file, content.data(), content.size()) == static_cast<ssize_t>(content.size());
-    close(file);
-    if (!whole) {
-      std::filesystem::remove(path_);
-      throw Error(name + ": cannot be written; TMPDIR names another place");
-    }
-  }
-  ~TemporaryFile() {
-    std::error_code ignored;
-    std::filesystem::remove(path_, ignored);
-  }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
+// As many engines as the cell has ranks measure together. The answer is the first one's; where they fail, the words of
+// the first that has some of its own.
+nlohmann::json ask_ranks(const Engine& engine, const ResolvedCell& cell, const std::vector<std::string>& question) {
+  const auto ranks = static_cast<std::size_t>(cell.engine.ranks);
+  const std::vector<Environment> environments = rank_environments(ranks);
+  std::vector<std::future<EngineAnswer>> engines;
+  for (std::size_t rank = 0; rank < ranks; ++rank)
+    engines.push_back(std::async(std::launch::async, [&, rank] {
+      return run_engine(engine, question, {}, {}, cell.engine.hang_seconds, environments[rank]);
+    }));
+  std::vector<EngineAnswer> answers;
+  for (auto& each : engines) answers.push_back(each.get());
+  // Those that only lost another rank have less to say than that rank itself.
+  const auto has_words = [](const EngineAnswer& answer) {
+    return failed(answer) && answer.errors.find("silc-engine: rank ") == std::string::npos;
+  };
+  const auto first = std::find_if(answers.begin(), answers.end(), has_words);
+  return parse_answer(engine, question, first == answers.end() ? answers.front() : *first, cell.engine.hang_seconds);
+}
 
 }  // namespace
 
 Prediction predict(const Engine& engine, const ResolvedCell& cell, int64_t threads) {
   const TemporaryFile file(write_cell(cell));
   const auto answer =
-      ask_engine(engine, {"measure", "--cell", file.path().string(), "--threads", std::to_string(threads)}, {},
-                 cell.engine.hang_seconds);
+      ask_ranks(engine, cell, {"measure", "--cell", file.path().string(), "--threads", std::to_string(threads)});
   try {
     Prediction prediction;
     prediction.parameters = answer.at("parameters").get<int64_t>();

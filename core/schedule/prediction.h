@@ -15,7 +15,7 @@ struct Prediction {
   int64_t steps = 0;
   double flops = 0;                    // of training
   double seconds = 0;                  // of training with the threads asked for, without evaluation
-  std::optional<int64_t> peak_memory;  // bytes
+  std::optional<int64_t> peak_memory;  // bytes, of all ranks together
   // On a GPU, bytes: what LibTorch took of its memory, without the half a GB or so that CUDA itself takes, and what it
   // has.
   std::optional<int64_t> device_peak_memory;
@@ -25,8 +25,8 @@ struct Prediction {
   bool extrapolated = false;
 };
 
-// Asks `silc-engine measure`, which takes some seconds, for large models minutes. The cell reaches it in a temporary
-// file. Throws silc::Error.
+// Asks `silc-engine measure`, which takes some seconds, for large models minutes: as many engines together as the cell
+// has ranks, with `threads` each. The cell reaches them in a temporary file. Throws silc::Error.
 Prediction predict(const Engine& engine, const ResolvedCell& cell, int64_t threads);
 
 // How long cells of these times take, `jobs` at a time, each started as soon as there is room for it, in order.

@@ -1,9 +1,11 @@
 // The text tower of CLIP (Radford 2021, section 2.4), and with other options that of SigLIP.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+
 #include <torch/nn/init.h>
 #include <torch/nn/modules/embedding.h>
 #include <torch/nn/modules/normalization.h>
+#include <algorithm>
 
 #include "nn/precision.h"
 #include "nn/transformer.h"
@@ -27,6 +29,10 @@ constexpr auto kMlp = choice_option("mlp", "gelu", "gelu|gelu_tanh|quick_gelu|sw
                                     "swiglu: gated");
 constexpr auto kNormEps =
     number_option("norm_eps", 1e-5, 1e-12, 0.1, "added to the variance in norms: 1e-5 in CLIP, 1e-6 in SigLIP");
+constexpr auto kVocabulary = added(integer_option(
+    "vocabulary", 0, 0, 10000000,
+    "embeddings of tokens at least, where the tokenizer has fewer, so that the model has the size of one "
+    "with a larger vocabulary; 0: as many as the tokenizer has"));
 
 TransformerShape shape_of(const Options& options) {
   return {.width = options[kWidth],
@@ -47,7 +53,8 @@ class TextTransformer : public TextBackbone {
         end_id_(context.end_id),
         end_is_greatest_(context.end_id == context.vocabulary_size - 1) {
     check_shape(shape_, "text_transformer");
-    token_embedding_ = register_module("token_embedding", torch::nn::Embedding(context.vocabulary_size, shape_.width));
+    const int64_t embeddings = std::max<int64_t>(context.vocabulary_size, context.options[kVocabulary]);
+    token_embedding_ = register_module("token_embedding", torch::nn::Embedding(embeddings, shape_.width));
     torch::nn::init::normal_(token_embedding_->weight, 0, 0.02);
     positional_embedding_ = register_parameter(
         "positional_embedding", torch::nn::init::normal_(at::empty({context.context_length, shape_.width}), 0, 0.01));
@@ -95,6 +102,6 @@ class TextTransformer : public TextBackbone {
 }  // namespace
 
 SILC_TEXT_BACKBONE(text_transformer, TextTransformer, 1, "transformer of CLIP's or SigLIP's text tower", kWidth,
-                   kLayers, kHeads, kMlpRatio, kMask, kPooling, kMlp, kNormEps);
+                   kLayers, kHeads, kMlpRatio, kMask, kPooling, kMlp, kNormEps, kVocabulary);
 
 }  // namespace silc::backbones::text_transformer

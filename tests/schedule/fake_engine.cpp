@@ -27,6 +27,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -237,6 +238,51 @@ int measure() {
   return 0;
 }
 
+// A ViT-B/16 that trains for a day; "fail" of $FAKE_ENGINE_COUNT: cannot be counted; "large": needs 100 GB, and a tenth
+// of the activations' part of it in chunks.
+int count(const std::string& cell) {
+  const std::string behaviour = variable("FAKE_ENGINE_COUNT");
+  if (behaviour == "fail") {
+    std::cerr << "silc-engine: the budget is in core-seconds" << std::endl;
+    return 1;
+  }
+  std::ifstream file(cell);
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const bool alone = text.find("ranks = 1\n") != std::string::npos;
+  const double in_chunks = text.find("chunk = 0\n") == std::string::npos ? 0.1 : 1;
+  const double activations = (behaviour == "large" ? 97e9 : 2e9) * in_chunks;
+  auto transfers = Json::array();
+  if (!alone)
+    transfers = {{{"after", 2e12}, {"bytes", 30'000'000}, {"latencies", 3}, {"beside", false}},
+                 {{"after", 8e12}, {"bytes", 1'200'000'000}, {"latencies", 3}, {"beside", true}},
+                 {{"after", 10e12}, {"bytes", 1'000'000}, {"latencies", 3}, {"beside", false}}};
+  const Json part = {{"from", 0},
+                     {"to", 1},
+                     {"steps", 10000.0},
+                     {"flops_per_step", 10e12},
+                     {"rank_flops", 10e12},
+                     {"input_bytes", 50'000'000},
+                     {"transfers", transfers}};
+  std::cout << Json{{"parameters", 150'000'000},
+                    {"trained_parameters", 150'000'000},
+                    {"total_steps", 10000},
+                    {"total_flops", alone ? 1e17 : 8e17},
+                    {"precision", "bf16"},
+                    {"parts", {part}},
+                    {"memory",
+                     {{"weights", 600'000'000},
+                      {"kept", 0},
+                      {"gradients", 600'000'000},
+                      {"optimizer", 1'200'000'000},
+                      {"buckets", alone ? 0 : 600'000'000},
+                      {"activations", activations},
+                      {"peak", 3e9 + activations}}},
+                    {"checkpoint_bytes", 1'800'000'000}}
+                   .dump()
+            << std::endl;
+  return 0;
+}
+
 // Finds nothing, unless $FAKE_ENGINE_PREFLIGHT says otherwise: "fault": the model of every cell; "crash": the objective
 // of the first ends the process, "hang": or does not come to an end; "not_applicable": no cell can be evaluated.
 int preflight() {
@@ -320,6 +366,7 @@ int main(int argc, char** argv) {
     return run(value_of(argc, argv, "--folder"), value_of(argc, argv, "--threads"), value_of(argc, argv, "--until"));
   if (command == "fingerprint") return fingerprint();
   if (command == "measure") return measure();
+  if (command == "count") return count(value_of(argc, argv, "--cell"));
   if (command == "preflight") return preflight();
   if (command == "about") return about();
   if (command == "check") return check(value_of(argc, argv, "--kind"), value_of(argc, argv, "--name"));
