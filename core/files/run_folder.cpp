@@ -103,6 +103,7 @@ std::string end_in_words(const Event& attempt) {
 
 std::string failure_of_attempt(const Event& attempt) {
   std::string words = end_in_words(attempt);
+  if (attempt.contains("words") && !words.empty()) return attempt.at("words").get<std::string>();
   if (words.empty() || attempt.contains("stopped") || !attempt.contains("rank")) return words;
   return "rank " + std::to_string(static_cast<int64_t>(number(attempt, "rank"))) + ": " + words;
 }

@@ -91,10 +91,10 @@ std::vector<Event> read_events(const std::filesystem::path& file, uint64_t& offs
 // attempts.jsonl, appended by silc after each engine process:
 //   {"start", "end" (seconds since 1970), "exit_code" or "signal", "core_seconds", "peak_memory", "threads", "host"},
 //   "gpu" that the engine was given, as CUDA_VISIBLE_DEVICES names it; of a cell of several "ranks", whose costs are
-//   those of all, the "rank" that came to a bad end first, which the code or signal is of;
-//   "interrupted": true if a signal of silc's own ended it, on request; "plugin" ('objective "silc"') if it did not end
-//   of its own accord while it was in one, with "stack_overflow": true if that used up its stack; "stopped": why silc
-//   ended it unasked. A line may be missing: silc died too.
+//   those of all, the "rank" that came to a bad end first, which the code or signal is of, and its "words" where rank
+//   0, which writes the events, could not say them; "interrupted": true if a signal of silc's own ended it, on request;
+//   "plugin" ('objective "silc"') if it did not end of its own accord while it was in one, with "stack_overflow": true
+//   if that used up its stack; "stopped": why silc ended it unasked. A line may be missing: silc died too.
 
 // Whether the engine of `attempt`, the last line of attempts.jsonl, ended without a last word (finished, failed,
 // interrupted) or was stopped by silc unasked; `event` at `time` is the last event of its folder, empty and 0 if there

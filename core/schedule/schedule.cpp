@@ -50,6 +50,17 @@ std::string last_log_line(const std::filesystem::path& file, std::streamoff offs
   return last;
 }
 
+// What the last error in an engine's log says, from `offset` on: without the time, and with the rank that says it.
+std::string last_error(const std::filesystem::path& file, std::streamoff offset) {
+  constexpr std::string_view kLevel = " error: ";
+  std::ifstream log(file);
+  log.seekg(offset);
+  std::string last;
+  for (std::string line; std::getline(log, line);)
+    if (const auto place = line.find(kLevel); place != std::string::npos) last = line.substr(place + kLevel.size());
+  return last;
+}
+
 std::streamoff size_of(const std::filesystem::path& file) {
   std::error_code missing;
   const auto size = std::filesystem::file_size(file, missing);
@@ -379,6 +390,10 @@ class Scheduler {
     else if (stopping_ && (end.signal == SIGTERM || end.signal == SIGINT || end.signal == SIGKILL))
       attempt["interrupted"] = true;
     add_culprit(task.folder.activity(), attempt);
+    // Rank 0 alone writes events: what another rank died of, where rank 0 was in no state to say it, is in the log.
+    if (end.rank.value_or(0) > 0 && end.exit_code != 0 && cell.reader.progress().last_event != "failed")
+      if (const std::string words = last_error(task.folder.log(), cell.log_offset); !words.empty())
+        attempt["words"] = words;
     record_attempt(task, attempt);
     CellOutcome outcome;
     outcome.wall_seconds = ended_at - cell.start;
@@ -418,7 +433,7 @@ class Scheduler {
     if (attempt.contains("stopped")) return failure_of_attempt(attempt);
     if (progress.last_event == "failed" && !progress.failure.empty()) return progress.failure;
     const std::string words = failure_of_attempt(attempt);
-    if (attempt.contains("plugin")) return words;
+    if (attempt.contains("plugin") || attempt.contains("words")) return words;
     if (attempt.contains("signal")) return words + "; plugins in use: " + plugins_in_use(task.cell);
     const std::string line = last_log_line(task.folder.log(), cell.log_offset);
     return words + (line.empty() ? "" : ": " + line);

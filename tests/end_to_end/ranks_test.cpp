@@ -11,6 +11,8 @@
 
 #include "tests/end_to_end/engine_runs.h"
 #include "tests/files/command.h"
+#include "tests/pictures/fixture.h"
+#include "tests/plugins/datasets/made_drawings.h"
 
 namespace silc {
 namespace {
@@ -78,6 +80,29 @@ class RanksEndToEnd : public testing::EngineRuns {
             {"MASTER_PORT", port}, {"SILC_RENDEZVOUS_SECONDS", "3"}};
   }
 
+  // Of those that `silc run` has started below this test's folder, once it trains; 0: none yet.
+  [[nodiscard]] pid_t engine_of_rank_zero() const {
+    namespace fs = std::filesystem;
+    bool trains = false;
+    std::error_code ignored;
+    for (const auto& entry : fs::recursive_directory_iterator(root_ / "runs", ignored))
+      trains = trains || (entry.path().filename() == "events.jsonl" &&
+                          read_file(entry.path()).find("\"step\"") != std::string::npos);
+    if (!trains) return 0;
+    for (const auto& entry : fs::directory_iterator("/proc", ignored)) {
+      const std::string name = entry.path().filename().string();
+      if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+      try {
+        if (fs::read_symlink(entry.path() / "cwd") != fs::canonical(root_)) continue;
+        if (read_file(entry.path() / "environ").find(std::string("\0RANK=0", 7)) != std::string::npos)
+          return std::stoi(name);
+      } catch (const std::exception&) {
+        continue;  // it has ended
+      }
+    }
+    return 0;
+  }
+
   steady_clock::time_point since_;
 };
 
@@ -122,7 +147,7 @@ TEST_F(RanksEndToEnd, ARankThatHangsIsNamedWithinHalfAMinute) {
   EXPECT_THAT(last_failure(hung), HasSubstr("rank 1 has given no sign of life for 15 s"));
 }
 
-// It keeps what the others look at, so that one of them has to say it, in the log.
+// It keeps what the others look at and writes the events, so that one of them has to say it, in the log.
 TEST_F(RanksEndToEnd, SoIsTheFirst) {
   const RunFolder hung = folder("hung", cell());
   const auto end = run_ranks(
@@ -173,6 +198,109 @@ TEST_F(RanksEndToEnd, RanksWithOtherPluginsAreRefusedWithTheDifference) {
   for (const std::string& each : words)
     EXPECT_THAT(each,
                 AllOf(HasSubstr("ranks differ in objective \"silc\": version 1 of content"), HasSubstr("on rank 1")));
+}
+
+// On two machines with a package of another version, say.
+TEST_F(RanksEndToEnd, RanksWithOtherDataAreRefusedWithTheDifference) {
+  const std::vector<uint8_t> png = testing::stored_bytes("png_alpha.file");
+  for (const char* name : {"here", "there"})
+    testing::make_drawings(root_ / name, [&](const std::string&) { return std::string(png.begin(), png.end()); });
+  const char* before = std::getenv("XDG_DATA_DIRS");
+  const std::string usual = before == nullptr ? "/usr/local/share:/usr/share" : before;
+  setenv("XDG_DATA_DIRS", (root_ / "here").c_str(), 1);
+  const ResolvedCell cell = this->cell({"data.train={dataset=\"openclipart\", background=\"plain\"}"});
+  Environment other = place("1", "2", "29716");
+  other.emplace_back("XDG_DATA_DIRS", (root_ / "there").string());
+  const auto words = words_of({place("0", "2", "29716"), other}, cell, {engine_, engine_});
+  setenv("XDG_DATA_DIRS", usual.c_str(), 1);
+  for (const std::string& each : words)
+    EXPECT_THAT(each, AllOf(HasSubstr("rank 1: the data of dataset \"openclipart\", split \"train\", are not those"),
+                            HasSubstr("on rank 1, and " + cell.train.fingerprint + " in cell.toml"),
+                            HasSubstr("all ranks must see the same data")));
+}
+
+TEST_F(RanksEndToEnd, RanksWithAnotherCellAreRefusedWithTheDifference) {
+  const ResolvedCell one = cell(), other = cell({"optimizer.lr=1e-4"});
+  const RunFolder folders[] = {folder("one", one), folder("other", other)};
+  std::vector<std::unique_ptr<FileLock>> locks;
+  std::vector<EngineProcess> processes;
+  for (const RunFolder& each : folders) {
+    locks.push_back(FileLock::try_lock(each.lock()));
+    processes.emplace_back(engine_, each.path, 1, *locks.back(), place(std::to_string(processes.size()), "2", "29717"));
+  }
+  for (EngineProcess& process : processes)
+    while (!process.poll()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  for (const RunFolder& each : folders)
+    EXPECT_THAT(read_file(each.log()), AllOf(HasSubstr("ranks differ in the cell: " + cell_id(one) + " on rank 0, " +
+                                                       cell_id(other) + " on rank 1"),
+                                             HasSubstr("all must run the same silc with the same plugins")));
+}
+
+// As on two machines, which know rank 0's by one name or another.
+TEST_F(RanksEndToEnd, RanksThatReachRankZeroByDifferentAddressesTrainToTheSameBits) {
+  const ResolvedCell cell = this->cell();
+  const RunFolder team = folder("team", cell), apart = folder("apart", cell);
+  ASSERT_EQ(run_ranks(2, team).exit_code, 0);
+  const auto lock = FileLock::try_lock(apart.lock());
+  std::vector<EngineProcess> processes;
+  int number = 0;
+  for (const char* address : {"127.0.0.1", "127.0.0.2"}) {
+    Environment environment = place(std::to_string(number++), "2", "29718");
+    for (auto& [name, value] : environment) {
+      if (name == "MASTER_ADDR") value = address;
+      if (name == "LOCAL_RANK") value = "0";
+    }
+    environment.emplace_back("GLOO_SOCKET_IFNAME", "lo");
+    processes.emplace_back(engine_, apart.path, 1, *lock, environment);
+  }
+  for (EngineProcess& process : processes) {
+    std::optional<ProcessEnd> end;
+    while (!(end = process.poll())) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    EXPECT_EQ(end->exit_code, 0) << read_file(apart.log());
+  }
+  expect_same_result(team, apart);
+}
+
+TEST_F(RanksEndToEnd, WrongEnvironmentsAreRefusedWithTheRemedy) {
+  const ResolvedCell cell = this->cell();
+  const auto refused = [&](const char* changed, const char* value) {
+    Environment environment = place("0", "2", "29719");
+    for (auto& [name, own] : environment)
+      if (name == changed) own = value;
+    return words_of({environment}, cell, {engine_})[0];
+  };
+  EXPECT_THAT(refused("WORLD_SIZE", "two"), HasSubstr("WORLD_SIZE=two is no whole number"));
+  EXPECT_THAT(refused("WORLD_SIZE", "0"), HasSubstr("WORLD_SIZE=0 must be 1 or more"));
+  EXPECT_THAT(refused("RANK", ""), HasSubstr("WORLD_SIZE=2 is set, but not RANK"));
+  EXPECT_THAT(refused("MASTER_PORT", ""), HasSubstr("MASTER_ADDR and MASTER_PORT must say where the ranks meet"));
+  EXPECT_THAT(refused("MASTER_PORT", "99999"), HasSubstr("an address of rank 0's machine and a free port"));
+  // The batch of 8 is not for 3.
+  EXPECT_THAT(words_of({place("0", "3", "29720"), place("1", "3", "29720"), place("2", "3", "29720")}, cell,
+                       {engine_, engine_, engine_})[0],
+              HasSubstr("optimizer.batch = 8 cannot be shared out evenly among 3 ranks; choose a multiple"));
+  EXPECT_THAT(words_of({place("1", "2", "29721"), place("1", "2", "29721")}, cell, {engine_, engine_})[0],
+              HasSubstr("was rank 0 started, and can this machine reach that address and port?"));
+}
+
+// Rank 0 is silc's own child, too: what rank 1 says of it is what silc says of the cell, now and later.
+TEST_F(RanksEndToEnd, SilcSaysWhichRankHangsWhereItIsTheFirst) {
+  const auto silc = [&](const std::string& arguments) {
+    return testing::run_command("cd '" + root_.string() + "' && '" SILC_BINARY_DIR "/bin/silc' " + arguments + " 2>&1");
+  };
+  std::thread stopper([&] {
+    for (int look = 0; look < 6000; ++look) {
+      if (const pid_t first = engine_of_rank_zero(); first > 0) {
+        kill(first, SIGSTOP);
+        return;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  });
+  const auto run = silc("run tiny.toml --ranks 2 --threads 2 --set budget.examples=100000");
+  stopper.join();
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_THAT(run.output, HasSubstr("rank 1: rank 0 has given no sign of life for 15 s"));
+  EXPECT_THAT(silc("status").output, HasSubstr("rank 0 has given no sign of life"));
 }
 
 TEST_F(RanksEndToEnd, SilcStartsThemAndSaysWhatCannotBe) {
