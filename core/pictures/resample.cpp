@@ -6,6 +6,7 @@
 #include <new>
 #include <vector>
 
+#include "pictures/processors.h"
 #include "pictures/resample_loops.h"
 
 namespace silc {
@@ -19,14 +20,50 @@ struct Taps {
   std::vector<double> exact;   // [out, width]
 };
 
-double triangle(double x) { return std::max(0.0, 1.0 - std::abs(x)); }
+SILC_INLINE double triangle(double x) {
+  const double height = 1.0 - std::abs(x);
+  return 0.0 < height ? height : 0.0;
+}
 
-double cubic(double x) {
+SILC_INLINE double cubic(double x) {
   constexpr double a = -0.5;
   x = std::abs(x);
-  if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
-  if (x < 2) return (((x - 5) * x + 8) * x - 4) * a;
-  return 0;
+  const double near = ((a + 2) * x - (a + 3)) * x * x + 1;
+  const double far = (((x - 5) * x + 8) * x - 4) * a;
+  const double within = x < 2 ? far : 0;
+  return x < 1 ? near : within;
+}
+
+// The weights of tap k of all output pixels: weights[i] and their sums. Output pixel i has its centre at centres[i],
+// its first tap at firsts[i] and its last before ends[i].
+SILC_WITH_AND_WITHOUT_AVX2
+void weigh_triangles(const double* centres, const double* firsts, const double* ends, double stretch, int64_t k,
+                     int64_t count, double* weights, double* sums) {
+  for (int64_t i = 0; i < count; ++i) {
+    const double at = firsts[i] + static_cast<double>(k);
+    const double weight = triangle((at + 0.5 - centres[i]) / stretch);
+    const double inside = at < ends[i] ? weight : 0;
+    // ATen keeps the triangle's weights in fp32 before they are divided by their sum.
+    weights[i] = static_cast<float>(inside);
+    sums[i] += inside;
+  }
+}
+
+SILC_WITH_AND_WITHOUT_AVX2
+void weigh_cubics(const double* centres, const double* firsts, const double* ends, double stretch, int64_t k,
+                  int64_t count, double* weights, double* sums) {
+  for (int64_t i = 0; i < count; ++i) {
+    const double at = firsts[i] + static_cast<double>(k);
+    const double weight = cubic((at + 0.5 - centres[i]) / stretch);
+    const double inside = at < ends[i] ? weight : 0;
+    weights[i] = inside;
+    sums[i] += inside;
+  }
+}
+
+SILC_WITH_AND_WITHOUT_AVX2
+void divide(double* weights, const double* sums, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) weights[i] /= sums[i];
 }
 
 // As compute_indices_weights_aa in ATen's UpSampleKernel, which follows Pillow's precompute_coeffs. `origin`: where the
@@ -40,27 +77,36 @@ Taps make_taps(const Axis& axis, int64_t origin, int64_t reduction, int64_t avai
   const double stretch = std::max(scale, 1.0);
   const double support = filter == Interpolation::bilinear ? stretch : 2 * stretch;
   const int64_t highest = std::min(static_cast<int64_t>(std::ceil(begin + length)), available - whole);
+  const auto count = static_cast<size_t>(axis.count);
   Taps taps;
-  taps.width = static_cast<int64_t>(std::ceil(support)) * 2 + 1;
-  taps.first.resize(static_cast<size_t>(axis.count));
-  taps.count.resize(static_cast<size_t>(axis.count));
-  taps.exact.resize(static_cast<size_t>(axis.count * taps.width));
-  for (int64_t i = 0; i < axis.count; ++i) {
-    const double centre = begin + scale * (static_cast<double>(axis.first + i) + 0.5);
+  taps.first.resize(count);
+  taps.count.resize(count);
+  std::vector<double> numbers(4 * count);  // of all output pixels: centres, firsts, ends, sums
+  double* const centres = numbers.data();
+  double* const firsts = centres + count;
+  double* const ends = firsts + count;
+  double* const sums = ends + count;
+  for (size_t i = 0; i < count; ++i) {
+    const double centre = begin + scale * (static_cast<double>(axis.first + static_cast<int64_t>(i)) + 0.5);
     const int64_t first = std::max(static_cast<int64_t>(centre - support + 0.5), int64_t{0});
     const int64_t end = std::min(static_cast<int64_t>(centre + support + 0.5), highest);
-    double* weights = taps.exact.data() + i * taps.width;
-    double sum = 0;
-    for (int64_t j = first; j < end; ++j) {
-      const double distance = (static_cast<double>(j) + 0.5 - centre) / stretch;
-      const double weight = filter == Interpolation::bilinear ? triangle(distance) : cubic(distance);
-      // ATen keeps the triangle's weights in fp32 before they are divided by their sum.
-      weights[j - first] = filter == Interpolation::bilinear ? static_cast<float>(weight) : weight;
-      sum += weight;
-    }
-    for (int64_t j = 0; j < end - first; ++j) weights[j] /= sum;
-    taps.first[static_cast<size_t>(i)] = whole + first;
-    taps.count[static_cast<size_t>(i)] = end - first;
+    centres[i] = centre;
+    firsts[i] = static_cast<double>(first);
+    ends[i] = static_cast<double>(end);
+    taps.first[i] = whole + first;
+    taps.count[i] = end - first;
+    taps.width = std::max(taps.width, end - first);
+  }
+  const auto width = static_cast<size_t>(taps.width);
+  std::vector<double> by_tap(width * count);
+  const auto weigh = filter == Interpolation::bilinear ? weigh_triangles : weigh_cubics;
+  for (size_t k = 0; k < width; ++k)
+    weigh(centres, firsts, ends, stretch, static_cast<int64_t>(k), axis.count, by_tap.data() + k * count, sums);
+  taps.exact.resize(count * width);
+  for (size_t k = 0; k < width; ++k) {
+    double* const weights = by_tap.data() + k * count;
+    divide(weights, sums, axis.count);
+    for (size_t i = 0; i < count; ++i) taps.exact[i * width + k] = weights[i];
   }
   return taps;
 }
@@ -119,7 +165,8 @@ std::span<const ResampleLoops* const> usable_resample_loops() {
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     // Processors that have VBMI2 do not slow down for the sake of wide vectors, as older ones do.
     if (avx2 && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi2"))
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi") &&
+        __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi2"))
       loops.push_back(&kAvx512Loops);
     if (avx2) loops.push_back(&kAvx2Loops);
 #endif
@@ -154,19 +201,23 @@ void resample(const ResampleLoops& loops, const PixelView& pixels, const Axis& h
   if (horizontal.count % kFloatsInLine != 0 || reinterpret_cast<std::uintptr_t>(into) % kCacheLine != 0)
     target.past_cache = false;
 
-  const int64_t turned = (source.samples + kGreatestStrip) * kGreatestLanes;
   if (filter == Interpolation::bilinear) {
     const std::vector<float> column_weights(columns.exact.begin(), columns.exact.end());
     const std::vector<float> row_weights(rows.exact.begin(), rows.exact.end());
+    const int64_t turned = (source.samples + kGreatestStrip) * kGreatestLanes;
     Scratch scratch(2 * turned * static_cast<int64_t>(sizeof(float)));
     loops.bilinear(source, weighed(columns, column_weights), weighed(rows, row_weights), target,
                    scratch.numbers<float>(), scratch.numbers<float>() + turned);
   } else {
+    const std::vector<int32_t> column_weights = fixed_point(columns.exact);
+    const std::vector<int32_t> row_weights = fixed_point(rows.exact);
+    const WeighedTaps<int32_t> of_columns = weighed(columns, column_weights);
     const int64_t stride = narrow_stride(horizontal.count);
+    const int64_t numbers = padded_columns(loops.bicubic_numbers(source, of_columns));
     Scratch narrow(source.rows * stride);
-    Scratch scratch((turned + stride) * static_cast<int64_t>(sizeof(int32_t)));
-    loops.bicubic(source, weighed(columns, fixed_point(columns.exact)), weighed(rows, fixed_point(rows.exact)), target,
-                  narrow.numbers<uint8_t>(), scratch.numbers<int32_t>(), scratch.numbers<int32_t>() + turned);
+    Scratch scratch((numbers + stride) * static_cast<int64_t>(sizeof(int32_t)));
+    loops.bicubic(source, of_columns, weighed(rows, row_weights), target, narrow.numbers<uint8_t>(),
+                  scratch.numbers<int32_t>(), scratch.numbers<int32_t>() + numbers);
   }
 }
 

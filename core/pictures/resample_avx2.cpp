@@ -89,6 +89,6 @@ struct Lanes {
 
 }  // namespace
 
-const ResampleLoops kAvx2Loops = {"AVX2", bilinear, bicubic};
+const ResampleLoops kAvx2Loops = {"AVX2", bilinear, bicubic, turned_levels};
 
 }  // namespace silc

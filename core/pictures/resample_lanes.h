@@ -270,6 +270,10 @@ SILC_INLINE void put_row(const int32_t* sums, int64_t padded, const TargetPlanes
   }
 }
 
+int64_t turned_levels(const SourceRows& source, const WeighedTaps<int32_t>& /*columns*/) {
+  return (source.samples + kLevels) * kLanes;
+}
+
 void bicubic(const SourceRows& source, const WeighedTaps<int32_t>& columns, const WeighedTaps<int32_t>& rows,
              const TargetPlanes& target, uint8_t* narrow, int32_t* turned, int32_t* sums) {
   const int64_t padded = padded_columns(columns.size);

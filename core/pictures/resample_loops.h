@@ -56,15 +56,17 @@ constexpr int64_t narrow_stride(int64_t columns) {
 
 struct ResampleLoops {
   const char* processor;
-  // Rows first, in floats. `turned` and `sums`, on a line of the cache, hold (samples + kGreatestStrip) ·
-  // kGreatestLanes numbers each. A row has kGreatestStrip samples at least.
+  // A row has kGreatestStrip samples at least, and all memory starts on a line of the cache.
+  //
+  // Rows first, in floats. `turned` and `sums` hold (samples + kGreatestStrip) · kGreatestLanes numbers each.
   void (*bilinear)(const SourceRows&, const WeighedTaps<float>& columns, const WeighedTaps<float>& rows,
                    const TargetPlanes&, float* turned, float* sums);
   // Columns first, in Pillow's fixed-point numbers, because what is rounded and clipped in between depends on the
-  // order. `narrow` holds [rows, narrow_stride(columns)] levels, `turned` as above, `sums` narrow_stride(columns)
-  // numbers.
+  // order. `narrow` holds [rows, narrow_stride(columns)] levels, `numbers` those that bicubic_numbers() says, `sums`
+  // narrow_stride(columns) numbers.
   void (*bicubic)(const SourceRows&, const WeighedTaps<int32_t>& columns, const WeighedTaps<int32_t>& rows,
-                  const TargetPlanes&, uint8_t* narrow, int32_t* turned, int32_t* sums);
+                  const TargetPlanes&, uint8_t* narrow, int32_t* numbers, int32_t* sums);
+  int64_t (*bicubic_numbers)(const SourceRows&, const WeighedTaps<int32_t>& columns);
 };
 
 // What this processor can run, the fastest first.

@@ -42,6 +42,6 @@ struct Lanes {
 
 }  // namespace
 
-const ResampleLoops kPlainLoops = {"any processor", bilinear, bicubic};
+const ResampleLoops kPlainLoops = {"any processor", bilinear, bicubic, turned_levels};
 
 }  // namespace silc
