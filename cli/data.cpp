@@ -287,7 +287,8 @@ void add_data(CLI::App& app, Session& session) {
       *group, "preview",
       "a contact sheet of a dataset, or of what a model sees, as a PNG\n\nOf a dataset: pictures with captions, masks "
       "and "
-      "boxes. Of an experiment's row: the first pictures of its training, where crops are cut from them, and the crops "
+      "boxes, one split below the other. Of an experiment's row: the first pictures of its training, where crops are "
+      "cut from them, and the crops "
       "as "
       "the objective gets them, with their changed colours and hidden patches; and what an evaluation sees.",
       *arguments);
@@ -295,7 +296,7 @@ void add_data(CLI::App& app, Session& session) {
   preview_command->add_option("--row", arguments->row, "of an experiment file: the row (default: the first)")
       ->option_text("NAME")
       ->type_name("rows");
-  preview_command->add_option("--count", arguments->count, "samples, spread over the split (default: 24; of a row: 8)")
+  preview_command->add_option("--count", arguments->count, "samples, spread over each split (default: 24; of a row: 8)")
       ->option_text("N")
       ->check(CLI::Range(int64_t{1}, int64_t{600}));
   preview_command->footer(

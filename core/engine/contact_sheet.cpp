@@ -162,7 +162,8 @@ void draw_views(const ShownViews& views, const std::vector<ViewPlace>& places, i
 
 }  // namespace
 
-Image draw_contact_sheet(const std::vector<ShownSample>& samples, const std::vector<std::string>& classes) {
+Image draw_contact_sheet(const std::string& title, const std::vector<ShownSample>& samples,
+                         const std::vector<std::string>& classes) {
   const bool marked = std::any_of(samples.begin(), samples.end(), [](const ShownSample& shown) {
     return !shown.sample.mask.empty() || !shown.sample.boxes.empty();
   });
@@ -171,12 +172,14 @@ Image draw_contact_sheet(const std::vector<ShownSample>& samples, const std::vec
   const int64_t width = marked ? 2 * kPictureSide + kMargin : kPictureSide;
   const int64_t height = kPictureSide + (kLines + 1) * kTextHeight + kMargin;
   const int64_t rows = (count + columns - 1) / columns;
+  const int64_t head = title.empty() ? 0 : kTextHeight + kMargin;
   Image sheet =
-      blank_picture(columns * (width + 2 * kMargin) + kMargin, rows * (height + 2 * kMargin) + kMargin, kPaper);
+      blank_picture(columns * (width + 2 * kMargin) + kMargin, head + rows * (height + 2 * kMargin) + kMargin, kPaper);
+  draw_text(title, kMargin, kMargin, kInk, sheet);
   for (int64_t k = 0; k < count; ++k) {
     const auto& [index, sample] = samples[static_cast<std::size_t>(k)];
     const int64_t x = kMargin + k % columns * (width + 2 * kMargin);
-    const int64_t y = kMargin + k / columns * (height + 2 * kMargin);
+    const int64_t y = head + kMargin + k / columns * (height + 2 * kMargin);
     draw_sample(sample, classes, x, y, false, sheet);
     if (marked) draw_sample(sample, classes, x + kPictureSide + kMargin, y, true, sheet);
     draw_words(sample, index, classes, x, y + kPictureSide + kMargin, width, sheet);

@@ -15,8 +15,10 @@ struct ShownSample {
   Sample sample;
 };
 
-// Each picture with its first caption; where one has a mask or boxes, each once more under these.
-Image draw_contact_sheet(const std::vector<ShownSample>& samples, const std::vector<std::string>& classes);
+// Below the title, if there is one, each picture with its first caption; where one has a mask or boxes, each once more
+// under these.
+Image draw_contact_sheet(const std::string& title, const std::vector<ShownSample>& samples,
+                         const std::vector<std::string>& classes);
 
 // What training makes of one sample.
 struct ShownViews {

@@ -208,9 +208,10 @@ void write_sheet(const Image& sheet, const std::string& file, std::size_t sample
   emit({{"written", file}, {"samples", samples}});
 }
 
-void preview(const Subject& subject, const Json& question, const Emit& emit) {
-  const Dataset& dataset = *subject.splits.front().second;
-  const int64_t count = std::min(question.value("count", int64_t{24}), dataset.size());
+// `count` samples, spread over the split.
+std::vector<ShownSample> samples_to_show(const Subject& subject, const std::string& split, const Dataset& dataset,
+                                         int64_t count, const Emit& emit) {
+  count = std::min(count, dataset.size());
   std::vector<ShownSample> samples;
   for (int64_t k = 0; k < count; ++k) {
     const int64_t index = spread(k, count, dataset.size());
@@ -218,11 +219,24 @@ void preview(const Subject& subject, const Json& question, const Emit& emit) {
       samples.push_back(
           {index, in_plugin(PluginKind::dataset, subject.name, [&] { return read_decoded(dataset, index); })});
     } catch (const Error& error) {
-      emit({{"unreadable", index}, {"split", subject.splits.front().first}, {"reason", error.what()}});
+      emit({{"unreadable", index}, {"split", split}, {"reason", error.what()}});
     }
   }
-  if (samples.empty()) throw Error("none of the samples that were to be shown can be read");
-  write_sheet(draw_contact_sheet(samples, dataset.classes()), question.at("output"), samples.size(), emit);
+  return samples;
+}
+
+void preview(const Subject& subject, const Json& question, const Emit& emit) {
+  std::vector<Image> sheets;
+  std::size_t shown = 0;
+  for (const auto& [split, dataset] : subject.splits) {
+    const std::vector<ShownSample> samples =
+        samples_to_show(subject, split, *dataset, question.value("count", int64_t{24}), emit);
+    if (samples.empty()) continue;
+    shown += samples.size();
+    sheets.push_back(draw_contact_sheet(subject.splits.size() > 1 ? split : "", samples, dataset->classes()));
+  }
+  if (sheets.empty()) throw Error("none of the samples that were to be shown can be read");
+  write_sheet(one_below_the_other(sheets), question.at("output"), shown, emit);
 }
 
 void preview_views(const Json& question, const Catalogue& catalogue, const Emit& emit) {

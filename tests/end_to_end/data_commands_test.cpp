@@ -130,6 +130,20 @@ TEST_F(DataCommands, PreviewDrawsAContactSheet) {
   EXPECT_GT(sheet.height, 2 * 232);
 }
 
+TEST_F(DataCommands, PreviewDrawsEachSplitThatIsAskedFor) {
+  const auto sheet_of = [&](const std::string& splits) {
+    run("preview shapes --count 3 --output ROOT/sheet.png" + splits);
+    const std::string png = read_file(root_ / "sheet.png");
+    return decoded(encoded_image({png.begin(), png.end()}, "sheet.png"));
+  };
+  const Image one = sheet_of(" --split test");
+  const Image two = sheet_of(" --split train --split test");
+  EXPECT_EQ(two.width, one.width);
+  EXPECT_GT(two.height, 2 * one.height);
+  const auto lowest = static_cast<std::ptrdiff_t>(one.rgb.size()) - one.width * 3 * 200;
+  EXPECT_TRUE(std::equal(one.rgb.begin() + lowest, one.rgb.end(), two.rgb.end() - one.width * 3 * 200));
+}
+
 TEST_F(DataCommands, PreviewDrawsWhatTheModelOfARowSees) {
   add("masked.toml", R"(
 [experiment]
