@@ -16,8 +16,12 @@ constexpr std::size_t kWidth = 96;
 constexpr double kGiga = 1e9;
 constexpr double kHour = 3600;
 
-ForecastSettings settings_of(const ResolvedCell& cell, const DeviceRequest& request) {
+bool is_cpu(const Device& device) { return device.name == "cpu"; }
+
+ForecastSettings settings_of(const ResolvedCell& cell, const Device& device, const DeviceRequest& request) {
+  constexpr double kProcess = 0.3e9;  // LibTorch, libraries and batches that are being made
   ForecastSettings settings;
+  if (is_cpu(device)) settings.reserved_memory = kProcess;
   settings.pictures = static_cast<double>(cell.optimizer.batch * cell.optimizer.accumulate);
   settings.checkpoint_interval = cell.engine.checkpoint_seconds;
   if (request.disk) settings.disk = *request.disk * kGiga;
@@ -43,6 +47,8 @@ void apply(ResolvedCell& cell, const std::string& setting) {
 }
 
 std::string hours(double seconds) {
+  constexpr double kFew = 10;
+  if (seconds / kHour < kFew) return fmt::format("{:.2g}", seconds / kHour);
   std::string text = format_quantity(seconds / kHour);
   if (text.ends_with(' ')) text.pop_back();
   return text;
@@ -131,13 +137,13 @@ std::string basis(const std::vector<DeviceRow>& rows, const Device& device, cons
     text += fmt::format("; {}/s sent by each within a node of {}", format_bytes(device.within_node), device.per_node);
   if (std::ranges::any_of(rows, [&](const DeviceRow& row) { return ranks(row) > device.per_node; }))
     text += fmt::format(", {}/s between nodes", format_bytes(device.between_nodes));
-  const ForecastSettings settings = settings_of(first.cell, request);
+  const ForecastSettings settings = settings_of(first.cell, device, request);
   text += fmt::format(
       ". Checkpoints are written at {}/s, every {}; pictures have {} each. All but FLOPs, bytes and memory of tensors "
-      "is calculated from these figures, not measured; NEEDED has {} for CUDA, cuBLAS and NCCL. Training only, without "
+      "is calculated from these figures, not measured; NEEDED has {} for {}. Training only, without "
       "evaluation and waiting for data. docs/scale.md has the formulas and sources.",
       format_bytes(settings.disk), format_duration(settings.checkpoint_interval), format_bytes(settings.picture_bytes),
-      format_bytes(settings.reserved_memory));
+      format_bytes(settings.reserved_memory), is_cpu(device) ? "the process" : "CUDA, cuBLAS and NCCL");
   return paragraph(text, kWidth, 0);
 }
 
@@ -181,7 +187,7 @@ std::optional<Device> chosen_device(const DeviceRequest& request) {
 DeviceRow plan_on_device(const Engine& engine, const ResolvedCell& cell, const Device& device,
                          const DeviceRequest& request) {
   check_precision(device, cell.engine.precision);
-  const ForecastSettings settings = settings_of(cell, request);
+  const ForecastSettings settings = settings_of(cell, device, request);
   DeviceRow row{.name = row_label(cell), .cells = 0, .cell = cell, .training = {}, .forecast = {}, .remedy = {}};
   row.training = count_training(engine, cell);
   row.forecast = forecast(row.training, device, settings);

@@ -115,7 +115,7 @@ Forecast forecast(const CountedTraining& training, const Device& device, const F
     result.input_per_second = std::max(result.input_per_second, part.input_bytes);  // of an update, for now
   }
   result.checkpoint_seconds = training.checkpoint_bytes / settings.disk;
-  result.needed_memory = memory.peak + (device.name == "cpu" ? 0 : settings.reserved_memory);
+  result.needed_memory = memory.peak + settings.reserved_memory;
   result.fits = result.needed_memory <= device.memory;
   if (steps <= 0) return result;
   const double updates = result.computing + result.optimizer + result.waiting;

@@ -59,7 +59,7 @@ struct ForecastSettings {
   double disk = 2e9;               // bytes/s at which a checkpoint is written
   double picture_bytes = 50e3;     // of a picture in its file
   double latency = 20e-6;          // seconds of a message
-  double reserved_memory = 1.5e9;  // what CUDA, cuBLAS and NCCL take, bytes
+  double reserved_memory = 1.5e9;  // bytes that are no tensors': CUDA, cuBLAS and NCCL
 };
 
 struct Forecast {
