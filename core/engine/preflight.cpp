@@ -242,25 +242,33 @@ class Preflight {
     constexpr int64_t kLarge = 50'000'000;  // parameters
     const Candidate& candidate = candidates_[index];
     if (has_checkpoint(candidate) || !uses_own_plugins(candidate.cell)) return false;
+    const std::string model = model_of(candidate.cell).dump();
+    if (small_.contains(model)) return false;
     const auto skipped = skip_;
     const auto evaluated = evaluated_;
-    bool sound = true;
+    bool sound = false, faultless = true;
     std::vector<Json> found;
     const Emit emit = std::exchange(emit_, [&](const Json& line) {
-      if (line.contains("fault")) sound = false;
+      if (line.contains("fault")) faultless = false;
       if (line.contains("gives") || line.contains("not_applicable")) found.push_back(line);
     });
-    const auto is_large = [&](const Assembly& assembly) { return parameter_count(*assembly.model) >= kLarge; };
+    const auto is_large = [&](const Assembly& assembly) {
+      const bool large = parameter_count(*assembly.model) >= kLarge;
+      if (!large) small_.insert(model);
+      return large;
+    };
     {
       const ShapesOnly shapes;
-      const ShapesOnly::Building building;
       Assembly assembly;
       assembly.device = at::kMeta;
-      sound = build(candidate, assembly) && is_large(assembly);
+      {
+        const ShapesOnly::Building building;
+        sound = build(candidate, assembly) && is_large(assembly);
+      }
       if (sound) try_out(index, assembly);
     }
     emit_ = emit;
-    if (sound) {
+    if (sound && faultless) {
       for (const Json& line : found) emit_(line);
       return true;
     }
@@ -494,25 +502,27 @@ class Preflight {
     if (!reason.empty()) emit_({{"not_applicable", evaluation.name}, {"cell", index}, {"reason", reason}});
   }
 
-  // What an evaluator can see of a model but for its weights.
-  static std::string sight_of(const ResolvedCell& cell, const Assembly& assembly) {
+  // What decides a model's shape.
+  static Json model_of(const ResolvedCell& cell) {
     const auto plugin = [](const PluginChoice& choice) {
       return Json{{"name", choice.name}, {"options", options_to_json(choice.options)}};
     };
+    return {{"image", plugin(cell.image.backbone)},       {"image_size", cell.image.image_size},
+            {"text", plugin(cell.text.backbone)},         {"tokenizer", plugin(cell.text.tokenizer)},
+            {"context_length", cell.text.context_length}, {"embed_dim", cell.embed_dim}};
+  }
+
+  // What an evaluator can see of a model but for its weights.
+  static std::string sight_of(const ResolvedCell& cell, const Assembly& assembly) {
     const auto& head = assembly.model->image->patch_head();
     const auto captioner = assembly.objective->captioner();
     const PatchHead* head_object = head.get();
     const Captioner* captioner_object = captioner.get();
-    return Json{{"image", plugin(cell.image.backbone)},
-                {"image_size", cell.image.image_size},
-                {"resize_mode", cell.image.resize_mode},
-                {"text", plugin(cell.text.backbone)},
-                {"tokenizer", plugin(cell.text.tokenizer)},
-                {"context_length", cell.text.context_length},
-                {"embed_dim", cell.embed_dim},
-                {"patch_head", head_object != nullptr ? typeid(*head_object).name() : ""},
-                {"captioner", captioner_object != nullptr ? typeid(*captioner_object).name() : ""}}
-        .dump();
+    Json sight = model_of(cell);
+    sight["resize_mode"] = cell.image.resize_mode;
+    sight["patch_head"] = head_object != nullptr ? typeid(*head_object).name() : "";
+    sight["captioner"] = captioner_object != nullptr ? typeid(*captioner_object).name() : "";
+    return sight.dump();
   }
 
   static Excerpt excerpt(const std::shared_ptr<Dataset>& whole, const DataSource& source, int64_t count) {
@@ -548,6 +558,7 @@ class Preflight {
   Emit emit_;
   std::map<std::string, OpenSource> sources_;                     // by item
   std::map<std::string, std::shared_ptr<Tokenizer>> tokenizers_;  // by their settings and source
+  std::set<std::string> small_;                                   // models that are tried as they are
   std::map<std::string, std::string> evaluated_;                  // why not applicable, by item and model; empty: tried
 };
 

@@ -99,6 +99,18 @@ row = "CLIP"
 objective = "lit"
 )";
 
+// Large models are looked at with shapes alone; what is wrong with them is told as of others.
+TEST_F(Preflight, FindsFaultsOfModelsThatAreTooLargeToTryAStep) {
+  const std::string plan = "plan '" SILC_SOURCE_DIR "/experiments/paper-sizes.toml' --no-measure --rows 'B/16 SILC' ";
+  EXPECT_EQ(silc(plan).exit_code, 0);
+  const auto shape = silc(plan + "--set model.image.heads=5");
+  EXPECT_EQ(shape.exit_code, 2);
+  EXPECT_THAT(shape.output, HasSubstr("backbone \"vit\": width 768 is not a multiple of heads 5"));
+  const auto crop = silc(plan + R"(--set 'objective={name="silc",local_size=100}')");
+  EXPECT_EQ(crop.exit_code, 2);
+  EXPECT_THAT(crop.output, HasSubstr("cuts crops \"local\" of 100 pixels"));
+}
+
 TEST_F(Preflight, FindsACheckpointOfAnotherShape) {
   const fs::path file = root_ / "phases.toml";
   std::ofstream(file) << kPhases;

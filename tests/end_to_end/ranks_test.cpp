@@ -261,6 +261,29 @@ TEST_F(RanksEndToEnd, RanksThatReachRankZeroByDifferentAddressesTrainToTheSameBi
   expect_same_result(team, apart);
 }
 
+// As docs/ranks.md has it. PyTorch's own is there where LibTorch is a Python's.
+TEST_F(RanksEndToEnd, TorchrunStartsThemOnOneNodeAndOnTwoToTheSameBits) {
+  std::string torchrun = SILC_SOURCE_DIR "/.deps/torch/bin/torchrun";
+  if (!std::filesystem::exists(torchrun)) torchrun = "torchrun";
+  if (testing::run_command("'" + torchrun + "' --help > /dev/null 2>&1").exit_code != 0)
+    GTEST_SKIP() << "there is no torchrun";
+  const ResolvedCell cell = this->cell();
+  const RunFolder team = folder("team", cell), node = folder("node", cell), nodes = folder("nodes", cell);
+  ASSERT_EQ(run_ranks(2, team).exit_code, 0);
+  const auto started = [&](const std::string& options, const RunFolder& folder) {
+    return "'" + torchrun + "' " + options + " --no-python '" + engine_.program.string() + "' run --folder '" +
+           folder.path.string() + "' --threads 1";
+  };
+  const auto one = testing::run_command(started("--nproc-per-node 2", node) + " 2>&1");
+  ASSERT_EQ(one.exit_code, 0) << one.output;
+  expect_same_result(team, node);
+  const std::string of_two = "--nnodes 2 --nproc-per-node 1 --master-addr 127.0.0.1 --master-port 29722 --node-rank ";
+  const auto two = testing::run_command("( " + started(of_two + "1", nodes) + " > /dev/null 2>&1 & " +
+                                        started(of_two + "0", nodes) + " && wait ) 2>&1");
+  ASSERT_EQ(two.exit_code, 0) << two.output;
+  expect_same_result(team, nodes);
+}
+
 TEST_F(RanksEndToEnd, WrongEnvironmentsAreRefusedWithTheRemedy) {
   const ResolvedCell cell = this->cell();
   const auto refused = [&](const char* changed, const char* value) {
@@ -301,6 +324,24 @@ TEST_F(RanksEndToEnd, SilcSaysWhichRankHangsWhereItIsTheFirst) {
   EXPECT_EQ(run.exit_code, 1);
   EXPECT_THAT(run.output, HasSubstr("rank 1: rank 0 has given no sign of life for 15 s"));
   EXPECT_THAT(silc("status").output, HasSubstr("rank 0 has given no sign of life"));
+}
+
+TEST_F(RanksEndToEnd, APlanMeasuresThemTogetherAndSaysTheFlopsOfTheRun) {
+  const auto silc = [&](const std::string& arguments) {
+    return testing::run_command("cd '" + root_.string() + "' && '" SILC_BINARY_DIR "/bin/silc' " + arguments +
+                                " --ranks 2 --threads 2");
+  };
+  const auto planned = silc("plan tiny.toml --json 2>/dev/null");
+  ASSERT_EQ(planned.exit_code, 0) << planned.output;
+  const auto row = nlohmann::json::parse(planned.output).at("rows").at(0);
+  EXPECT_EQ(row["ranks"], 2);
+  EXPECT_EQ(row["threads"], 1) << "of each";
+  EXPECT_GT(row["predicted"]["peak_memory"], 0);
+  ASSERT_EQ(silc("run tiny.toml -q 2>&1").exit_code, 0);
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root_ / "runs"))
+    if (entry.path().filename() == "metrics.json") {
+      EXPECT_EQ(row["predicted"]["flops"], nlohmann::json::parse(read_file(entry.path()))["cost"]["flops"]);
+    }
 }
 
 TEST_F(RanksEndToEnd, SilcStartsThemAndSaysWhatCannotBe) {
