@@ -8,6 +8,8 @@
 #include <numeric>
 #include <utility>
 
+#include "nn/precision.h"
+
 namespace silc {
 
 namespace {
@@ -180,16 +182,18 @@ at::Tensor batch_norm_over_ranks(const at::Tensor& x, const at::Tensor& weight, 
   std::vector<int64_t> wide(static_cast<std::size_t>(x.dim()), 1);
   wide[1] = x.size(1);
   const auto N = static_cast<double>(ranks().size());
-  const at::Tensor mean = summed_over_ranks(x.mean(others)) / N;                     // [C]
-  const at::Tensor centred = x - mean.view(wide);                                    // [B, C, …]
+  const at::Tensor full = full_precision(x);                                         // as at::batch_norm computes
+  const at::Tensor mean = summed_over_ranks(full.mean(others)) / N;                  // [C]
+  const at::Tensor centred = full - mean.view(wide);                                 // [B, C, …]
   const at::Tensor variance = summed_over_ranks(centred.square().mean(others)) / N;  // [C]
   const double count = N * static_cast<double>(x.numel()) / static_cast<double>(x.size(1));
   if (running_mean.defined()) running_mean.lerp_(mean.detach(), momentum);
   if (running_var.defined()) running_var.lerp_(variance.detach() * (count / (count - 1)), momentum);
   at::Tensor scale = (variance + eps).rsqrt();
   if (weight.defined()) scale = scale * weight;
-  const at::Tensor scaled = centred * scale.view(wide);
-  return bias.defined() ? scaled + bias.view(wide) : scaled;
+  at::Tensor scaled = centred * scale.view(wide);
+  if (bias.defined()) scaled = scaled + bias.view(wide);
+  return scaled.to(x.scalar_type());
 }
 
 }  // namespace silc

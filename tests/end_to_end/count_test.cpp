@@ -92,6 +92,17 @@ TEST_F(Count, IsToTheByteWhatRanksSend) {
   }
 }
 
+// What normalises over the batch has its statistics summed over ranks, in the precision of the weights. Rank 0 sends
+// running averages to all, which is in its count and, halved, in the mean over ranks.
+TEST_F(Count, TakesBatchNormInHalfPrecisionOverRanks) {
+  const ResolvedCell cell =
+      this->cell({"objective=\"clip\"", "evaluation.weights=[\"student\"]", "engine.ranks=2", "budget.examples=32",
+                  "engine.precision=\"bf16\"", "model.image={backbone=\"resnet\"}"});
+  const double sent = bytes_sent_in_an_update(cell);
+  EXPECT_GT(sent, 0);
+  EXPECT_NEAR(bytes_of(ask("count", cell)["parts"][0]), sent, 5e-3 * sent);
+}
+
 TEST_F(Count, OfTheWholeBatchIsThatOfItsParts) {
   std::vector<std::string> sets = {"objective=\"siglip\"", "evaluation.weights=[\"student\"]"};
   const double alone = ask("count", cell(sets))["total_flops"];

@@ -2,6 +2,7 @@
 // with fit the Gloo in LibTorch.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include <torch/utils.h>
 
 #include "nn/ranks.h"
 #include "processes.h"
@@ -86,6 +87,29 @@ TEST_P(Collectives, CompareWhatMustBeAlike) {
     } catch (const Error& error) {
       EXPECT_STREQ(error.what(), "ranks differ in LibTorch: 2.13 on rank 0, 2.12 on rank 1; mend it");
     }
+  });
+}
+
+// As autocast brings it: at::batch_norm takes bf16 with statistics and weights in fp32.
+TEST_P(Collectives, NormaliseHalfPrecisionAsOneProcessDoes) {
+  in_ranks(GetParam(), [](const Ranks& ranks) {
+    const RanksScope scope(ranks);
+    constexpr int64_t kOwn = 4;
+    constexpr double kMomentum = 0.1, kEps = 1e-5;
+    torch::manual_seed(1);
+    const at::Tensor whole = at::randn({kOwn * ranks.size(), 3, 2, 2}).to(at::kBFloat16);
+    const at::Tensor weight = at::rand({3}), bias = at::rand({3});
+    const at::Tensor mean = at::zeros({3}), variance = at::ones({3});
+    const at::Tensor expected_mean = mean.clone(), expected_variance = variance.clone();
+    const at::Tensor expected =
+        at::batch_norm(whole, weight, bias, expected_mean, expected_variance, true, kMomentum, kEps, false);
+    const at::Tensor own = batch_norm_over_ranks(whole.narrow(0, kOwn * ranks.rank(), kOwn), weight, bias, mean,
+                                                 variance, true, kMomentum, kEps);
+    EXPECT_EQ(own.scalar_type(), at::kBFloat16);
+    EXPECT_TRUE(
+        at::allclose(own.to(at::kFloat), expected.narrow(0, kOwn * ranks.rank(), kOwn).to(at::kFloat), 1e-2, 1e-2));
+    EXPECT_TRUE(at::allclose(mean, expected_mean, 1e-4, 1e-6));
+    EXPECT_TRUE(at::allclose(variance, expected_variance, 1e-4, 1e-6));
   });
 }
 
