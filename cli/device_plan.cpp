@@ -147,6 +147,21 @@ std::string basis(const std::vector<DeviceRow>& rows, const Device& device, cons
   return paragraph(text, kWidth, 0);
 }
 
+// All cells one after the other, whatever is finished here.
+std::string summary(const std::vector<DeviceRow>& rows) {
+  int64_t cells = 0;
+  double flops = 0, seconds = 0, device_seconds = 0;
+  for (const DeviceRow& row : rows) {
+    const auto number = static_cast<double>(row.cells);
+    cells += row.cells;
+    flops += number * row.training.flops;
+    seconds += number * row.forecast.seconds;
+    device_seconds += number * row.forecast.device_seconds;
+  }
+  return fmt::format("{}: {}FLOP, {} device-hours, {} one after the other\n", count(cells, "cell"),
+                     format_quantity(flops), hours(device_seconds), format_duration(seconds));
+}
+
 }  // namespace
 
 void add_device_flags(CLI::App& command, DeviceRequest& request) {
@@ -210,21 +225,7 @@ DeviceRow plan_on_device(const Engine& engine, const ResolvedCell& cell, const D
 std::string describe(const std::vector<DeviceRow>& rows, const Device& device, const DeviceRequest& request) {
   if (rows.empty()) return "";
   return what_it_takes(rows) + "\n" + an_update(rows) + "\n" + memory_of(rows, device) + "\n" +
-         that_do_not_fit(rows, device) + basis(rows, device, request);
-}
-
-std::string summary(const std::vector<DeviceRow>& rows) {
-  int64_t cells = 0;
-  double flops = 0, seconds = 0, device_seconds = 0;
-  for (const DeviceRow& row : rows) {
-    const auto number = static_cast<double>(row.cells);
-    cells += row.cells;
-    flops += number * row.training.flops;
-    seconds += number * row.forecast.seconds;
-    device_seconds += number * row.forecast.device_seconds;
-  }
-  return fmt::format("{}: {}FLOP, {} device-hours, {} one after the other\n", count(cells, "cell"),
-                     format_quantity(flops), hours(device_seconds), format_duration(seconds));
+         that_do_not_fit(rows, device) + basis(rows, device, request) + "\n" + summary(rows);
 }
 
 nlohmann::ordered_json json_of(const Device& device) {

@@ -41,11 +41,8 @@ struct DeviceRow {
 DeviceRow plan_on_device(const Engine& engine, const ResolvedCell& cell, const Device& device,
                          const DeviceRequest& request);
 
-// The tables of all rows, and what is behind their numbers.
+// The tables of all rows, what is behind their numbers, and the sums; empty without rows.
 std::string describe(const std::vector<DeviceRow>& rows, const Device& device, const DeviceRequest& request);
-
-// All cells one after the other, whatever is finished here.
-std::string summary(const std::vector<DeviceRow>& rows);
 
 nlohmann::ordered_json json_of(const DeviceRow& row);
 nlohmann::ordered_json json_of(const Device& device);

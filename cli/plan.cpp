@@ -518,8 +518,8 @@ int plan_command(const PlanOptions& options, Session& session) {
     if (detected) json["detect"] = json_of(*detected);
     print_json(json);
   } else if (device) {
-    print(table_of(plans.searches) + describe(on_device(plans.rows), *device, options.device) + "\n" +
-          summary(on_device(plans.rows)) + notes(plan) + (detected ? "\n" + describe(*detected) : ""));
+    print(table_of(plans.searches) + describe(on_device(plans.rows), *device, options.device) + notes(plan) +
+          (detected ? "\n" + describe(*detected) : ""));
   } else {
     print(table_of(plans.searches) + table_of(plans.rows) +
           summary(plans, threads, plan.gpus.size(), !options.no_measure) + notes(plan) +

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -219,7 +220,15 @@ nlohmann::json count(const CountRequest& request) {
   int64_t number = 0;
   if (!is_evaluated_only(cell))
     for (const TrainingPart& part : parts_between(assembly.objective->milestones())) {
-      const Counted counted = count_update(part, cell, assembly, step, others, number++);
+      const Counted counted = [&] {
+        try {
+          return count_update(part, cell, assembly, step, others, number++);
+        } catch (const PluginFailure& failure) {
+          throw Error(std::string(failure.what()) +
+                      "; it was counted with shapes alone, where nothing can depend on values: without --device, silc "
+                      "plan measures it");
+        }
+      }();
       const double flops = static_cast<double>(N) * static_cast<double>(counted.flops);
       const double steps = steps_in(part, cell, flops, 0);
       total_steps += steps;
