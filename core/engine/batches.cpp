@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <set>
 
 #include "engine/failure.h"
@@ -147,6 +148,9 @@ void BatchSource::cut_views(Sample& sample, int64_t position, std::span<const Ta
   const PicturePart part = decode_part(std::move(sample.image), region, reduction);
   Shown finished = normalising(settings_.transform);
   finished.past_cache = batch_bytes_ > kCacheBytes;
+  int64_t largest = 0;  // pixels of a view
+  for (const ViewSpec& view : views_) largest = std::max(largest, view.size * view.size);
+  std::unique_ptr<float[]> changing;
   for (const Cut& cut : cuts) {
     const ViewSpec& view = views_[cut.view];
     const Target& target = targets[cut.view];
@@ -159,9 +163,11 @@ void BatchSource::cut_views(Sample& sample, int64_t position, std::span<const Ta
     if (changes_nothing(change)) {
       cut_view(part, cut.crop, view.size, interpolation, pixels, finished);
     } else {
-      cut_view(part, cut.crop, view.size, interpolation, pixels);
-      apply_colours(change, view.size, pixels);
-      normalise(settings_.transform, view.size, pixels);
+      // In memory that is still in the cache, for the passes that it takes.
+      if (!changing) changing = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(3 * largest));
+      cut_view(part, cut.crop, view.size, interpolation, changing.get());
+      apply_colours(change, view.size, changing.get());
+      show(changing.get(), view.size * view.size, finished, pixels);
     }
   }
 }

@@ -67,14 +67,6 @@ Shown normalising(const ImageTransform& transform) {
   return shown;
 }
 
-void normalise(const ImageTransform& transform, int64_t size, float* pixels) {
-  const Shown shown = normalising(transform);
-  for (size_t c = 0; c < 3; ++c, pixels += size * size) {
-    if (shown.factor[c] == 1 && shown.shift[c] == 0) continue;
-    for (int64_t i = 0; i < size * size; ++i) pixels[i] = pixels[i] * shown.factor[c] + shown.shift[c];
-  }
-}
-
 namespace {
 
 // One direction of a picture whose shorter side becomes `size`, and of that the centre. As torchvision rounds.

@@ -48,11 +48,8 @@ ImageTransform image_transform(const ImageSettings& settings);
 void cut_view(const PixelView& pixels, const Crop& crop, int64_t size, Interpolation interpolation, float* into,
               const Shown& shown = {});
 
-// What `normalise` does to values in [-1, 1], for those that are resized.
+// From values in [-1, 1] to those that the model was trained on.
 Shown normalising(const ImageTransform& transform);
-
-// Values in [-1, 1] → those that the model was trained on. Leaves the values alone where mean and std are ½.
-void normalise(const ImageTransform& transform, int64_t size, float* pixels);
 
 // A picture under evaluation: `transform` from its pixels on, into [3, size, size].
 void cut_evaluated(const Image& image, const ImageTransform& transform, int64_t size, float* into);

@@ -155,6 +155,16 @@ int64_t count_from_first(Taps& taps, int64_t& reach) {
   return first;
 }
 
+// Rows of `length` values.
+TargetPlanes target_of(const Shown& shown, int64_t length, bool mirror, float* into) {
+  const bool whole_lines = length % kFloatsInLine == 0 && reinterpret_cast<std::uintptr_t>(into) % kCacheLine == 0;
+  TargetPlanes target{
+      .values = into, .factor = {}, .shift = {}, .mirror = mirror, .past_cache = shown.past_cache && whole_lines};
+  std::copy(shown.factor.begin(), shown.factor.end(), target.factor);
+  std::copy(shown.shift.begin(), shown.shift.end(), target.shift);
+  return target;
+}
+
 }  // namespace
 
 std::span<const ResampleLoops* const> usable_resample_loops() {
@@ -195,11 +205,7 @@ void resample(const ResampleLoops& loops, const PixelView& pixels, const Axis& h
     source.stride = source.samples = kGreatestStrip;
   }
 
-  TargetPlanes target{.values = into, .factor = {}, .shift = {}, .mirror = flip, .past_cache = shown.past_cache};
-  std::copy(shown.factor.begin(), shown.factor.end(), target.factor);
-  std::copy(shown.shift.begin(), shown.shift.end(), target.shift);
-  if (horizontal.count % kFloatsInLine != 0 || reinterpret_cast<std::uintptr_t>(into) % kCacheLine != 0)
-    target.past_cache = false;
+  const TargetPlanes target = target_of(shown, horizontal.count, flip, into);
 
   if (filter == Interpolation::bilinear) {
     const std::vector<float> column_weights(columns.exact.begin(), columns.exact.end());
@@ -224,6 +230,10 @@ void resample(const ResampleLoops& loops, const PixelView& pixels, const Axis& h
 void resample(const PixelView& pixels, const Axis& horizontal, const Axis& vertical, Interpolation filter, bool flip,
               float* into, const Shown& shown) {
   resample(*usable_resample_loops().front(), pixels, horizontal, vertical, filter, flip, into, shown);
+}
+
+void show(const float* values, int64_t plane, const Shown& shown, float* into) {
+  usable_resample_loops().front()->show(values, plane, target_of(shown, plane, /*mirror=*/false, into));
 }
 
 std::vector<uint8_t> resampled_levels(const PixelView& pixels, const Axis& horizontal, const Axis& vertical) {

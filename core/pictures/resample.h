@@ -55,7 +55,10 @@ struct Shown {
 SILC_EXPORT void resample(const PixelView& pixels, const Axis& horizontal, const Axis& vertical, Interpolation filter,
                           bool flip, float* into, const Shown& shown = {});
 
-// The same by one of usable_resample_loops() (pictures/resample_loops.h), so that tests can compare them.
+// What `shown` makes of values, three planes of `plane` each.
+SILC_EXPORT void show(const float* values, int64_t plane, const Shown& shown, float* into);
+
+// `resample` by one of usable_resample_loops() (pictures/resample_loops.h), so that tests can compare them.
 struct ResampleLoops;
 SILC_EXPORT void resample(const ResampleLoops& loops, const PixelView& pixels, const Axis& horizontal,
                           const Axis& vertical, Interpolation filter, bool flip, float* into, const Shown& shown = {});

@@ -89,6 +89,6 @@ struct Lanes {
 
 }  // namespace
 
-const ResampleLoops kAvx2Loops = {"AVX2", bilinear, bicubic, turned_levels};
+const ResampleLoops kAvx2Loops = {"AVX2", bilinear, bicubic, turned_levels, show_planes};
 
 }  // namespace silc

@@ -353,6 +353,6 @@ void bicubic_in_place(const SourceRows& source, const WeighedTaps<int32_t>& colu
 
 }  // namespace
 
-const ResampleLoops kAvx512Loops = {"AVX-512", bilinear, bicubic_in_place, plan_numbers};
+const ResampleLoops kAvx512Loops = {"AVX-512", bilinear, bicubic_in_place, plan_numbers, show_planes};
 
 }  // namespace silc

@@ -286,3 +286,14 @@ void bicubic(const SourceRows& source, const WeighedTaps<int32_t>& columns, cons
   }
   if (target.past_cache) Lanes::finish_past_cache();
 }
+
+void show_planes(const float* values, int64_t plane, const TargetPlanes& target) {
+  for (int64_t c = 0; c < 3; ++c) {
+    const float* from = values + c * plane;
+    float* into = target.values + c * plane;
+    int64_t i = 0;
+    for (; i + kLanes <= plane; i += kLanes) put(load(from + i) * target.factor[c] + target.shift[c], target, into + i);
+    for (; i < plane; ++i) into[i] = from[i] * target.factor[c] + target.shift[c];
+  }
+  if (target.past_cache) Lanes::finish_past_cache();
+}

@@ -67,6 +67,8 @@ struct ResampleLoops {
   void (*bicubic)(const SourceRows&, const WeighedTaps<int32_t>& columns, const WeighedTaps<int32_t>& rows,
                   const TargetPlanes&, uint8_t* narrow, int32_t* numbers, int32_t* sums);
   int64_t (*bicubic_numbers)(const SourceRows&, const WeighedTaps<int32_t>& columns);
+  // Of values v instead of grey levels, v · factor + shift: three planes of `plane` values.
+  void (*show)(const float* values, int64_t plane, const TargetPlanes&);
 };
 
 // What this processor can run, the fastest first.

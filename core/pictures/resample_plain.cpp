@@ -42,6 +42,6 @@ struct Lanes {
 
 }  // namespace
 
-const ResampleLoops kPlainLoops = {"any processor", bilinear, bicubic, turned_levels};
+const ResampleLoops kPlainLoops = {"any processor", bilinear, bicubic, turned_levels, show_planes};
 
 }  // namespace silc

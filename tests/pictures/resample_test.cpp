@@ -151,6 +151,9 @@ TEST(ResampleShown, IsWhatIsMadeOfTheValuesLater) {
   resample(picture, whole(40, 20), whole(30, 20), Interpolation::bicubic, false, changed.data(), shown);
   for (std::size_t i = 0; i < values.size(); ++i)
     ASSERT_EQ(changed[i], values[i] * shown.factor[i / 400] + shown.shift[i / 400]);
+  std::vector<float> later(values.size());
+  show(values.data(), 400, shown, later.data());
+  EXPECT_EQ(later, changed);
 }
 
 TEST(ResamplePart, GivesWhatTheWholePictureGives) {
