@@ -70,7 +70,10 @@ class CellFaults {
     if (std::find(rows.begin(), rows.end(), row) == rows.end()) rows.push_back(row);
   }
 
-  void add_at(const Place& place, const std::string& message) { faults_.push_back({place, message, {}}); }
+  void add_at(const Place& place, const std::string& message) {
+    const auto same = [&](const Fault& fault) { return fault.place == place && fault.message == message; };
+    if (std::none_of(faults_.begin(), faults_.end(), same)) faults_.push_back({place, message, {}});
+  }
 
   // One that has nothing to do with the row.
   void add_general(const ResolvedCell& cell, const std::string& key, const std::string& message) {
@@ -264,7 +267,13 @@ void try_before_training(const Session& session, ExperimentPlan& plan, const std
     items.insert(data.item);
     // Several splits may lack the same file.
     if (told.insert(data.message).second)
-      for (const auto& [cell, key] : data.uses) faults.add_general(*cell, key, data.message);
+      for (const auto& [cell, key] : data.uses) {
+        // A trial reads the evaluation's data, but the search's split of it.
+        if (cell->trial && key.starts_with("evaluate.") && data.message.find(" has no split ") != std::string::npos)
+          faults.add_at(plan.experiment.search->settings.split_place, "search.split: " + data.message);
+        else
+          faults.add_general(*cell, key, data.message);
+      }
   }
   std::vector<CellTask> tasks;
   std::set<std::string> rows;
@@ -483,7 +492,10 @@ PlannedExperiment ExperimentPlan::planned() const {
   if (!planned.search) return planned;
   for (PlannedRowSearch& row : planned.search->rows) {
     const PlacedSearch& search = *find_search(row.row);
-    if (!search.waits_for.empty()) continue;  // what its trials are is not known yet
+    if (!search.waits_for.empty()) {  // what its trials are is not known yet
+      if (experiment.search->settings.flops > 0) row.trials.resize(1);
+      continue;
+    }
     const SearchDecision decision =
         silc::decide(experiment.search->settings, search, results_of(experiment.search->settings, search));
     const auto choice = choices.find(row.row);

@@ -60,8 +60,11 @@ void warn_of_changes(const Registry& registry, const PlannedExperiment& planned)
   for (const PlannedCell& cell : planned.cells) ids.insert(cell.id);
   // A row whose search goes on may come to the same cells again.
   const auto is_open = [&](const PlannedCell& cell) {
-    const PlannedRowSearch* search = planned.search ? search_of(*planned.search, cell.row) : nullptr;
-    return search != nullptr && !search->chosen;
+    if (!planned.search) return false;
+    return std::ranges::any_of(planned.search->tuned, [&](const PlannedTuning& tuned) {
+      const bool of_row = cell.row == tuned.row || cell.row.starts_with(tuned.row + " (");  // or a phase of it
+      return of_row && !search_of(*planned.search, tuned.row)->chosen;
+    });
   };
   const auto gone = std::count_if(before->cells.begin(), before->cells.end(),
                                   [&](const PlannedCell& cell) { return !ids.contains(cell.id) && !is_open(cell); });
@@ -232,7 +235,7 @@ void say_what_is_searched(const Session& session, const ExperimentPlan& plan) {
   }
   note(session,
        fmt::format("search: {} rows to tune, {}{}, by {} on {}", open.size(),
-                   settings.flops > 0 ? fmt::format("each with {:.3g} FLOPs of trials", settings.flops)
+                   settings.flops > 0 ? fmt::format("each with {}FLOP of trials", format_quantity(settings.flops))
                                       : count(static_cast<int64_t>(trials), "trial") + " altogether",
                    done == 0 ? "" : fmt::format(", {} finished before", done), settings.metric, settings.split));
 }

@@ -56,6 +56,7 @@ SpecError::SpecError(std::vector<Diagnostic> diagnostics)
     : Error(listed(diagnostics)), diagnostics_(std::move(diagnostics)) {}
 
 void Faults::add(const Place& place, const std::string& message) {
+  ++count_;
   Diagnostic fault{place.file, place.line, place.column, message};
   if (std::find(diagnostics_.begin(), diagnostics_.end(), fault) == diagnostics_.end())
     diagnostics_.push_back(std::move(fault));

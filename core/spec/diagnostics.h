@@ -47,13 +47,15 @@ class Faults {
  public:
   void add(const Place& place, const std::string& message);
   [[nodiscard]] bool empty() const { return diagnostics_.empty(); }
-  [[nodiscard]] std::size_t count() const { return diagnostics_.size(); }
+  // How often one was found, the same one again included.
+  [[nodiscard]] std::size_t count() const { return count_; }
 
   // In order of the file, those of the command line last.
   void throw_if_any() const;
 
  private:
   std::vector<Diagnostic> diagnostics_;
+  std::size_t count_ = 0;
 };
 
 }  // namespace silc

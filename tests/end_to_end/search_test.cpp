@@ -184,5 +184,22 @@ TEST_F(SearchEndToEnd, AMetricThatNoEvaluationGivesIsRefusedBeforeTraining) {
   EXPECT_THAT(output("runs"), HasSubstr("zero_shot_classification gives no \"acc2\""));
 }
 
+TEST_F(SearchEndToEnd, ASplitThatTheDataDoNotHaveIsRefusedWhereItIsNamed) {
+  replace("trials = 3", "trials = 3\nsplit = \"holdout\"");
+  EXPECT_EQ(run("runs"), 2) << output("runs");
+  EXPECT_THAT(output("runs"), HasSubstr(":41:9: search.split: dataset \"shapes\" has no split \"holdout\""));
+}
+
+TEST_F(SearchEndToEnd, WhereEveryTrialFailsNothingIsChosenNorSearchedFromIt) {
+  std::ofstream(root_ / "pair.toml", std::ios::app) << kStarting;
+  replace("checkpoint_seconds = 0", "checkpoint_seconds = 0\nmemory_limit = 0.01");
+  EXPECT_EQ(run("runs"), 1) << output("runs");
+  EXPECT_THAT(output("runs"),
+              AllOf(HasSubstr("CLIP: none of its trials has a value of zero_shot_classification/acc1, so that there is "
+                              "nothing to choose"),
+                    HasSubstr("late: its trials go on from what the search of CLIP chooses, which is nothing")));
+  EXPECT_THAT(cells("runs", false), SizeIs(0));
+}
+
 }  // namespace
 }  // namespace silc

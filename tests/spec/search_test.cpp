@@ -399,6 +399,10 @@ TEST_F(SearchTest, RefusesASpaceThatLeavesAnOptionsRange) {
             "objective \"silc\": distillation_weight must be a number from 0 to 10, not 20.0");
   EXPECT_EQ(faults(with(kTuned, "choice = [0.01, 0.1]", "choice = [0.01, -1]")),
             "optimizer.weight_decay must be a number of at least 0, not -1");
+  EXPECT_EQ(
+      faults(with(kTuned, "\"optimizer.lr\" = { log = [1e-4, 1e-2] }", "\"optimizer.beta1\" = { range = [0.5, 1.5] }")),
+      "optimizer.beta1 must be a number of at least 0 and below 1, not 1.5")
+      << "of every row, and not again for each of its trials";
   EXPECT_THAT(faults(with(kTuned, "objective.distillation_weight", "objective.weihgt")),
               HasSubstr("objective \"silc\" has no option \"weihgt\""));
 }
