@@ -254,14 +254,13 @@ std::vector<std::string> search_notes(const PlannedSearch& search, std::span<con
   return notes;
 }
 
+std::optional<double> compared_score(const PlannedSearch& search, const TrialRecord& trial) {
+  return search.rungs.size() > 1 && !trial.rungs.empty() ? trial.rungs.front() : trial.score;
+}
+
 namespace {
 
 bool is_halving(const PlannedSearch& search) { return search.rungs.size() > 1; }
-
-// By which trials can be compared: by halving they were trained alike as far as the first rung alone.
-std::optional<double> compared_score(const PlannedSearch& search, const TrialRecord& trial) {
-  return is_halving(search) && !trial.rungs.empty() ? trial.rungs.front() : trial.score;
-}
 
 // A range in quarters, a choice by its values.
 Sensitivity sensitivity_of(const PlannedDimension& dimension, std::size_t index, const std::vector<TrialRecord>& trials,
@@ -491,11 +490,13 @@ std::string format_for_people(const SearchReport& report, bool markdown, std::si
   const auto heading = [&](const std::string& text) { return markdown ? "### " + text + "\n\n" : text + "\n\n"; };
   const auto table = [&](const Grid& grid) { return (markdown ? markdown_grid(grid) : terminal_grid(grid)) + "\n"; };
   std::string text = heading(fmt::format("{}: what the search found", report.title));
-  text += heading(fmt::format("Expected best {} of n trials{}", score_header(report.search),
-                              is_halving(report.search)
-                                  ? fmt::format(", each after {} of a trial's budget", rung_text(report.search, 0))
-                                  : ""));
-  text += table(expected_grid(report));
+  if (const Grid expected = expected_grid(report); expected.front().size() > 1) {
+    text += heading(fmt::format("Expected best {} of n trials{}", score_header(report.search),
+                                is_halving(report.search)
+                                    ? fmt::format(", each after {} of a trial's budget", rung_text(report.search, 0))
+                                    : ""));
+    text += table(expected);
+  }
   if (is_halving(report.search)) {
     text += heading(
         fmt::format("Trials that came to each rung, and their best and median {}", score_header(report.search)));

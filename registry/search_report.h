@@ -63,6 +63,9 @@ SearchReport build_search_report(const Registry& registry, const PlannedExperime
 // (docs/reference/search.schema.json). Not latex: throws silc::Error.
 std::string format_search_report(const SearchReport& report, TableFormat format, const FormatOptions& options = {});
 
+// By which trials can be compared: by halving they were trained alike as far as the first rung alone.
+std::optional<double> compared_score(const PlannedSearch& search, const TrialRecord& trial);
+
 // Every trial of a row as tables have it; the first line is the header, and the chosen one has an asterisk.
 std::vector<std::vector<std::string>> trial_grid(const SearchReport& report, const SearchedRowReport& row);
 

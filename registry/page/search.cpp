@@ -72,7 +72,7 @@ std::string axis_label(const PlannedDimension& dimension) {
 std::string tip_of(const SearchReport& report, const SearchedRowReport& row, const TrialRecord& trial) {
   std::string text = fmt::format("{}, trial {}{}: {}", row.row, trial.trial.number,
                                  row.search.chosen == trial.trial.number ? " (chosen)" : "",
-                                 named_value(report.search.name, *trial.score));
+                                 named_value(report.search.name, *compared_score(report.search, trial)));
   for (std::size_t i = 0; i < row.search.space.size(); ++i)
     text += fmt::format("; {} = {}", row.search.space[i].key, trial.trial.values[i]);
   return text;
@@ -88,8 +88,8 @@ plot::CurvePlot dimension_plot(const PageContext& context, const ExperimentSourc
     const auto index = static_cast<std::size_t>(dimension - row.search.space.begin());
     plot::Series series = series_of(context, source, row);
     for (const TrialRecord& trial : row.trials)
-      if (trial.score)
-        series.marks.push_back({.at = {place_of(*dimension, trial.trial.values.at(index)), *trial.score},
+      if (const auto score = compared_score(report.search, trial))
+        series.marks.push_back({.at = {place_of(*dimension, trial.trial.values.at(index)), *score},
                                 .interval = std::nullopt,
                                 .text = tip_of(report, row, trial)});
     if (!series.marks.empty()) plot.series.push_back(std::move(series));
