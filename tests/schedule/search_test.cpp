@@ -111,6 +111,26 @@ TEST_F(SearchRunTest, MoreTrialsTrainThoseAlone) {
   EXPECT_THAT(run({place("A", 5)}), ElementsAre("A 3", "A 4", "A with 1"));
 }
 
+TEST_F(SearchRunTest, InterruptedAndExtendedItTrainsWhatIsMissing) {
+  const ScopedVariable scores("FAKE_ENGINE_SCORES", "trial-4=0.9");
+  const PlacedSearch few = place("A", 4);
+  RunObserver observer;
+  run_cells(few.tasks.at(0), {fake_engine(), {2, 1}}, observer);
+  run_cells(few.tasks.at(2), {fake_engine(), {2, 1}}, observer);
+  EXPECT_THAT(run({place("A", 6)}), ElementsAre("A 1", "A 3", "A 4", "A 5", "A with 4"));
+}
+
+TEST_F(SearchRunTest, HalvingExtendedByMoreTrialsChoosesAsIfThereHadBeenSoManyFromTheBeginning) {
+  settings_.method = SearchMethod::halving;
+  const ScopedVariable scores("FAKE_ENGINE_SCORES", "trial-1=0.7;trial-3=0.8;trial-6=0.9;trial-8=0.85");
+  run({place("A", 4)});
+  EXPECT_EQ(chosen_["A"], 3U);
+  run({place("A", 9)});
+  run({place("B", 9)});
+  EXPECT_EQ(chosen_["A"], chosen_["B"]);
+  EXPECT_EQ(chosen_["A"], 6U);
+}
+
 TEST_F(SearchRunTest, AFailedTrialIsNeverChosenAndStopsNothing) {
   const ScopedVariable behaviour("FAKE_ENGINE", "trial-0=fail");
   const ScopedVariable scores("FAKE_ENGINE_SCORES", "trial-0=0.99;trial-3=0.9");
