@@ -230,13 +230,16 @@ void check_pictures(const ExperimentPlan& plan, const std::set<std::string>& unr
     const ResolvedCell& trial = placed.tasks.begin()->second.back().cell;
     for (const Evaluation& evaluation : trial.evaluations)
       own.try_emplace(source_item(evaluation.data), evaluation.data);
-    const ResolvedCell& row = find_tuned(search, placed.row)->candidates.front();
+    patience = std::max(patience, trial.engine.hang_seconds);
+  }
+  for (const TunedRow& tuned : search.tuned) {
+    const ResolvedCell& row = tuned.candidates.front();
     for (const Evaluation& evaluation : row.evaluations)
       others.try_emplace(source_item(evaluation.data), evaluation.data,
                          fmt::format("evaluation \"{}\" measures the chosen settings on", evaluation.name));
-    for (const DataSource& data : sources_of(row.train))
-      others.try_emplace(source_item(data), data, fmt::format("row \"{}\" trains on", placed.row));
-    patience = std::max(patience, row.engine.hang_seconds);
+    for (const ResolvedCell& phase : unchained(row))
+      for (const DataSource& data : sources_of(phase.train))
+        others.try_emplace(source_item(data), data, fmt::format("row \"{}\" trains on", row_label(phase)));
   }
   std::vector<DataSource> all;
   for (const auto& [item, data] : own) all.push_back(data);

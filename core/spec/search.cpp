@@ -491,8 +491,20 @@ std::string tuning_fault(const SearchSettings& search, const ResolvedCell& cell,
           "does not evaluate the {}{}, by which the search chooses ({}); add it to evaluation.weights", weights,
           rung.phase + 1 == own.size() ? "" : " in the phase in which trials are first compared", search.metric);
   }
+  const auto update_of = [](const ResolvedCell& phase) {
+    return static_cast<double>(phase.optimizer.batch * phase.optimizer.accumulate);
+  };
+  if (search.method == SearchMethod::halving && own.front().budget.unit == BudgetUnit::examples) {
+    double first = 0;
+    for (const ResolvedCell& phase : own) first += rungs_of(search).front() * scaled_amount(search, phase.budget);
+    if (first < update_of(own.front()))
+      return fmt::format(
+          "would have its trials compared after {:.3g} examples already: less than one update of {}; "
+          "fewer rungs or a larger budget are needed",
+          first, update_of(own.front()));
+  }
   for (const ResolvedCell& phase : phases) {
-    const auto update = static_cast<double>(phase.optimizer.batch * phase.optimizer.accumulate);
+    const double update = update_of(phase);
     if (phase.budget.unit == BudgetUnit::examples && scaled_amount(search, phase.budget) < update)
       return fmt::format("has a budget of {} examples, of which a trial trains {}: less than one update of {}",
                          phase.budget.amount, scaled_amount(search, phase.budget), update);

@@ -320,6 +320,13 @@ TEST_F(SearchTest, ARungAtTheEndOfAPhaseIsItsEnd) {
   EXPECT_THAT(rung_places(search, {0.5, 0.5}), ElementsAre(RungPlace{1, 1}));
 }
 
+TEST_F(SearchTest, RefusesARungBeforeTheFirstUpdate) {
+  EXPECT_THAT(
+      faults(with(kTuned, "trials = 8", "trials = 8\nmethod = \"halving\"\nrungs = 6")),
+      HasSubstr("row \"CLIP\" would have its trials compared after 82.3 examples already: less than one update of "
+                "128; fewer rungs or a larger budget are needed"));
+}
+
 TEST_F(SearchTest, RefusesHalvingWherePhasesHaveNoCommonUnit) {
   const std::string halving = with(kTuned, "trials = 8", "trials = 8\nmethod = \"halving\"");
   EXPECT_THAT(faults(halving + with(kTwoPhases, "budget.examples = 2000", "budget = { flops = 1e12 }")),
