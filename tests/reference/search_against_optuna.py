@@ -2,16 +2,20 @@
 """silc's search against Optuna's samplers at the same cost; prints a table, as in docs/experiments.md.
 
     python3 -m venv venv && venv/bin/pip install optuna scipy xxhash
-    venv/bin/python tests/reference/search_against_optuna.py [SEARCH.json]
+    venv/bin/python tests/reference/search_against_optuna.py
 
 Random: the expected best of n points of silc's sequence, over scramblings, against Optuna's QMCSampler (scrambled
 Sobol'). Halving: what silc's rule of promotion chooses, and what Optuna's SuccessiveHalvingPruner (ASHA) chooses when it
-has spent as much, where scores of short training are noisy. Regrets: 0 is the best there is. SEARCH.json, of
-`silc report --search --json`: also on the trials of its rows, whose nearest neighbours stand for points between.
+has spent as much, where scores of short training are noisy. Regrets: 0 is the best there is.
+
+Then the same on what training was really like, the recorded trials of tests/data/search_curves.json (search_curves.py).
+Random: each point has the score of the trial nearest to it. Halving: both rules take the same trials in the same order,
+over random orders, and see their recorded scores; beside them random search that has spent as much on trials trained
+whole. Regrets are in points of the metric in percent.
 """
 import json
 import math
-import sys
+import pathlib
 
 import numpy as np
 import optuna
@@ -90,6 +94,31 @@ def silc_halving(points, score):
     return min(arrived[last])[1], cost
 
 
+def recorded_halving(order, curves, cost):
+    """The trial that Optuna's ASHA has chosen of recorded ones, taken in this order, when it has spent that much."""
+    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.SuccessiveHalvingPruner(
+        min_resource=1, reduction_factor=REDUCTION))
+    for trial in order:
+        study.enqueue_trial({"trial": int(trial)})
+    best, spent = None, 0
+    for _ in order:
+        if spent >= cost:
+            break
+        trial = study.ask({"trial": optuna.distributions.IntDistribution(0, len(curves) - 1)})
+        curve = curves[trial.params["trial"]]
+        for step in range(1, RUNGS[-1] + 1):
+            spent += 1
+            trial.report(curve[step - 1], step)
+            if step < RUNGS[-1] and trial.should_prune():
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                break
+        else:
+            study.tell(trial, curve[-1])
+        if best is None or (step, curve[step - 1]) > best[:2]:
+            best = (step, curve[step - 1], trial.params["trial"])
+    return best[2]
+
+
 def optuna_halving(cost, axes, seed, score_of):
     """The parameters that Optuna's ASHA has chosen when it has spent that much."""
     study = optuna.create_study(
@@ -124,26 +153,44 @@ def noisy(function, scale, seed):
     return score
 
 
-def nearest(rows):
-    """Functions of recorded trials: the regret of the nearest one."""
-    functions = []
-    for row in rows:
-        trials = [t for t in row["trials"] if t["score"] is not None]
-        if len(trials) < 4:
-            continue
-        counts = [max(1, len(d["choices"])) for d in row["space"]]
-        x = np.array([[p / max(1, n - 1) if n > 1 else p for p, n in zip(t["positions"], counts)] for t in trials])
-        y = np.array([t["score"] for t in trials])
-        functions.append((f'trials of {row["row"]}', lambda at, x=x, y=y: float(
-            y.max() - y[np.argmin(((x - np.asarray(at)) ** 2).sum(1))]), x.shape[1]))
-    return functions
+def nearest(trials):
+    """The regret of the recorded trial nearest to a point."""
+    places = np.array([trial["positions"] for trial in trials])
+    final = np.array([trial["scores"][-1] for trial in trials])
+    return lambda point: float(final.max() - final[np.argmin(((places - np.asarray(point)) ** 2).sum(1))])
+
+
+def spread(values):
+    return f"{100 * np.mean(values):.2f} ± {100 * np.std(values) / math.sqrt(len(values)):.2f}"
+
+
+def compare_recorded(file, scramblings, orders):
+    print("\n| trials of | n | silc random | Optuna QMC | silc halving | Optuna ASHA | difference | random at that cost "
+          "| cost |\n|---|---|---|---|---|---|---|---|---|")
+    for row in json.load(open(file))["rows"]:
+        curves = [trial["scores"] for trial in row["trials"]]
+        final = np.array([curve[-1] for curve in curves])
+        regret, axes = nearest(row["trials"]), len(row["settings"])
+        for n in sorted({min(12, len(curves)), len(curves)}):
+            ours = [min(map(regret, silc_points(n, axes, seed))) for seed in range(scramblings)]
+            theirs = [min(map(regret, optuna_points(n, axes, seed))) for seed in range(scramblings)]
+            found, costs = [[], [], []], []
+            for seed in range(orders):
+                order = np.random.default_rng(seed).permutation(len(curves))[:n]
+                chosen, cost = silc_halving(order, lambda trial, resource: -curves[order[trial]][resource - 1])
+                whole = order[:max(1, cost // RUNGS[-1])]
+                picks = (order[chosen], recorded_halving(order, curves, cost), whole[np.argmax(final[whole])])
+                for values, pick in zip(found, picks):
+                    values.append(final[order].max() - final[pick])
+                costs.append(cost / (RUNGS[-1] * n))
+            halving, asha, random = map(np.array, found)
+            cells = [spread(values) for values in (ours, theirs, halving, asha, halving - asha, random)]
+            print(f'| "{row["row"]}" | {n} | ' + " | ".join(cells) + f" | {100 * np.mean(costs):.0f} % |", flush=True)
 
 
 def main():
     repeats = 40
     functions = [("Branin", branin, 2), ("Hartmann 3", hartmann3, 3), ("Ackley", ackley, 4)]
-    if len(sys.argv) > 1:
-        functions += nearest(json.load(open(sys.argv[1]))["rows"])
     print("| function | n | silc random | Optuna QMC | silc halving | Optuna ASHA |\n|---|---|---|---|---|---|")
     for name, function, axes in functions:
         for n in (12, 27):
@@ -160,6 +207,7 @@ def main():
                 found[3].append(function(optuna_halving(cost, axes, seed, score)))
             cells = [f"{np.mean(v):.3g} ± {np.std(v) / math.sqrt(repeats):.2g}" for v in found]
             print(f"| {name} | {n} | " + " | ".join(cells) + " |", flush=True)
+    compare_recorded(pathlib.Path(__file__).parents[1] / "data" / "search_curves.json", 200, 500)
 
 
 if __name__ == "__main__":
