@@ -349,7 +349,8 @@ PlannedSearch describe(const Search& search) {
       described.rungs.push_back({static_cast<int64_t>(rung.phase), rung.fraction});
     described.after = start_label(tuned);
   }
-  for (const TunedRow& row : search.tuned) planned.tuned.push_back({row.row, deciding(search, row).front()});
+  for (const TunedRow& row : search.tuned)
+    planned.tuned.push_back({row.row, deciding(search, row).front(), row.by.empty() ? row.after : ""});
   return planned;
 }
 

@@ -121,8 +121,9 @@ void measure(const Session& session, const ExperimentPlan& plan, std::vector<Row
   std::map<std::string, std::pair<std::optional<Prediction>, std::string>> measured;
   std::set<std::string> of_trials;
   for (const PlacedSearch& search : plan.open_searches())
-    for (const ResolvedCell& phase : unchained(find_tuned(*plan.experiment.search, search.row)->candidates.front()))
-      of_trials.insert(row_label(phase));
+    for (const TunedRow* tuned = find_tuned(*plan.experiment.search, search.row); tuned != nullptr;
+         tuned = find_tuned(*plan.experiment.search, tuned->after))
+      for (const ResolvedCell& phase : unchained(tuned->candidates.front())) of_trials.insert(row_label(phase));
   for (RowPlan& row : rows) {
     if (row.unfinished == 0 && !of_trials.contains(row.name)) continue;
     const ResolvedCell& cell = cell_of(plan, row).cell;
@@ -202,7 +203,7 @@ struct TrialCost {
   }
 };
 
-// What a trial is expected to cost, and, the first time, what all trials go on from.
+// What a trial is expected to cost, and, the first time, what all trials go on from, unless another search trains it.
 std::optional<TrialCost> expected_cost(const ExperimentPlan& plan, const std::string& searched,
                                        const std::vector<RowPlan>& rows, bool first) {
   const SearchSettings& settings = plan.experiment.search->settings;
@@ -210,15 +211,23 @@ std::optional<TrialCost> expected_cost(const ExperimentPlan& plan, const std::st
   const std::vector<double> parts = parts_of(tuned.candidates.front(), tuned.others);
   const std::vector<ResolvedCell> phases = unchained(tuned.candidates.front());
   TrialCost cost;
+  const auto add = [&](const ResolvedCell& phase, double share) {
+    const auto one = TrialCost::of(rows, phase, settings.budget * share);
+    if (!one) return false;
+    cost.flops += one->flops;
+    cost.seconds += one->seconds;
+    return true;
+  };
+  const TunedRow* start = first ? find_tuned(*plan.experiment.search, tuned.after) : nullptr;
+  for (; start != nullptr && start->by != start->row; start = find_tuned(*plan.experiment.search, start->after))
+    for (const ResolvedCell& phase : unchained(start->candidates.front()))
+      if (!add(phase, 1)) return std::nullopt;
   double from = 0;
   for (std::size_t i = first ? 0 : tuned.others; i < phases.size(); ++i) {
     const double part = i < tuned.others ? 0 : parts[i - tuned.others];
     const double share = i < tuned.others ? 1 : expected_share(settings, from, from + part);
     from += part;
-    const auto phase = TrialCost::of(rows, phases[i], settings.budget * share);
-    if (!phase) return std::nullopt;
-    cost.flops += phase->flops;
-    cost.seconds += phase->seconds;
+    if (!add(phases[i], share)) return std::nullopt;
   }
   return cost;
 }

@@ -78,7 +78,10 @@ nlohmann::json to_json(const PlannedSearch& search) {
   Json rows = Json::array();
   for (const PlannedRowSearch& row : search.rows) rows.push_back(to_json(row));
   Json tuned = Json::array();
-  for (const PlannedTuning& row : search.tuned) tuned.push_back({{"row", row.row}, {"by", row.by}});
+  for (const PlannedTuning& row : search.tuned) {
+    tuned.push_back({{"row", row.row}, {"by", row.by}});
+    if (!row.after.empty()) tuned.back()["after"] = row.after;
+  }
   return {{"method", search.method},  {"metric", search.metric},   {"evaluation", search.evaluation},
           {"name", search.name},      {"weights", search.weights}, {"split", search.split},
           {"seed", search.seed},      {"budget", search.budget},   {"trials", search.trials},
@@ -101,7 +104,8 @@ PlannedSearch search_from(const nlohmann::json& json) {
                        .rows = {},
                        .tuned = {}};
   for (const Json& row : json.at("rows")) search.rows.push_back(row_from(row, search.rungs));
-  for (const Json& row : json.at("tuned")) search.tuned.push_back({row.at("row"), row.at("by")});
+  for (const Json& row : json.at("tuned"))
+    search.tuned.push_back({row.at("row"), row.at("by"), row.value("after", "")});
   return search;
 }
 

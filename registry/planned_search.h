@@ -50,6 +50,7 @@ struct PlannedRowSearch {
 struct PlannedTuning {
   std::string row;
   std::string by;  // the searched row that decides: itself, another, or the one that decides about what it starts from
+  std::string after = {};  // of a row whose own settings are as written: the tuned row that it starts from
 };
 
 struct PlannedSearch {

@@ -204,7 +204,7 @@ std::vector<std::string> search_notes(const PlannedSearch& search, std::span<con
                                       const Labels& rows) {
   std::vector<const PlannedRowSearch*> searched;  // that decide about rows of the table
   std::vector<std::string> fixed, chosen, efforts, open;
-  std::vector<std::pair<std::string, std::string>> shared;
+  std::vector<std::pair<std::string, std::string>> shared, starting;
   for (const auto& [name, label] : rows) {
     const PlannedRowSearch* own = search_of(search, name);
     if (own == nullptr) {
@@ -212,6 +212,11 @@ std::vector<std::string> search_notes(const PlannedSearch& search, std::span<con
       continue;
     }
     if (std::ranges::find(searched, own) == searched.end()) searched.push_back(own);
+    if (const auto tuned = std::ranges::find(search.tuned, name, &PlannedTuning::row); !tuned->after.empty()) {
+      fixed.push_back(label);
+      starting.emplace_back(label, tuned->after);
+      continue;
+    }
     if (own->row != name) {
       shared.emplace_back(label, own->row);
       continue;
@@ -227,6 +232,8 @@ std::vector<std::string> search_notes(const PlannedSearch& search, std::span<con
   if (!chosen.empty()) notes.push_back(fmt::format("Chosen: {}.", fmt::join(chosen, "; ")));
   for (const auto& [label, by] : shared)
     notes.push_back(fmt::format("\"{}\": trained with the values that the search of \"{}\" chose.", label, by));
+  for (const auto& [label, start] : starting)
+    notes.push_back(fmt::format("\"{}\": starts from \"{}\", which was tuned.", label, start));
   for (const auto& [name, label] : rows)
     if (const PlannedRowSearch* own = search_of(search, name);
         own != nullptr && own->row == name && !own->after.empty())

@@ -471,6 +471,7 @@ ResolvedCell trial_cell(const SearchSettings& search, const ResolvedCell& cell, 
       phase.evaluations.clear();
     if (i >= others) continue;
     phase.trial = 0;
+    phase.row = row_label(phase);
     phase.elsewhere = false;
     phase.experiment = trial.experiment;
   }

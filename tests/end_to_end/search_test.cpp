@@ -142,16 +142,25 @@ TEST_F(SearchEndToEnd, ARowThatStartsFromATunedOneIsSearchedFromItsChosenTrialAn
   const std::size_t search = all.find("[search]");
   std::ofstream(root_ / "pair.toml") << all.substr(0, siglip) << kStarting << all.substr(search);
   replace("trials = 3", "trials = 4\nmethod = \"halving\"\nreduction = 2\nrungs = 2");
-  ASSERT_EQ(run("whole"), 0) << output("whole");
-  EXPECT_THAT(cells("whole", true), Each(AllOf(Not(HasSubstr("split = \"test\"")), HasSubstr("seed = 1000000"))));
-  const std::size_t chosen = output("whole").find("CLIP: chosen is trial ");
+  ASSERT_EQ(run("runs"), 0) << output("runs");
+  EXPECT_THAT(cells("runs", true), Each(AllOf(Not(HasSubstr("split = \"test\"")), HasSubstr("seed = 1000000"))));
+  const std::size_t chosen = output("runs").find("CLIP: chosen is trial ");
   ASSERT_NE(chosen, std::string::npos);
-  EXPECT_LT(chosen, output("whole").find("late (first), trial 0"));
-  EXPECT_THAT(output("whole"), HasSubstr("late (first), trial 0: compared after 75% of its budget"));
+  EXPECT_LT(chosen, output("runs").find("late (first), trial 0"));
+  EXPECT_THAT(output("runs"), HasSubstr("late (first), trial 0: compared after 75% of its budget"));
+  const auto json = nlohmann::json::parse(report_of("pair --search --json"));
+  const auto& late = json["rows"][1];
+  EXPECT_EQ(late["after"], "CLIP");
+  for (const auto& trial : late["trials"]) {
+    const bool whole = trial["state"] == "finished";
+    EXPECT_EQ(trial["fraction"], whole ? 1 : 0.5);
+    EXPECT_EQ(trial["rungs"][1].is_null(), !whole);
+  }
+  EXPECT_THAT(report_of("pair"), HasSubstr("Trials of \"late\" go on from the trial that was chosen for \"CLIP\""));
   for (const size_t steps : {10U, 36U, 50U}) {
     const std::string name = "killed-" + std::to_string(steps);
     run_killed_after(steps, name);
-    EXPECT_TRUE(result(name) == result("whole")) << "killed after " << steps << " steps";
+    EXPECT_TRUE(result(name) == result("runs")) << "killed after " << steps << " steps";
   }
 }
 

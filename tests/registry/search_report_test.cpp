@@ -305,6 +305,14 @@ TEST_F(SearchReportTest, WhatTrialsGoOnFromIsPaidForOnceAndSaid) {
                        "come before its own effort."));
 }
 
+TEST_F(SearchReportTest, ARowAsWrittenThatStartsFromATunedOneIsNotTuned) {
+  add_row("CLIP", {0.1, 0.2, 0.3, 0.4}, 3);
+  search_.tuned.push_back({"late", "CLIP", "CLIP"});
+  const auto notes = table_of(record(planned({"CLIP", "late"}, {"CLIP", "late"}))).notes;
+  EXPECT_THAT(notes, Contains("\"late\": starts from \"CLIP\", which was tuned."));
+  EXPECT_THAT(notes, Contains("Warning: rows differ in search effort: \"late\" was trained as written, not tuned."));
+}
+
 TEST_F(SearchReportTest, AnExperimentWithoutASearchHasNoneToShow) {
   const PlannedExperiment experiment = FakeRuns::experiment("plain", {"CLIP"}, {0});
   Registry registry = runs_.open();

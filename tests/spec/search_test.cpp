@@ -260,6 +260,19 @@ TEST_F(SearchTest, TrialsOfARowThatStartsFromOneAsWrittenShareWhatTheyStartFrom)
   EXPECT_THAT(trials.at(4).earlier[0].evaluations, IsEmpty());
 }
 
+TEST_F(SearchTest, TrialsOfARowThatStartsFromAnotherExperimentsTrainThatOneForThemselves) {
+  std::ofstream(folder_ / "before.toml") << with(kOneRow, "name = \"test\"", "name = \"before\"");
+  const Experiment experiment =
+      read(kTuned + with(starting_from("CLIP"), "row = \"CLIP\"\n", "row = \"CLIP\"\nexperiment = \"before.toml\"\n"));
+  const auto trials = trial_cells(*experiment.search, row(experiment, "late"));
+  ASSERT_THAT(trials.at(1).earlier, SizeIs(1));
+  const ResolvedCell& start = trials.at(1).earlier[0];
+  EXPECT_FALSE(start.elsewhere);
+  EXPECT_EQ(run_folder(start).parent_path(), "test/clip-of-before");
+  EXPECT_EQ(start.budget.amount, 20'000);
+  EXPECT_EQ(start.seed, trials.at(1).seed);
+}
+
 TEST_F(SearchTest, ARowThatStartsFromAnotherMayTakeItsValuesElsewhere) {
   Experiment experiment = read(kTuned + starting_from("SILC", "search = \"CLIP\""));
   choose(experiment, {{"CLIP", 2}, {"SILC", 1}});
