@@ -165,11 +165,16 @@ std::vector<SearchLine> look_at(const Session& session, const PlannedSearch& sea
   return lines;
 }
 
+std::string state_of(const PlannedRowSearch& search, const std::map<FolderState, int64_t>& states) {
+  const bool waits = !search.trials.empty() && search.trials.front().folder.empty();
+  return waits ? fmt::format("wait for what is chosen for \"{}\"", search.after) : describe(states);
+}
+
 std::string table_of(const PlannedSearch& search, const std::vector<SearchLine>& lines) {
   TextTable table({"SEARCH", "TRIALS", "STATE", "BEST", "CHOSEN"}, {false, true, false, false, false});
   for (const SearchLine& line : lines)
     table.add(
-        {line.search->row, std::to_string(line.search->trials.size()), describe(line.states),
+        {line.search->row, std::to_string(line.search->trials.size()), state_of(*line.search, line.states),
          line.best ? fmt::format("{} (trial {})", named_value(search.name, line.best->second), line.best->first) : "",
          line.search->chosen ? fmt::format("trial {}", *line.search->chosen) : ""});
   return table.format();

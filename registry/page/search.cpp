@@ -34,8 +34,13 @@ plot::Series series_of(const PageContext& context, const ExperimentSource& sourc
 }
 
 plot::CurvePlot expected_plot(const PageContext& context, const ExperimentSource& source, const SearchReport& report) {
+  const std::vector<double>& rungs = report.search.rungs;
   plot::CurvePlot plot{
-      .title = "Expected best of n trials", .x = {.label = "trials"}, .y = score_axis(report.search), .series = {}};
+      .title = "Expected best of n trials" +
+               (rungs.size() > 1 ? fmt::format(", each after {:.3g} % of a trial's budget", 100 * rungs.front()) : ""),
+      .x = {.label = "trials"},
+      .y = score_axis(report.search),
+      .series = {}};
   for (const SearchedRowReport& row : report.rows) {
     if (row.expected.size() < 2) continue;
     plot::Series& series = plot.series.emplace_back(series_of(context, source, row));

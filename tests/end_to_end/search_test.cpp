@@ -2,9 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -162,6 +164,25 @@ TEST_F(SearchEndToEnd, ARowThatStartsFromATunedOneIsSearchedFromItsChosenTrialAn
     run_killed_after(steps, name);
     EXPECT_TRUE(result(name) == result("runs")) << "killed after " << steps << " steps";
   }
+}
+
+TEST_F(SearchEndToEnd, DrawnPicturesAreToldByWhatTheyShow) {
+  const auto pictures_of = [&](const std::string& split, int examples) {
+    std::ofstream(root_ / "question.json") << nlohmann::json::array(
+        {{{"dataset", "shapes"}, {"split", split}, {"options", {{"examples", examples}}}, {"pictures", 100}}});
+    const std::string asked = "cd '" + root_.string() +
+                              "' && '" SILC_BINARY_DIR
+                              "/bin/silc-engine' fingerprint < "
+                              "question.json";
+    const auto answer = nlohmann::json::parse(testing::run_command(asked).output).at(0);
+    EXPECT_EQ(answer.at("size"), examples);
+    return answer.at("pictures").get<std::set<std::string>>();
+  };
+  const auto validation = pictures_of("validation", 64);
+  EXPECT_THAT(validation, SizeIs(64));
+  const auto more = pictures_of("validation", 96);
+  EXPECT_TRUE(std::includes(more.begin(), more.end(), validation.begin(), validation.end()));
+  for (const std::string& picture : pictures_of("test", 64)) EXPECT_FALSE(more.contains(picture));
 }
 
 TEST_F(SearchEndToEnd, ValidationPicturesThatAreTestPicturesAreRefusedUnderWhateverName) {
