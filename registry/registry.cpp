@@ -232,13 +232,16 @@ class TrialReader {
         cost_(database, R"sql(
           SELECT value FROM metric JOIN cell USING (cell_id)
           WHERE folder = ?1 AND evaluator = 'cost' AND name = ?2)sql"),
-        previous_(database, "SELECT previous FROM cell WHERE folder = ?") {}
+        previous_(database, "SELECT previous FROM cell WHERE folder = ?") {
+    for (const PlannedRowSearch& row : search.rows)
+      for (const PlannedTrial& trial : row.trials) owners_.emplace(trial.folder.generic_string(), row.row);
+  }
 
   std::vector<TrialRecord> read() {
     std::vector<TrialRecord> trials;
     for (const PlannedRowSearch& row : search_.rows) {
       std::set<std::string> known;
-      counted_ = folders_of_others(row);
+      counted_.clear();
       for (const PlannedTrial& trial : row.trials) {
         TrialRecord& record = trials.emplace_back();
         record.row = row.row;
@@ -253,14 +256,6 @@ class TrialReader {
   }
 
  private:
-  [[nodiscard]] std::set<std::string> folders_of_others(const PlannedRowSearch& row) const {
-    std::set<std::string> folders;
-    for (const PlannedRowSearch& other : search_.rows)
-      if (other.row != row.row)
-        for (const PlannedTrial& trial : other.trials) folders.insert(trial.folder.generic_string());
-    return folders;
-  }
-
   void fill(const PlannedRowSearch& row, TrialRecord& record) {
     std::vector<std::string> phases;
     for (const fs::path& folder : record.trial.earlier) phases.push_back(folder.generic_string());
@@ -317,7 +312,7 @@ class TrialReader {
 
   // Of a phase and those before it, each once.
   void add_costs(std::string folder, TrialRecord& record) {
-    while (!folder.empty() && counted_.insert(folder).second) {
+    while (!folder.empty() && !is_of_another(folder, record.row) && counted_.insert(folder).second) {
       record.flops += spent(folder, "flops");
       record.core_seconds += spent(folder, "core_seconds");
       previous_.reset();
@@ -326,10 +321,17 @@ class TrialReader {
     }
   }
 
+  // Whether it is a trial of another row, whose cost it is.
+  [[nodiscard]] bool is_of_another(const std::string& folder, const std::string& row) const {
+    const auto owner = owners_.find(folder);
+    return owner != owners_.end() && owner->second != row;
+  }
+
   const PlannedSearch& search_;
   const fs::path& runs_;
+  std::map<std::string, std::string> owners_;  // folder of a trial → row
   SQLite::Statement cell_, score_, along_, last_step_, cost_, previous_;
-  std::set<std::string> counted_;  // folders whose cost is a trial's of the row, or of another row's
+  std::set<std::string> counted_;  // folders whose cost is a trial's of the row
 };
 
 // Of an experiment, below the runs folder; empty: it has no cells.

@@ -40,6 +40,15 @@ std::optional<TrialResult> rung_result(const SearchSettings& settings, const std
   return result;
 }
 
+// Which of a trial's tasks is the last to a rung.
+std::size_t last_to(const PlacedSearch& search, const TrialGoal& goal) {
+  return search.tasks.at(goal.trial).size() - search.phases + search.rungs.at(goal.rung).phase;
+}
+
+std::optional<double> until(const RungPlace& rung) {
+  return rung.fraction < 1 ? std::optional(rung.fraction) : std::nullopt;
+}
+
 }  // namespace
 
 PlacedSearch place_search(const SearchSettings& settings, const SearchedRow& row,
@@ -67,10 +76,9 @@ PlacedSearch place_search(const SearchSettings& settings, const SearchedRow& row
 }
 
 std::vector<CellTask> tasks_to(const PlacedSearch& search, const TrialGoal& goal) {
-  std::vector<CellTask> tasks = search.tasks.at(goal.trial);
-  const RungPlace& rung = search.rungs.at(goal.rung);
-  tasks.resize(tasks.size() - search.phases + rung.phase + 1);
-  if (rung.fraction < 1) tasks.back().until = rung.fraction;
+  const std::vector<CellTask>& all = search.tasks.at(goal.trial);
+  std::vector<CellTask> tasks(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(last_to(search, goal)) + 1);
+  tasks.back().until = until(search.rungs.at(goal.rung));
   return tasks;
 }
 
@@ -160,8 +168,10 @@ void SearchRun::ended(const CellTask& task, const CellOutcome& outcome) {
   for (std::size_t row = 0; row < rows_.size(); ++row) {
     const PlacedSearch& search = rows_[row].search;
     for (const TrialGoal& goal : rows_[row].given) {
+      const RungPlace& rung = search.rungs.at(goal.rung);
+      const std::vector<CellTask>& trial = search.tasks.at(goal.trial);
+      if (trial[last_to(search, goal)].folder.path != task.folder.path || until(rung) != task.until) continue;
       const std::vector<CellTask> tasks = tasks_to(search, goal);
-      if (tasks.back().folder.path != task.folder.path || tasks.back().until != task.until) continue;
       rows_[row].results[goal] = done ? *rung_result(settings_, tasks) : spent_on(tasks);
       look_again(row);
       return;
