@@ -157,6 +157,15 @@ CREATE VIEW result_along AS
 ALTER TABLE experiment ADD COLUMN search TEXT NOT NULL DEFAULT '';
 -- Number of the trial of a search that the cell is; null: none. Trials have no position.
 ALTER TABLE cell ADD COLUMN trial INTEGER;
+)sql",
+    R"sql(
+-- Of an attempt that was a job of a cluster: its number, where it ran, how it ended by the cluster's word, and what was
+-- allocated to it for its time: cores and GPUs times seconds.
+ALTER TABLE attempt ADD COLUMN job TEXT NOT NULL DEFAULT '';
+ALTER TABLE attempt ADD COLUMN nodes TEXT NOT NULL DEFAULT '';
+ALTER TABLE attempt ADD COLUMN job_state TEXT NOT NULL DEFAULT '';
+ALTER TABLE attempt ADD COLUMN allocated_core_seconds REAL NOT NULL DEFAULT 0;
+ALTER TABLE attempt ADD COLUMN allocated_gpu_seconds REAL NOT NULL DEFAULT 0;
 )sql"};
 
 int version_of(SQLite::Database& database) { return database.execAndGet("PRAGMA user_version").getInt(); }

@@ -68,7 +68,8 @@ class CsvExporter : public Exporter {
             "cell,step,fraction,examples,flops,core_seconds,seconds,evaluator,dataset,weights,metric,value,n,primary"),
         steps_(folder / "step_metrics.csv", "cell,step,time,metric,value"),
         attempts_(folder / "attempts.csv",
-                  "cell,attempt,start,end,exit_code,signal,core_seconds,peak_memory,threads,host"),
+                  "cell,attempt,start,end,exit_code,signal,core_seconds,peak_memory,threads,host,job,nodes,job_state,"
+                  "allocated_core_seconds,allocated_gpu_seconds"),
         warnings_(folder / "warnings.csv", "cell,step,check,metric,value,message"),
         not_applicable_(folder / "not_applicable.csv", "cell,evaluator,dataset,weights,reason") {}
 
@@ -99,7 +100,8 @@ class CsvExporter : public Exporter {
     int64_t number = 0;
     for (const AttemptRecord& attempt : cell.attempts)
       attempts_.line(cell.number, ++number, attempt.start, attempt.end, attempt.exit_code, attempt.signal,
-                     attempt.core_seconds, attempt.peak_memory, attempt.threads, attempt.host);
+                     attempt.core_seconds, attempt.peak_memory, attempt.threads, attempt.host, attempt.job,
+                     attempt.nodes, attempt.job_state, attempt.allocated_core_seconds, attempt.allocated_gpu_seconds);
     for (const WarningRecord& warning : cell.warnings)
       warnings_.line(cell.number, warning.step, warning.check, warning.metric, warning.value, warning.message);
     for (const NotApplicableRecord& each : cell.not_applicable)

@@ -337,7 +337,12 @@ std::vector<AttemptRecord> to_records(const std::vector<Event>& lines) {
                           .core_seconds = line.at("core_seconds"),
                           .peak_memory = line.at("peak_memory"),
                           .threads = line.at("threads"),
-                          .host = line.at("host")};
+                          .host = line.at("host"),
+                          .job = line.value("job", ""),
+                          .nodes = line.value("nodes", ""),
+                          .job_state = line.value("job_state", ""),
+                          .allocated_core_seconds = line.value("allocated_core_seconds", 0.0),
+                          .allocated_gpu_seconds = line.value("allocated_gpu_seconds", 0.0)};
     if (line.contains("exit_code") && !line["exit_code"].is_null()) attempt.exit_code = line["exit_code"];
     if (line.contains("signal") && !line["signal"].is_null()) attempt.signal = line["signal"];
     attempts.push_back(std::move(attempt));
@@ -347,13 +352,18 @@ std::vector<AttemptRecord> to_records(const std::vector<Event>& lines) {
 
 void record_attempts(SQLite::Database& database, int64_t cell, const std::vector<AttemptRecord>& attempts) {
   std::vector<std::tuple<int64_t, double, double, std::optional<int64_t>, std::optional<int64_t>, double, double,
-                         int64_t, std::string>>
+                         int64_t, std::string, std::string, std::string, std::string, double, double>>
       rows;
   for (const AttemptRecord& attempt : attempts)
     rows.emplace_back(static_cast<int64_t>(rows.size()) + 1, attempt.start, attempt.end, attempt.exit_code,
-                      attempt.signal, attempt.core_seconds, attempt.peak_memory, attempt.threads, attempt.host);
-  replace_rows(database, cell, "attempt",
-               "number, start, end, exit_code, signal, core_seconds, peak_memory, threads, host", std::move(rows));
+                      attempt.signal, attempt.core_seconds, attempt.peak_memory, attempt.threads, attempt.host,
+                      attempt.job, attempt.nodes, attempt.job_state, attempt.allocated_core_seconds,
+                      attempt.allocated_gpu_seconds);
+  replace_rows(
+      database, cell, "attempt",
+      "number, start, end, exit_code, signal, core_seconds, peak_memory, threads, host, job, nodes, job_state, "
+      "allocated_core_seconds, allocated_gpu_seconds",
+      std::move(rows));
 }
 
 // What metrics.json holds, as rows of the tables.
@@ -382,7 +392,8 @@ void record_artifacts(SQLite::Database& database, int64_t cell, const RunFolder&
   std::error_code error;  // files come and go while an engine runs: those that are gone are left out
   for (fs::recursive_directory_iterator entry(folder.path, error), end; entry != end; entry.increment(error)) {
     if (error) break;
-    if (!entry->is_regular_file(error) || entry->path() == folder.lock() || entry->path().extension() == ".tmp")
+    if (!entry->is_regular_file(error) || entry->path().filename() == folder.lock().filename() ||
+        entry->path().extension() == ".tmp")
       continue;
     const uintmax_t bytes = entry->file_size(error);
     if (!error)

@@ -598,7 +598,8 @@ std::optional<ProgressRecord> Registry::progress(const CellRecord& cell) const {
 std::vector<AttemptRecord> Registry::attempts(const CellRecord& cell) const {
   return with_database_errors(impl_->file, [&] {
     SQLite::Statement query(impl_->database, R"sql(
-      SELECT start, end, exit_code, signal, core_seconds, peak_memory, threads, host
+      SELECT start, end, exit_code, signal, core_seconds, peak_memory, threads, host, job, nodes, job_state,
+             allocated_core_seconds, allocated_gpu_seconds
       FROM attempt JOIN cell USING (cell_id) WHERE folder = ? ORDER BY number)sql");
     query.bind(1, cell.cell.folder.generic_string());
     std::vector<AttemptRecord> attempts;
@@ -610,7 +611,12 @@ std::vector<AttemptRecord> Registry::attempts(const CellRecord& cell) const {
                           .core_seconds = query.getColumn(4).getDouble(),
                           .peak_memory = query.getColumn(5).getDouble(),
                           .threads = query.getColumn(6).getInt64(),
-                          .host = query.getColumn(7).getString()});
+                          .host = query.getColumn(7).getString(),
+                          .job = query.getColumn(8).getString(),
+                          .nodes = query.getColumn(9).getString(),
+                          .job_state = query.getColumn(10).getString(),
+                          .allocated_core_seconds = query.getColumn(11).getDouble(),
+                          .allocated_gpu_seconds = query.getColumn(12).getDouble()});
     return attempts;
   });
 }

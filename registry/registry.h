@@ -99,6 +99,12 @@ struct AttemptRecord {
   double peak_memory = 0;  // bytes
   int64_t threads = 0;
   std::string host;
+  // Of a job of a cluster; empty and 0: it was none.
+  std::string job = {};
+  std::string nodes = {};
+  std::string job_state = {};         // by the cluster's word; empty: it never said
+  double allocated_core_seconds = 0;  // cores that it had, whether it used them or not, times seconds
+  double allocated_gpu_seconds = 0;
 };
 
 struct StepMetric {

@@ -122,9 +122,10 @@ TEST_F(Exports, AreTablesOfCsv) {
       "cell,step,fraction,examples,flops,core_seconds,seconds,evaluator,dataset,weights,metric,value,n,primary\r\n"
       "1,10,0.5,320,10000000000,1,0.5,zero_shot_classification,scenes,student,acc1,0.25,1000,true\r\n");
   EXPECT_EQ(found.at("attempts.csv"),
-            "cell,attempt,start,end,exit_code,signal,core_seconds,peak_memory,threads,host\r\n"
-            "1,1,99,104,0,,1.5,1000000000,2,bench\r\n2,1,199,203,1,,1.5,1000000000,2,bench\r\n"
-            "4,1,99,104,0,,1.5,1000000000,2,bench\r\n");
+            "cell,attempt,start,end,exit_code,signal,core_seconds,peak_memory,threads,host,job,nodes,job_state,"
+            "allocated_core_seconds,allocated_gpu_seconds\r\n"
+            "1,1,99,104,0,,1.5,1000000000,2,bench,,,,0,0\r\n2,1,199,203,1,,1.5,1000000000,2,bench,,,,0,0\r\n"
+            "4,1,99,104,0,,1.5,1000000000,2,bench,,,,0,0\r\n");
   EXPECT_EQ(found.at("warnings.csv"),
             "cell,step,check,metric,value,message\r\n"
             "1,20,teacher_entropy_zero,teacher_entropy,0.5,teacher_entropy 0.5 (below 1 for 30 steps): raise it\r\n");

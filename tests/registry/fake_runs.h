@@ -104,6 +104,14 @@ class FakeRuns {
     std::ofstream(folder(cell).attempts(), std::ios::app) << line.dump() << "\n";
   }
 
+  // An attempt that was a job of a cluster, with what only those have.
+  void job(const PlannedCell& cell, const nlohmann::json& facts) {
+    nlohmann::json line = {{"start", 100},       {"end", 110},   {"exit_code", 0}, {"core_seconds", 1.5},
+                           {"peak_memory", 1e9}, {"threads", 2}, {"host", "n1"}};
+    line.update(facts);
+    std::ofstream(folder(cell).attempts(), std::ios::app) << line.dump() << "\n";
+  }
+
   void metrics(const PlannedCell& cell, const nlohmann::json& metrics, const nlohmann::json& cost,
                const nlohmann::json& not_applicable = nlohmann::json::array()) {
     write(folder(cell).metrics(),

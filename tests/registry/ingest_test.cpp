@@ -228,6 +228,23 @@ TEST_F(Ingest, RecordsEveryAttempt) {
   EXPECT_EQ(attempts[1].exit_code, 0);
   EXPECT_EQ(attempts[1].core_seconds, 1.5);
   EXPECT_EQ(attempts[1].host, "bench");
+  EXPECT_EQ(attempts[1].job, "");
+}
+
+TEST_F(Ingest, RecordsWhatAClusterAllocatedToAnAttempt) {
+  fakes_.job(cell_, {{"job", "12_3"},
+                     {"nodes", "n[1-2]"},
+                     {"job_state", "TIMEOUT"},
+                     {"restart", 1},
+                     {"allocated_core_seconds", 160.0},
+                     {"allocated_gpu_seconds", 20.0}});
+  const auto attempts = registry_.attempts(ingested());
+  ASSERT_EQ(attempts.size(), 1);
+  EXPECT_EQ(attempts[0].job, "12_3");
+  EXPECT_EQ(attempts[0].nodes, "n[1-2]");
+  EXPECT_EQ(attempts[0].job_state, "TIMEOUT");
+  EXPECT_EQ(attempts[0].allocated_core_seconds, 160);
+  EXPECT_EQ(attempts[0].allocated_gpu_seconds, 20);
 }
 
 TEST_F(Ingest, ListsArtifactsWithTheirSizes) {

@@ -96,7 +96,9 @@ TEST_F(RegistryFile, OfAnEarlierVersionIsBroughtUpToDateWithWhatIsInIt) {
       .exec(
           "DROP VIEW result_along; DROP TABLE metric_along; DROP TABLE warning; DROP TABLE not_applicable; ALTER TABLE "
           "cell DROP COLUMN previous; ALTER TABLE cell DROP COLUMN trial; ALTER TABLE experiment DROP COLUMN search; "
-          "PRAGMA user_version = 1");
+          "ALTER TABLE attempt DROP COLUMN job; ALTER TABLE attempt DROP COLUMN nodes; ALTER TABLE attempt DROP COLUMN "
+          "job_state; ALTER TABLE attempt DROP COLUMN allocated_core_seconds; ALTER TABLE attempt DROP COLUMN "
+          "allocated_gpu_seconds; PRAGMA user_version = 1");
   EXPECT_THROW(Registry::open_existing(file_, fakes_.runs()), Error) << "readers change nothing";
   const std::vector<CellRecord> cells = fakes_.open().cells("ablation");
   ASSERT_EQ(cells.size(), 1U);
@@ -117,7 +119,10 @@ TEST_F(RegistryFile, OfASilcThatDidNotWarnTakesWarningsFromNowOn) {
   SQLite::Database(file_.string(), SQLite::OPEN_READWRITE)
       .exec(
           "DROP VIEW result_along; DROP TABLE metric_along; DROP TABLE warning; DROP TABLE not_applicable; ALTER TABLE "
-          "cell DROP COLUMN trial; ALTER TABLE experiment DROP COLUMN search; PRAGMA user_version = 2");
+          "cell DROP COLUMN trial; ALTER TABLE experiment DROP COLUMN search; ALTER TABLE attempt DROP COLUMN job; "
+          "ALTER TABLE attempt DROP COLUMN nodes; ALTER TABLE attempt DROP COLUMN job_state; ALTER TABLE attempt DROP "
+          "COLUMN allocated_core_seconds; ALTER TABLE attempt DROP COLUMN allocated_gpu_seconds; PRAGMA user_version = "
+          "2");
   Registry registry = fakes_.open();
   EXPECT_TRUE(registry.warnings("ablation").empty());
   fakes_.warning(cell, 10, "gradient_vanished");
@@ -130,7 +135,7 @@ TEST_F(RegistryFile, SaysWhatItIsToOtherPrograms) {
   SQLite::Database database(file_.string());
   EXPECT_EQ(database.execAndGet("PRAGMA journal_mode").getString(), "wal");
   EXPECT_EQ(database.execAndGet("PRAGMA application_id").getInt(), 0x73696c63);
-  EXPECT_EQ(database.execAndGet("PRAGMA user_version").getInt(), 6);
+  EXPECT_EQ(database.execAndGet("PRAGMA user_version").getInt(), 7);
 }
 
 }  // namespace
