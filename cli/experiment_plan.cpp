@@ -17,6 +17,7 @@
 #include "schedule/fingerprints.h"
 #include "schedule/preflight.h"
 #include "schedule/shared_pictures.h"
+#include "schedule/slurm_client.h"
 #include "text/names.h"
 
 namespace silc {
@@ -261,8 +262,9 @@ void check_pictures(const ExperimentPlan& plan, const std::set<std::string>& unr
 }
 
 // What can be known before training: faults are thrown, all of them; evaluations that do not apply are noted in `plan`.
+// `here`: cells run on this machine; else, on the login node of a cluster, they are tried on its CPU.
 void try_before_training(const Session& session, ExperimentPlan& plan, const std::vector<UnreadableData>& unreadable,
-                         bool fresh) {
+                         bool fresh, bool here) {
   CellFaults faults(plan.experiment);
   std::set<std::string> items;
   std::set<std::string> told;
@@ -286,6 +288,7 @@ void try_before_training(const Session& session, ExperimentPlan& plan, const std
   for (const CellTask& task : candidates) {
     if (!fresh && inspect(task.folder).state == FolderState::finished) continue;
     tasks.push_back(task);
+    if (!here) tasks.back().cell.engine.device = "cpu";
     rows.insert(row_label(task.cell));
   }
   if (!plan.open_searches().empty()) check_pictures(plan, items, faults);
@@ -576,11 +579,19 @@ std::string describe(const InapplicableRows& rows) {
   return fmt::format("{}: {} does not apply: {}.", quoted_list(rows.rows, ""), rows.evaluation, rows.reason);
 }
 
-ExperimentPlan plan_experiment(const Session& given, const ExperimentRequest& request, bool fresh) {
+LauncherKind chosen_launcher(const std::string& flag, const Experiment& experiment) {
+  if (flag.empty()) return experiment.launcher.kind;
+  return flag == launcher_name(LauncherKind::slurm) ? LauncherKind::slurm : LauncherKind::local;
+}
+
+ExperimentPlan plan_experiment(const Session& given, const ExperimentRequest& request, bool fresh,
+                               const std::string& launcher) {
   const Session session = given.with_plugins_of(request.file);
   const Catalogue catalogue = session.catalogue();
   ExperimentPlan plan;
   plan.experiment = read_whole(request, catalogue);
+  const bool here = chosen_launcher(launcher, plan.experiment) == LauncherKind::local;
+  if (!here) SlurmClient();  // refuses where there is none
   const Experiment chosen =
       request.rows.empty() && request.seeds.empty() ? plan.experiment : read_experiment(request, catalogue);
 
@@ -591,7 +602,8 @@ ExperimentPlan plan_experiment(const Session& given, const ExperimentRequest& re
   if (chosen.search)
     for (const TunedRow& tuned : chosen.search->tuned) to_run.push_back(tuned.candidates.front());
   // Two engines side by side: each takes a while to start.
-  auto gpus = std::async(std::launch::async, find_gpus, std::cref(plan.engine), std::span(to_run));
+  auto gpus = std::async(std::launch::async, find_gpus, std::cref(plan.engine),
+                         here ? std::span(to_run) : std::span<const ResolvedCell>());
   std::vector<ResolvedCell> cells;  // what is unreadable names them
   const std::vector<UnreadableData> unreadable = prepare(plan, cells);
   plan.gpus = gpus.get();
@@ -603,7 +615,7 @@ ExperimentPlan plan_experiment(const Session& given, const ExperimentRequest& re
     for (const SearchedRow& row : chosen.search->searched) plan.searched.push_back(row.row);
   plan.chosen = tasks_of(plan.tasks, plan.asked);
   add_provisional(plan);
-  try_before_training(session, plan, unreadable, fresh);
+  try_before_training(session, plan, unreadable, fresh, here);
   return plan;
 }
 

@@ -70,9 +70,14 @@ void add_thread_flags(CLI::App& command, ThreadRequest& request);
 
 // Reads and checks the experiment, asks the engine for the fingerprints of its data, and has it try what the chosen
 // cells that are not finished are made of. --rows and --seeds choose among the cells of the file; seeds that it does
-// not have are added to it. `fresh`: finished cells are to be trained again. Throws silc::Error; SpecError with every
-// fault that can be known before training.
-ExperimentPlan plan_experiment(const Session& session, const ExperimentRequest& request, bool fresh = false);
+// not have are added to it. `fresh`: finished cells are to be trained again. `launcher`: --launcher; GPUs of this
+// machine are of no interest where a cluster trains. Throws silc::Error; SpecError with every fault that can be known
+// before training.
+ExperimentPlan plan_experiment(const Session& session, const ExperimentRequest& request, bool fresh = false,
+                               const std::string& launcher = "");
+
+// `flag`: --launcher; empty: the file's choice.
+LauncherKind chosen_launcher(const std::string& flag, const Experiment& experiment);
 
 // '"CLIP", "SILC": captioning does not apply: the model has no caption decoder.'
 std::string describe(const InapplicableRows& rows);

@@ -134,6 +134,7 @@ int run_program(int argc, char** argv) {
   add_registry(app, session);
   add_doctor(app, session);
   add_completion(app, session);
+  add_slurm_task(app, session);
 
   try {
     app.parse(argc, argv);

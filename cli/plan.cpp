@@ -12,6 +12,7 @@
 #include "cli/device_plan.h"
 #include "cli/experiment_plan.h"
 #include "cli/session.h"
+#include "cli/slurm_launch.h"
 #include "cli/text.h"
 #include "schedule/prediction.h"
 #include "silc/error.h"
@@ -28,6 +29,7 @@ struct PlanOptions {
   bool no_measure = false;
   int64_t ranks = 0;  // 0: as the experiment says
   DeviceRequest device;
+  bool sbatch = false;
   std::optional<double> detect;
 };
 
@@ -507,11 +509,22 @@ std::string notes(const ExperimentPlan& plan) {
   return text;
 }
 
+// The scripts of the jobs that silc run --launcher slurm would begin with.
+int print_scripts(const ExperimentPlan& plan, const ThreadRequest& threads) {
+  const SlurmOrder order = slurm_order(plan, threads);
+  std::string text;
+  for (const SlurmSubmission& submission : plan_submissions(order, plan.chosen))
+    text += (text.empty() ? "" : "\n") + render_script(submission, order.settings);
+  print(text);
+  return 0;
+}
+
 int plan_command(const PlanOptions& options, Session& session) {
   ExperimentRequest wanted = options.experiment;
   if (options.ranks > 0) wanted.sets.push_back(fmt::format("engine.ranks={}", options.ranks));
   const std::optional<Device> device = chosen_device(options.device);
-  const ExperimentPlan plan = plan_experiment(session, wanted);
+  const ExperimentPlan plan = plan_experiment(session, wanted, false, "local");
+  if (options.sbatch) return print_scripts(plan, options.threads);
   ThreadPlan threads = plan_threads(options.threads, plan.chosen_cells(), plan.gpus.size());
   if (device) threads.jobs = 1;
   RowPlans plans = rows_of(plan, threads);
@@ -566,6 +579,10 @@ void add_plan(CLI::App& app, Session& session) {
       ->option_text("N")
       ->check(CLI::Range(1, 4096));
   add_device_flags(*command, options->device);
+  command->add_flag(
+      "--sbatch", options->sbatch,
+      "instead the scripts that silc run --launcher slurm would submit, also where there is no Slurm; the "
+      "jobs that others wait for are numbered 1, 2, …");
   command->add_flag("--no-measure", options->no_measure, "without predictions: at once, and without starting training");
   command
       ->add_option("--detect", options->detect,

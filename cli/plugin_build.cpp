@@ -17,6 +17,7 @@
 #include "cli/plugin_commands.h"
 #include "cli/text.h"
 #include "files/durable_file.h"
+#include "schedule/engine_process.h"
 #include "silc/error.h"
 
 namespace silc {
@@ -33,14 +34,6 @@ struct BuildOptions {
   fs::path folder = ".";
   bool test = false;
 };
-
-bool is_on_path(const std::string& program) {
-  const char* path = std::getenv("PATH");
-  std::istringstream folders(path == nullptr ? "" : path);
-  for (std::string folder; std::getline(folders, folder, ':');)
-    if (access((fs::path(folder) / program).c_str(), X_OK) == 0) return true;
-  return false;
-}
 
 // The CMake package beside the running program: of the build tree or of the installation.
 fs::path package_folder() {
@@ -150,7 +143,7 @@ class Build {
                                           "-Dsilc_DIR=" + package_.string(),
                                           std::string("-DBUILD_TESTING=") + (test ? "ON" : "OFF")};
     if (is_new) configure.emplace_back("-DCMAKE_BUILD_TYPE=Release");
-    if (is_new && is_on_path("ninja")) configure.insert(configure.end(), {"-G", "Ninja"});
+    if (is_new && !find_program("ninja").empty()) configure.insert(configure.end(), {"-G", "Ninja"});
     return pass(configure, "it cannot be configured") &&
            pass({"cmake", "--build", build_.string()}, "it does not build") &&
            (!test || pass({"ctest", "--test-dir", build_.string(), "--output-on-failure"}, "its test fails"));
@@ -190,7 +183,7 @@ void check_request(const fs::path& folder) {
   if (!fs::exists(folder / "CMakeLists.txt"))
     throw Error((folder / "CMakeLists.txt").string() +
                 " is missing, which says what is built; silc plugin new writes one");
-  if (!is_on_path("cmake"))
+  if (find_program("cmake").empty())
     throw Error("cmake is not on the PATH; install it (Debian and Ubuntu: cmake, g++, ninja-build)");
 }
 

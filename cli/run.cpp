@@ -10,6 +10,7 @@
 #include "cli/run.h"
 #include "cli/run_view.h"
 #include "cli/session.h"
+#include "cli/slurm_launch.h"
 #include "cli/text.h"
 #include "cli/warnings.h"
 #include "registry/report.h"
@@ -42,6 +43,8 @@ std::string_view end_name(CellEnd end) {
       return "failed";
     case CellEnd::interrupted:
       return "interrupted";
+    case CellEnd::left:
+      return "left";
   }
   return "";
 }
@@ -81,7 +84,17 @@ Registry open_for_writing(const Session& session) {
   return Registry(session.registry_file(), session.runs);
 }
 
-void remove_earlier_results(const Session& session, Registry& registry, const std::vector<CellTask>& tasks) {
+// But for those with a job in a cluster's queue.
+void remove_earlier_results(const Session& session, Registry& registry, const std::vector<CellTask>& all) {
+  std::vector<CellTask> tasks;
+  const std::set<std::size_t> queued = in_queue(all);
+  for (std::size_t index = 0; index < all.size(); ++index) {
+    if (!queued.contains(index))
+      tasks.push_back(all[index]);
+    else
+      note(session, fmt::format("{}, seed {}: its job is in the queue, so --fresh leaves it alone", all[index].cell.row,
+                                all[index].cell.seed));
+  }
   const auto running = remove_results(tasks);
   // So that tables do not show what is gone, should this run be interrupted.
   for (const CellTask& task : tasks)
@@ -123,9 +136,11 @@ nlohmann::ordered_json summary(const Session& session, const Experiment& experim
   }
   nlohmann::ordered_json result = {{"experiment", experiment.name}, {"registry", session.registry_file().string()}};
   for (const CellEnd end : {CellEnd::reused, CellEnd::finished, CellEnd::paused, CellEnd::failed, CellEnd::interrupted,
-                            CellEnd::not_started})
-    if (end != CellEnd::paused || experiment.search)  // only trials pause
-      result[end == CellEnd::not_started ? "not_started" : std::string(end_name(end))] = count_of(outcomes, end);
+                            CellEnd::not_started, CellEnd::left}) {
+    if (end == CellEnd::paused && !experiment.search) continue;  // only trials pause
+    if (end == CellEnd::left && count_of(outcomes, end) == 0) continue;
+    result[end == CellEnd::not_started ? "not_started" : std::string(end_name(end))] = count_of(outcomes, end);
+  }
   result["cells"] = cells;
   return result;
 }
@@ -194,6 +209,11 @@ int conclude(const Session& session, const Experiment& experiment, const std::ve
   for (const auto& [row, start] : search.without_start)
     complain(fmt::format("{}: its trials go on from what the search of {} chooses, which is nothing", row, start));
   const size_t failed = count_failed(tasks, outcomes, false);
+  if (const std::size_t left = count_of(outcomes, CellEnd::left); left > 0) {
+    note(session, fmt::format("{} in Slurm's hands; the same command watches again, scancel cancels",
+                              count(static_cast<int64_t>(left), "cell") + (left == 1 ? " is" : " are")));
+    return kInterrupted;
+  }
   if (count_of(outcomes, CellEnd::interrupted) > 0 || !search.open.empty() ||
       (count_of(outcomes, CellEnd::not_started) > 0 && failed == 0)) {
     note(session, "interrupted; the same command goes on where this one stopped");
@@ -288,12 +308,23 @@ void check_ranks(const ExperimentPlan& plan) {
 int run_experiment(const RunOptions& options, Session& session) {
   ExperimentRequest wanted = options.experiment;
   if (options.ranks > 0) wanted.sets.push_back(fmt::format("engine.ranks={}", options.ranks));
-  ExperimentPlan plan = plan_experiment(session, wanted, options.fresh);
+  ExperimentPlan plan = plan_experiment(session, wanted, options.fresh, options.launcher);
+  const bool on_cluster = chosen_launcher(options.launcher, plan.experiment) == LauncherKind::slurm;
+  if (options.cancel_on_interrupt && !on_cluster)
+    throw Error("--cancel-on-interrupt is for --launcher slurm: cells of this machine stop with silc");
+  SlurmOrder order;
+  if (on_cluster) {
+    order = slurm_order(plan, options.threads);
+    order.settings.cancel_on_interrupt |= options.cancel_on_interrupt;
+    check_slurm(session, plan, order);
+  }
   check_ranks(plan);
   if (options.search_only && !plan.experiment.search)
     throw Error(plan.experiment.file.string() + " has no [search] that could be run alone");
-  const RunRequest request{plan.engine, plan_threads(options.threads, plan.chosen_cells(), plan.gpus.size()),
-                           options.fail_fast, plan.gpus};
+  RunRequest request{plan.engine, plan_threads(options.threads, plan.chosen_cells(), plan.gpus.size()),
+                     options.fail_fast, plan.gpus};
+  if (on_cluster)
+    request.launcher = [&](LaunchListener& listener) { return std::make_unique<SlurmLauncher>(order, listener); };
 
   Registry registry = open_for_writing(session);
   const PlannedExperiment planned = plan.planned();
@@ -317,9 +348,13 @@ int run_experiment(const RunOptions& options, Session& session) {
                                     total == 1 ? "the one cell is" : fmt::format("all {} cells are", total)));
   } else {
     if (finished > 0) note(session, fmt::format("{} of {} finished before", finished, count(total, "cell")));
-    note(session, fmt::format("{} to run, {} at a time, {}{} altogether", count(total - finished, "cell"),
-                              request.threads.jobs, count(request.threads.threads, "thread"),
-                              plan.gpus.empty() ? "" : " and " + count(static_cast<int64_t>(plan.gpus.size()), "GPU")));
+    if (on_cluster)
+      note(session, count(total - finished, "cell") + " to run as jobs of Slurm");
+    else
+      note(session,
+           fmt::format("{} to run, {} at a time, {}{} altogether", count(total - finished, "cell"),
+                       request.threads.jobs, count(request.threads.threads, "thread"),
+                       plan.gpus.empty() ? "" : " and " + count(static_cast<int64_t>(plan.gpus.size()), "GPU")));
   }
 
   for (const InapplicableRows& rows : plan.not_applicable) note(session, describe(rows));
@@ -355,6 +390,10 @@ void add_run(CLI::App& app, Session& session) {
                    "(default: what the experiment says, else 1); the same as --set engine.ranks=N")
       ->option_text("N")
       ->check(CLI::Range(1, 4096));
+  add_launcher_flag(*command, options->launcher);
+  command->add_flag("--cancel-on-interrupt", options->cancel_on_interrupt,
+                    "with --launcher slurm: Ctrl-C cancels this run's jobs (default: they go on without silc unless "
+                    "Ctrl-C is pressed twice)");
   command->add_flag(
       "--fresh", options->fresh,
       "removes what earlier runs of these cells left, and starts over; a row that another one starts from keeps "

@@ -12,7 +12,9 @@ struct RunOptions {
   bool search_only = false;  // trains the trials of the search, and nothing else
   bool fresh = false;
   bool fail_fast = false;
-  int64_t ranks = 0;  // of each cell; 0: what the experiment says
+  int64_t ranks = 0;                 // of each cell; 0: what the experiment says
+  std::string launcher = {};         // "local", "slurm"; empty: what the experiment says
+  bool cancel_on_interrupt = false;  // of --launcher slurm
 };
 
 // Plans, trains, evaluates and records. Returns the exit code.

@@ -55,15 +55,18 @@ void RunView::added(size_t first) {
     label_width_ = std::max(label_width_, display_width(label(index)));
 }
 
+void RunView::placed(size_t index, const std::string& where) { places_[index] = where; }
+
 void RunView::started(size_t index, const CellProgress& progress) {
   running_[index] = progress;
   start_times_[index] = now();
   elsewhere_.erase(index);
   for (const HealthWarning& earlier : progress.warnings) told_[index].insert(earlier.check);
+  const std::string place = places_.contains(index) ? ", " + places_[index] : "";
   if (progress.step > 0)
-    say(fmt::format("{}: goes on{}, last seen at step {}", label(index), on_gpu(progress), progress.step));
+    say(fmt::format("{}: goes on{}, last seen at step {}{}", label(index), on_gpu(progress), progress.step, place));
   else if (live_ == nullptr)
-    say(label(index) + ": started" + on_gpu(progress));
+    say(label(index) + ": started" + on_gpu(progress) + place);
   if (session_.verbose) say("  in " + tasks_[index].folder.path.string());
 }
 
@@ -74,6 +77,7 @@ void RunView::progressed(size_t index, const CellProgress& progress) {
 
 void RunView::ended(size_t index, const CellOutcome& outcome) {
   running_.erase(index);
+  places_.erase(index);
   elsewhere_.erase(index);
   ++over_;
   last_draw_ = 0;  // the line of an ended cell goes at once
@@ -100,9 +104,11 @@ void RunView::ended(size_t index, const CellOutcome& outcome) {
       warning(label(index) + " failed: " + outcome.message);
       break;
     case CellEnd::interrupted:
-      say(label(index) + ": interrupted; the next silc run goes on");
+      say(label(index) + ": interrupted" + (outcome.message.empty() ? "" : ", " + outcome.message) +
+          "; the next silc run goes on");
       break;
     case CellEnd::not_started:
+    case CellEnd::left:
       break;
   }
 }
@@ -112,14 +118,7 @@ void RunView::running_elsewhere(size_t index) {
   say(label(index) + ": another silc is at work on it; its end is waited for when nothing else is left to do");
 }
 
-void RunView::stopping(int count, size_t running) {
-  if (running == 0) return;
-  if (count == 1)
-    say(fmt::format("stopping: {} to write checkpoints; once more (Ctrl-C) to kill",
-                    silc::count(static_cast<int64_t>(running), "engine") + (running == 1 ? " has" : " have")));
-  else
-    say("killed; what was trained since the last checkpoint will be trained again");
-}
+void RunView::stopping(const std::string& words) { say(words); }
 
 void RunView::warning(const std::string& message) {
   if (live_ != nullptr)
@@ -127,6 +126,8 @@ void RunView::warning(const std::string& message) {
   else
     complain(message);
 }
+
+void RunView::note(const std::string& message) { say(message); }
 
 void RunView::tick() {
   const double time = now();
@@ -148,7 +149,7 @@ void RunView::say(const std::string& line) {
   if (live_ != nullptr)
     live_->message(line);
   else
-    note(session_, line);
+    silc::note(session_, line);
 }
 
 void RunView::say_warnings(size_t index, const CellProgress& progress) {
@@ -169,16 +170,18 @@ void RunView::redraw() {
   std::vector<std::string> lines;
   const size_t most = std::max<size_t>(live_->height(), 3) - 2;
   for (const auto& [index, progress] : running_)
-    if (lines.size() < most) lines.push_back(line(label(index), progress.fraction, describe(progress)));
+    if (lines.size() < most) lines.push_back(line(label(index), progress.fraction, describe(index, progress)));
   std::string rest = fmt::format("{}/{} cells", over_, total());
   if (const auto left = seconds_left()) rest += "  " + format_duration(*left) + " left";
+  if (const std::string waiting = waiting_jobs(); !waiting.empty()) rest += "  " + waiting;
   if (!elsewhere_.empty()) rest += fmt::format("  {} running elsewhere", elsewhere_.size());
   lines.push_back(line("total", done(), rest));
   live_->show(lines);
 }
 
 void RunView::write_lines() {
-  for (const auto& [index, progress] : running_) say(label(index) + ": " + describe(progress));
+  for (const auto& [index, progress] : running_) say(label(index) + ": " + describe(index, progress));
+  if (const std::string waiting = waiting_jobs(); !waiting.empty()) say(waiting);
 }
 
 // A registry that cannot be written (a full disk) stops no training: the run folders hold everything.
@@ -193,12 +196,22 @@ void RunView::ingest(size_t index) {
   }
 }
 
+std::string RunView::waiting_jobs() const {
+  size_t number = 0;
+  std::string first;
+  for (const auto& [index, place] : places_) {
+    if (running_.contains(index) || place.empty()) continue;
+    if (number++ == 0) first = place;
+  }
+  return number == 0 ? "" : fmt::format("{} not started, {}", count(static_cast<int64_t>(number), "cell"), first);
+}
+
 std::string RunView::label(size_t index) const {
   const ResolvedCell& cell = tasks_[index].cell;
   return fmt::format("{}, {}", row_label(cell), cell_label(cell));
 }
 
-std::string RunView::describe(const CellProgress& progress) const {
+std::string RunView::describe(size_t index, const CellProgress& progress) const {
   if (progress.phase == CellPhase::starting && progress.last_event.empty()) return "starting" + on_gpu(progress);
   if (progress.phase == CellPhase::evaluating) return "evaluating " + progress.evaluation;
   std::string text = progress.total_steps ? fmt::format("{}/{}", progress.step, *progress.total_steps)
@@ -208,6 +221,7 @@ std::string RunView::describe(const CellProgress& progress) const {
   if (progress.rate > 0) text += fmt::format("  {} img/s", format_number(progress.rate));
   if (progress.loss) text += "  loss " + format_number(*progress.loss);
   if (const auto left = progress.seconds_left()) text += "  " + format_duration(*left) + " left";
+  if (const auto place = places_.find(index); place != places_.end()) text += "  " + place->second;
   return text;
 }
 

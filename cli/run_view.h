@@ -23,12 +23,14 @@ class RunView : public RunObserver {
           std::vector<std::string> columns, int64_t jobs, std::function<size_t()> to_come = {});
 
   void added(size_t first) override;
+  void placed(size_t index, const std::string& where) override;
   void started(size_t index, const CellProgress& progress) override;
   void progressed(size_t index, const CellProgress& progress) override;
   void ended(size_t index, const CellOutcome& outcome) override;
   void running_elsewhere(size_t index) override;
-  void stopping(int count, size_t running) override;
+  void stopping(const std::string& words) override;
   void warning(const std::string& message) override;
+  void note(const std::string& message) override;
   void tick() override;
 
  private:
@@ -40,7 +42,9 @@ class RunView : public RunObserver {
   void write_lines();
   void ingest(size_t index);
   [[nodiscard]] std::string label(size_t index) const;
-  [[nodiscard]] std::string describe(const CellProgress& progress) const;
+  [[nodiscard]] std::string describe(size_t index, const CellProgress& progress) const;
+  // "3 jobs wait, the first for Priority"; empty: none does.
+  [[nodiscard]] std::string waiting_jobs() const;
   [[nodiscard]] std::vector<std::string> main_metrics(size_t index) const;
   [[nodiscard]] size_t total() const { return tasks_.size() + (to_come_ ? to_come_() : 0); }
   [[nodiscard]] double done() const;
@@ -56,6 +60,7 @@ class RunView : public RunObserver {
   std::unique_ptr<LiveLines> live_;  // on a terminal
   size_t label_width_ = 0;
   std::map<size_t, CellProgress> running_;
+  std::map<size_t, std::string> places_;  // of cells that a cluster trains
   std::map<size_t, double> start_times_;
   std::map<size_t, std::set<std::string>> told_;  // checks that have warned
   std::set<size_t> elsewhere_;

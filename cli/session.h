@@ -71,5 +71,6 @@ void add_checkpoint(CLI::App& app, Session& session);
 void add_registry(CLI::App& app, Session& session);
 void add_doctor(CLI::App& app, Session& session);
 void add_completion(CLI::App& app, Session& session);
+void add_slurm_task(CLI::App& app, Session& session);
 
 }  // namespace silc

@@ -74,9 +74,10 @@ std::string describe_end(const Event& attempt) {
   return code == 0 ? "done" : code == 130 ? "interrupted" : fmt::format("exit code {}", code);
 }
 
-// "host", "host, GPU 1"
+// "host", "host, GPU 1", "n[1-2], job 12_3"
 std::string place_of(const Event& attempt) {
   const std::string host = attempt.value("host", "");
+  if (attempt.contains("job")) return attempt.value("nodes", host) + ", job " + attempt.value("job", "");
   return attempt.contains("gpu") ? host + ", " + gpu_label(attempt["gpu"].get<std::string>()) : host;
 }
 

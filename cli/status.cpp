@@ -15,6 +15,7 @@
 #include "registry/report.h"
 #include "schedule/gpus.h"
 #include "schedule/progress.h"
+#include "schedule/slurm_launcher.h"
 
 namespace silc {
 
@@ -24,7 +25,8 @@ struct CellLine {
   PlannedCell cell;
   RunFolder folder;
   FolderStatus status;
-  std::vector<double> losses;  // along training
+  std::vector<double> losses;           // along training
+  std::optional<CellInQueue> job = {};  // of Slurm's that trains it, or waits to
 };
 
 std::vector<CellLine> look_at(const Session& session, const Registry& registry, const PlannedExperiment& experiment) {
@@ -33,7 +35,7 @@ std::vector<CellLine> look_at(const Session& session, const Registry& registry, 
   std::vector<CellLine> lines;
   for (const PlannedCell& cell : experiment.cells) {
     const RunFolder folder{session.runs / cell.folder};
-    CellLine& line = lines.emplace_back(CellLine{cell, folder, inspect(folder), {}});
+    CellLine& line = lines.emplace_back(CellLine{cell, folder, inspect(folder), {}, {}});
     if (line.status.state == FolderState::planned || lines.size() > kMostDrawn) continue;
     CellRecord record;
     record.experiment = experiment.name;
@@ -58,11 +60,24 @@ std::string steps(const CellProgress& progress) {
   return fmt::format("{}/{}", progress.step, *progress.total_steps);
 }
 
-std::string describe_state(const FolderStatus& status) {
+// Asks Slurm once for all cells that have a job there.
+void add_jobs(std::vector<CellLine>& lines) {
+  std::vector<RunFolder> folders;
+  for (const CellLine& line : lines)
+    if (line.status.state != FolderState::finished) folders.push_back(line.folder);
+  const auto queue = look_into_queue(folders);
+  for (CellLine& line : lines)
+    if (const auto job = queue.find(line.folder.path); job != queue.end()) line.job = job->second;
+}
+
+std::string describe_state(const CellLine& line) {
+  const FolderStatus& status = line.status;
+  if (line.job && line.job->state != JobState::running) return line.job->words;
+  if (line.job && status.state != FolderState::running) return "starting, " + line.job->words;
   if (status.state != FolderState::running) return std::string(state_name(status.state));
   const CellProgress& progress = status.progress;
   return (progress.phase == CellPhase::evaluating ? "evaluating " + progress.evaluation : "running") +
-         (progress.gpu.empty() ? "" : " on " + gpu_label(progress.gpu));
+         (progress.gpu.empty() ? "" : " on " + gpu_label(progress.gpu)) + (line.job ? ", " + line.job->words : "");
 }
 
 // With the share of the time that training waits for data, where it is worth a word.
@@ -80,10 +95,9 @@ std::string table_of(const std::vector<CellLine>& lines) {
     const CellProgress& progress = line.status.progress;
     const bool running = line.status.state == FolderState::running;
     const auto left = running ? progress.seconds_left() : std::nullopt;
-    table.add({line.cell.row, std::to_string(line.cell.seed), line.cell.id, describe_state(line.status),
-               steps(progress), progress.last_event.empty() ? "" : fmt::format("{:.0f}%", 100 * progress.fraction),
-               loss_of(line), running && progress.rate > 0 ? rate_of(progress) : "",
-               left ? format_duration(*left) : ""});
+    table.add({line.cell.row, std::to_string(line.cell.seed), line.cell.id, describe_state(line), steps(progress),
+               progress.last_event.empty() ? "" : fmt::format("{:.0f}%", 100 * progress.fraction), loss_of(line),
+               running && progress.rate > 0 ? rate_of(progress) : "", left ? format_duration(*left) : ""});
   }
   return table.format();
 }
@@ -123,6 +137,7 @@ nlohmann::ordered_json to_json(const CellLine& line) {
   if (!line.losses.empty()) json["loss"] = line.losses.back();
   if (left) json["seconds_left"] = *left;
   if (!progress.gpu.empty()) json["gpu"] = progress.gpu;
+  if (line.job) json["job"] = {{"id", line.job->job}, {"place", line.job->words}};
   return json;
 }
 
@@ -200,7 +215,8 @@ nlohmann::ordered_json to_json(const PlannedSearch& search, const std::vector<Se
 int status(const Session& session, const std::string& name) {
   const Registry registry = session.open_registry();
   const PlannedExperiment experiment = session.find_experiment(registry, name);
-  const auto lines = look_at(session, registry, experiment);
+  auto lines = look_at(session, registry, experiment);
+  add_jobs(lines);
   const auto searches = experiment.search ? look_at(session, *experiment.search) : std::vector<SearchLine>{};
   if (session.json) {
     auto cells = nlohmann::ordered_json::array();
@@ -214,7 +230,7 @@ int status(const Session& session, const std::string& name) {
   text += fmt::format("{}: {}\n", experiment.name, lines.empty() ? "no settings are chosen yet" : counts_of(lines));
   if (!lines.empty()) text += table_of(lines);
   for (const CellLine& line : lines)
-    if (line.status.state == FolderState::failed)
+    if (line.status.state == FolderState::failed && !line.job)
       text += fmt::format("{}, seed {} failed: {}\n  silc show {}\n", line.cell.row, line.cell.seed,
                           line.status.message, line.cell.id);
   for (const CellLine& line : lines)

@@ -17,6 +17,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <sstream>
 #include <thread>
 #include <utility>
 
@@ -94,6 +95,8 @@ void become_engine(const Spawn& spawn, char* const* arguments, char* const* vari
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  // A word for the process that watches it in a job of Slurm, which sends it to both.
+  signal(SIGUSR1, SIG_IGN);
   if (dup2(spawn.input, STDIN_FILENO) < 0 || dup2(spawn.output, STDOUT_FILENO) < 0 ||
       dup2(spawn.errors, STDERR_FILENO) < 0)
     return;
@@ -326,9 +329,8 @@ std::vector<pid_t> EngineTeam::pids() const {
   return running;
 }
 
-EngineAnswer run_engine(const Engine& engine, const std::vector<std::string>& arguments, std::string_view input,
-                        const std::function<void(std::string_view)>& follow, double patience,
-                        const Environment& environment) {
+EngineAnswer run_program(const std::vector<std::string>& line, const Environment& environment, std::string_view input,
+                         const std::function<void(std::string_view)>& follow, double patience, bool own_group) {
   // Files in memory and not pipes: neither side can block the other.
   const Descriptor question(memory_file("input"));
   const Descriptor output(memory_file("output"));
@@ -341,11 +343,12 @@ EngineAnswer run_engine(const Engine& engine, const std::vector<std::string>& ar
   lseek(question.get(), 0, SEEK_SET);
 
   Spawn spawn;
-  spawn.arguments = command_line(engine, arguments);
+  spawn.arguments = line;
+  spawn.environment = environment;
+  spawn.own_group = own_group;
   spawn.input = question.get();
   spawn.output = output.get();
   spawn.errors = errors.get();
-  spawn.environment = environment;
   const pid_t child = start(spawn);
   EngineAnswer answer;
   if (follow || patience > 0) {
@@ -369,6 +372,22 @@ EngineAnswer run_engine(const Engine& engine, const std::vector<std::string>& ar
   }
   answer.errors = content_of(errors);
   return answer;
+}
+
+std::filesystem::path find_program(const std::string& name) {
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path == nullptr ? "" : path);
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    const std::filesystem::path program = std::filesystem::path(folder) / name;
+    if (!folder.empty() && access(program.c_str(), X_OK) == 0) return program;
+  }
+  return {};
+}
+
+EngineAnswer run_engine(const Engine& engine, const std::vector<std::string>& arguments, std::string_view input,
+                        const std::function<void(std::string_view)>& follow, double patience,
+                        const Environment& environment) {
+  return run_program(command_line(engine, arguments), environment, input, follow, patience);
 }
 
 nlohmann::json ask_engine(const Engine& engine, const std::vector<std::string>& arguments, std::string_view input,

@@ -93,6 +93,17 @@ struct EngineAnswer {
   bool gave_up = false;
 };
 
+// Runs a program to its end, `line` being its path and arguments, with `environment` laid over that of silc and `input`
+// on its standard input, without judging how it ends. `follow` gets its output as it comes, in pieces. `patience`:
+// seconds without output after which it is killed; 0: none. `own_group`: out of reach of the terminal's Ctrl-C. From
+// any thread. Throws silc::Error if it cannot be started.
+EngineAnswer run_program(const std::vector<std::string>& line, const Environment& environment = {},
+                         std::string_view input = {}, const std::function<void(std::string_view)>& follow = {},
+                         double patience = 0, bool own_group = false);
+
+// The program of that name in a folder of PATH; empty: there is none.
+std::filesystem::path find_program(const std::string& name);
+
 // Runs the engine to its end with `arguments` and `input` on its standard input, without judging how it ends. `follow`
 // gets its output as it comes, in pieces. `patience`: seconds without output after which it is killed; 0: none.
 // `environment`: over silc's own.

@@ -13,10 +13,11 @@ bool is_ignored(int signal) {
 
 }  // namespace
 
-SignalQueue::SignalQueue() {
+SignalQueue::SignalQueue(std::initializer_list<int> more) {
   sigemptyset(&watched_);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP})
     if (!is_ignored(signal)) sigaddset(&watched_, signal);
+  for (const int signal : more) sigaddset(&watched_, signal);
   // With SIGCHLD ignored the system would forget ended children, and their cost with them.
   std::signal(SIGCHLD, SIG_DFL);
   sigaddset(&watched_, SIGCHLD);
@@ -41,7 +42,9 @@ void SignalQueue::wait(std::chrono::milliseconds timeout) {
 }
 
 void SignalQueue::take(int signal) {
-  if (signal == SIGINT || signal == SIGTERM || signal == SIGHUP) ++stop_requests_;
+  if (signal <= 0 || signal == SIGCHLD) return;
+  ++stop_requests_;
+  last_was_interrupt_ = signal == SIGINT;
 }
 
 }  // namespace silc

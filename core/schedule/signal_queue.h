@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <initializer_list>
 
 namespace silc {
 
@@ -10,7 +11,8 @@ namespace silc {
 // Signals that the parent of this process had made it ignore (nohup) stay ignored.
 class SignalQueue {
  public:
-  SignalQueue();
+  // `more`: further signals that ask to stop.
+  explicit SignalQueue(std::initializer_list<int> more = {});
   ~SignalQueue();
   SignalQueue(const SignalQueue&) = delete;
   SignalQueue& operator=(const SignalQueue&) = delete;
@@ -20,6 +22,8 @@ class SignalQueue {
 
   // How often the process was asked to stop.
   [[nodiscard]] int stop_requests() const { return stop_requests_; }
+  // Whether the last of these was SIGINT: Ctrl-C.
+  [[nodiscard]] bool last_was_interrupt() const { return last_was_interrupt_; }
 
  private:
   void take(int signal);
@@ -27,6 +31,7 @@ class SignalQueue {
   sigset_t watched_{};
   sigset_t previous_{};
   int stop_requests_ = 0;
+  bool last_was_interrupt_ = false;
 };
 
 }  // namespace silc

@@ -8,14 +8,10 @@
 
 #include "plugin/option_values.h"
 #include "spec/cell_settings.h"
+#include "spec/short_hash.h"
 
 namespace silc {
 namespace {
-
-std::string short_hash(std::string_view text) {
-  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
-  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64).substr(0, 12);
-}
 
 template <class T>
 Setting value(T scalar) {
@@ -310,6 +306,11 @@ std::string row_label(const ResolvedCell& cell) {
 
 std::string cell_label(const ResolvedCell& cell) {
   return cell.trial ? fmt::format("trial {}", *cell.trial) : fmt::format("seed {}", cell.seed);
+}
+
+std::string short_hash(std::string_view text) {
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64).substr(0, 12);
 }
 
 std::string path_name(std::string_view name) {

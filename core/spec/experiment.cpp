@@ -569,6 +569,8 @@ Experiment read_experiment(const ExperimentRequest& request, const Catalogue& ca
     if (name.first == experiment.name)
       row.settings.set("evaluate", {{}, Setting::Array(evaluation_tables.begin(), evaluation_tables.end())});
 
+  experiment.launcher = read_launcher(top.take("launcher"), faults);
+
   TableNames names;
   names.rows = names_of(rows);
   for (const MatrixPoint& point : points) names.suffixes.push_back(point.suffix);

@@ -12,6 +12,7 @@
 
 #include "spec/cell.h"
 #include "spec/diagnostics.h"
+#include "spec/launcher.h"
 #include "spec/search.h"
 #include "spec/setting.h"
 
@@ -77,6 +78,7 @@ struct Experiment {
   // One a row and seed, with its earlier phases; seed by seed, rows in order. Without tuned rows until choose().
   std::vector<ResolvedCell> cells;
   std::optional<Search> search = std::nullopt;
+  LauncherSettings launcher = {};
 };
 
 struct ExperimentRequest {

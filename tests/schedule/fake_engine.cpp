@@ -10,6 +10,7 @@
 //   kill      dies of SIGKILL
 //   hang      trains until it is asked to stop, then exits with 130
 //   stubborn  trains and does not listen
+//   once      the first time as hang, with a checkpoint at the end; after that it finishes
 // $FAKE_ENGINE_SCORES: "PART=VALUE;…" in the same way: its acc1, "nan" for one that is not finite. With --until it
 // evaluates along training, and pauses.
 // $FAKE_ENGINE_PLUGIN: the plugin that it says it is in ('objective "clip"') until it ends well.
@@ -165,6 +166,7 @@ int run(const std::filesystem::path& folder, const std::string& threads, const s
     page.threads[0].length = static_cast<uint32_t>(plugin.size());
     page.heartbeats = 1;
   }
+  const bool again = behaviour == "once" && std::filesystem::exists(folder / "events.jsonl");
   Events events(folder);
   Json started = {{"event", "started"}, {"pid", getpid()}, {"step", 0}, {"total_steps", 4}};
   if (const auto names = gpus(); !names.empty()) {
@@ -180,7 +182,7 @@ int run(const std::filesystem::path& folder, const std::string& threads, const s
                   {"value", 0.0},
                   {"message", "gradient_norm 0 (below 0.001 for 30 steps): nothing is learnt any more"}});
   if (behaviour == "finish" && !until.empty()) return pause(folder, events, std::stod(until));
-  if (behaviour == "finish" || behaviour == "sick") {
+  if (behaviour == "finish" || behaviour == "sick" || again) {
     finish(folder, events);
     return 0;
   }
@@ -199,6 +201,11 @@ int run(const std::filesystem::path& folder, const std::string& threads, const s
   if (behaviour == "kill") std::raise(SIGKILL);
   events.write(step_event(1));
   while (stop_requested == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  if (behaviour == "once") {
+    std::filesystem::create_directories(folder / "checkpoints");
+    std::ofstream(folder / "checkpoints/step-00000001.safetensors") << "weights";
+    events.write({{"event", "checkpointed"}, {"step", 1}});
+  }
   events.write({{"event", "interrupted"}, {"step", 1}});
   return 130;
 }
