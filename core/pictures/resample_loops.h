@@ -43,14 +43,14 @@ constexpr int64_t kFloatsInLine = kCacheLine / sizeof(float);
 // Pillow's fixed-point numbers: eight bits of level, two of headroom.
 constexpr int kLevelPrecision = 32 - 8 - 2;
 
-// Room that the loops may use, in front of and behind what they need: columns of a row by whole lines, rows by whole
-// strips of them.
+// Room that the loops may use behind what they need: columns of a row by whole lines, rows by whole strips of them.
+// Static, since no file may share a function with one that is compiled for another processor.
 constexpr int64_t kGreatestLanes = 16;
 constexpr int64_t kGreatestStrip = 4 * kGreatestLanes;
-constexpr int64_t padded_columns(int64_t columns) {
+static constexpr int64_t padded_columns(int64_t columns) {
   return (columns + kFloatsInLine - 1) / kFloatsInLine * kFloatsInLine;
 }
-constexpr int64_t narrow_stride(int64_t columns) {
+static constexpr int64_t narrow_stride(int64_t columns) {
   return (3 * padded_columns(columns) + kGreatestStrip - 1) / kGreatestStrip * kGreatestStrip;
 }
 
