@@ -75,10 +75,10 @@ void turn_hue(const Planes& planes, float turn) {
     const float value = std::max(r, std::max(g, b));
     const float chroma = value - std::min(r, std::min(g, b));
     const float divisor = chroma > 0 ? chroma : 1.0F;
-    const float from_red = (g - b) / divisor;
-    const float from_green = 2 + (b - r) / divisor;
-    const float from_blue = 4 + (r - g) / divisor;
-    float sixths = value == r ? from_red : value == g ? from_green : from_blue;  // in [-1, 5]
+    // (g − b) / c, 2 + (b − r) / c or 4 + (r − g) / c, by one division, which takes longest.
+    const float difference = value == r ? g - b : value == g ? b - r : r - g;
+    const float third = value == r ? 0.0F : value == g ? 2.0F : 4.0F;
+    float sixths = third + difference / divisor;  // in [-1, 5]
     sixths += turn_sixths;
     sixths += sixths < 0 ? 6.0F : 0.0F;
     sixths -= sixths >= 6 ? 6.0F : 0.0F;
@@ -196,6 +196,17 @@ void solarize(const Planes& planes) {
     for (int64_t i = 0; i < planes.count; ++i) plane[i] = plane[i] >= 0.5F ? 1 - plane[i] : plane[i];
 }
 
+// [-1, 1] → [0, 1].
+SILC_WITH_AND_WITHOUT_AVX2
+void to_unit(float* values, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) values[i] = unit(0.5F * values[i] + 0.5F);
+}
+
+SILC_WITH_AND_WITHOUT_AVX2
+void from_unit(float* values, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) values[i] = 2 * values[i] - 1;
+}
+
 ColourJitter draw_jitter(const Photometric& colours, Random& random) {
   ColourJitter jitter;
   for (uint32_t i = 3; i > 0; --i) std::swap(jitter.order.at(i), jitter.order.at(random.below(i + 1)));
@@ -226,12 +237,12 @@ void apply_colours(const ColourChange& change, int64_t size, float* pixels) {
   if (changes_nothing(change)) return;
   const int64_t count = size * size;
   const Planes planes{.red = pixels, .green = pixels + count, .blue = pixels + 2 * count, .count = count};
-  for (int64_t i = 0; i < 3 * count; ++i) pixels[i] = unit(0.5F * pixels[i] + 0.5F);
+  to_unit(pixels, 3 * count);
   if (change.jitter) apply_jitter(*change.jitter, planes);
   if (change.greyscale) make_grey(planes);
   if (change.blur) blur(planes, size, *change.blur);
   if (change.solarize) solarize(planes);
-  for (int64_t i = 0; i < 3 * count; ++i) pixels[i] = 2 * pixels[i] - 1;
+  from_unit(pixels, 3 * count);
 }
 
 }  // namespace silc
