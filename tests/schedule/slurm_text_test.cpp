@@ -114,6 +114,18 @@ TEST(SlurmText, ReadsAllStartsOfAJobFromTheAccounting) {
   EXPECT_THAT(parse_sacct("Slurm accounting storage is disabled\n", "12"), IsEmpty());
 }
 
+TEST(SlurmText, AStartThatWasRequeuedIsOneOfTheAccounting) {
+  // Recorded from slurmdbd 22.05.
+  const auto starts = parse_sacct(
+      "2_0|REQUEUED|0:0|1795918964|1795918965|1|1|billing=1,cpu=1,node=1|n1\n"
+      "2_0|COMPLETED|0:0|1795918971|1795918975|4|1|billing=1,cpu=1,node=1|n1\n",
+      "2_0");
+  ASSERT_EQ(starts.size(), 2U);
+  EXPECT_EQ(starts[0].core_seconds(), 1);
+  EXPECT_EQ(starts[1].state, JobState::completed);
+  EXPECT_EQ(starts[1].core_seconds(), 4);
+}
+
 TEST(SlurmText, ReadsTheNumberOfASubmittedJob) {
   EXPECT_EQ(parse_sbatch("12\n"), "12");
   EXPECT_EQ(parse_sbatch("12;cluster\n"), "12");

@@ -24,7 +24,7 @@ namespace silc::testing {
 class SlurmCluster {
  public:
   SlurmCluster() {
-    const CommandResult started = command("start", "", " 2>&1");
+    const CommandResult started = command("start", std::to_string(getpid()), " 2>&1");
     if (started.exit_code != 0) {
       fault_ = started.output;
       return;
