@@ -329,6 +329,9 @@ bool SlurmLauncher::submit_next() {
   try {
     std::filesystem::create_directories(submission.outputs);
     write_file_durably(submission.script, render_script(submission, order_.settings));
+    // Variables that come along may be secrets.
+    std::filesystem::permissions(submission.script,
+                                 std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
     for (std::size_t i = 0; i < members.size(); ++i) {
       Submission& own = members[i]->submission;
       const EngineSettings& engine = members[i]->task.cell.engine;

@@ -193,6 +193,19 @@ TEST_F(SlurmLauncherTest, SubmitsCellsThatAreAlikeAsOneArray) {
   EXPECT_FALSE(works_[0]->begun());
 }
 
+TEST_F(SlurmLauncherTest, AScriptWithVariablesIsReadByItsOwnerAlone) {
+  const ScopedVariable secret("SILC_TEST_SECRET", "it's secret");
+  order_.settings.environment = {"SILC_TEST_SECRET", "SILC_TEST_NOT_SET"};
+  begin();
+  EXPECT_TRUE(is_placed(start(tasks({"CLIP"})[0]), "job 11"));
+  std::filesystem::path script;
+  for (const auto& entry : std::filesystem::directory_iterator(runs_ / "bench/slurm")) script = entry.path();
+  EXPECT_THAT(read_file(script),
+              AllOf(HasSubstr("export SILC_TEST_SECRET='it'\\''s secret'\n"), Not(HasSubstr("SILC_TEST_NOT_SET"))));
+  EXPECT_EQ(std::filesystem::status(script).permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+}
+
 TEST_F(SlurmLauncherTest, AFinishedCellHasWhatItCostInItsAttempts) {
   const auto cells = tasks({"CLIP"});
   CellWork& work = start(cells[0]);
