@@ -22,11 +22,13 @@ const TensorView* find_tensor(const SafetensorsFile& file, const std::string& na
   return found == file.tensors().end() ? nullptr : &found->second;
 }
 
-// How many rows the scores of this file have at the least: those by picture.
+// How many rows the scores of this file have at the least: those by picture. Square matrices are of classes.
 int64_t fewest_rows(const SafetensorsFile& file) {
   int64_t fewest = 0;
-  for (const auto& [name, tensor] : file.tensors())
-    if (!tensor.shape.empty() && (fewest == 0 || tensor.shape[0] < fewest)) fewest = tensor.shape[0];
+  for (const auto& [name, tensor] : file.tensors()) {
+    const bool of_classes = tensor.shape.size() == 2 && tensor.shape[0] == tensor.shape[1];
+    if (!of_classes && !tensor.shape.empty() && (fewest == 0 || tensor.shape[0] < fewest)) fewest = tensor.shape[0];
+  }
   return fewest;
 }
 

@@ -263,7 +263,8 @@ class EvaluatorChecks {
       if (!scores.defined() || scores.dim() < 1 || scores.dim() > 2)
         return failed("\"" + name + "\" is not [n] or [n, k]");
       if (!scores.is_cpu()) return failed("\"" + name + "\" is not on the CPU");
-      if (!counts.contains(scores.size(0)))
+      const bool of_classes = scores.dim() == 2 && scores.size(0) == scores.size(1);
+      if (!of_classes && !counts.contains(scores.size(0)))
         return failed(c10::str("\"", name, "\" has ", scores.size(0), " rows: that is neither the number of samples (",
                                dataset_.size(), ") nor the n of a metric"));
     }

@@ -60,7 +60,8 @@ struct Metric {
 
 struct Scores {
   std::vector<Metric> metrics;
-  // Scores of single samples for paired statistics: name → [n] or [n, k].
+  // Scores of single samples for paired statistics: name → [n] or [n, k]. [k, k] may also be of all samples together,
+  // class by class, as a confusion matrix is.
   std::map<std::string, at::Tensor> samples;
 };
 
