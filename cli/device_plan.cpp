@@ -107,8 +107,7 @@ std::string that_do_not_fit(const std::vector<DeviceRow>& rows, const Device& de
     std::string remedy;
     for (const std::string& setting : row.remedy)
       remedy += (remedy.empty() ? "" : " and ") + std::string("--set '") + setting + "'";
-    const CountedMemory& memory = row.training.memory;
-    const double state = memory.peak - memory.activations;
+    const double state = row.training.memory.state();
     text += paragraph(
         fmt::format("\"{}\" does not fit into {}: {}.", row.name, format_bytes(device.memory),
                     !remedy.empty() ? "it does with " + remedy + ", which costs FLOPs"
@@ -206,8 +205,7 @@ DeviceRow plan_on_device(const Engine& engine, const ResolvedCell& cell, const D
   DeviceRow row{.name = row_label(cell), .cells = 0, .cell = cell, .training = {}, .forecast = {}, .remedy = {}};
   row.training = count_training(engine, cell);
   row.forecast = forecast(row.training, device, settings);
-  const CountedMemory& memory = row.training.memory;
-  if (row.forecast.fits || memory.peak - memory.activations > device.memory) return row;
+  if (row.forecast.fits || row.training.memory.state() > device.memory) return row;
   for (const std::vector<std::string>& way : savings(cell)) {
     ResolvedCell saving = cell;
     for (const std::string& setting : way) apply(saving, setting);

@@ -35,10 +35,6 @@ std::string format_bytes(double bytes) { return format_quantity(bytes) + "B"; }
 
 std::string format_number(double value) { return fmt::format("{:.4g}", value); }
 
-std::string count(int64_t number, std::string_view what) {
-  return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
-}
-
 TextTable::TextTable(std::vector<std::string> head, std::vector<bool> right) : right_(std::move(right)) {
   rows_.push_back(std::move(head));
 }

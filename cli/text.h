@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "text/names.h"
+
 namespace silc {
 
 // "1.5 s", "42 s", "3:05", "1:02:03", "2 d 3:00:00"
@@ -16,8 +18,6 @@ std::string format_quantity(double value);
 std::string format_bytes(double bytes);
 // Four digits; "nan" for what is not a number.
 std::string format_number(double value);
-// "1 cell", "3 cells"
-std::string count(int64_t number, std::string_view what);
 
 // A table in columns, two spaces apart; the first line is the head.
 class TextTable {

@@ -37,6 +37,9 @@ struct CountedMemory {  // of a rank, bytes
   double buckets = 0;      // for the sum of gradients over ranks
   double activations = 0;  // at the peak, with the batch
   double peak = 0;         // all of it
+
+  // What every rank holds whatever its batch is.
+  [[nodiscard]] double state() const { return peak - activations; }
 };
 
 struct CountedTraining {

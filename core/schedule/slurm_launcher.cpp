@@ -13,6 +13,7 @@
 #include "schedule/local_launcher.h"
 #include "silc/error.h"
 #include "spec/short_hash.h"
+#include "text/names.h"
 
 namespace silc {
 
@@ -27,10 +28,6 @@ std::string beginning(const std::string& name) {
   std::string text = path_name(name).substr(0, kNamed);
   while (!text.empty() && text.back() == '-') text.pop_back();
   return text;
-}
-
-std::string counted(std::size_t number, std::string_view what) {
-  return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
 }
 
 // The last line of a job's output that says why it failed; empty: there is none.
@@ -241,18 +238,18 @@ void SlurmLauncher::look() {
 }
 
 std::string SlurmLauncher::stop(const StopWish& wish) {
-  const std::size_t jobs = live().size();
+  const auto jobs = static_cast<int64_t>(live().size());
   const auto cancel = [&] {
     mode_ = Mode::cancelling;
     next_poll_ = 0;
     return jobs == 0 ? std::string()
-                     : fmt::format("cancelling {}: those that run write a checkpoint first{}", counted(jobs, "job"),
+                     : fmt::format("cancelling {}: those that run write a checkpoint first{}", count(jobs, "job"),
                                    wish.requests > 0 ? "; once more (Ctrl-C) to leave them to it" : "");
   };
   const auto leave = [&](const std::string& more) {
     return jobs == 0 ? std::string()
                      : fmt::format("{} {} on in Slurm without silc; the same command watches {} again{}",
-                                   counted(jobs, "job"), jobs == 1 ? "goes" : "go", jobs == 1 ? "it" : "them", more);
+                                   count(jobs, "job"), jobs == 1 ? "goes" : "go", jobs == 1 ? "it" : "them", more);
   };
   if (wish.requests == 0) return cancel();
   if (wish.by_interrupt && mode_ == Mode::watching && order_.settings.cancel_on_interrupt) return cancel();
@@ -373,8 +370,8 @@ void SlurmLauncher::take_submission(const std::vector<std::shared_ptr<Job>>& job
       job->reason.clear();
       write_submission(SlurmFolder(job->task.folder), own);
     }
-    listener_.note(
-        fmt::format("submitted {} as job {} ({})", counted(jobs.size(), "cell"), id, jobs[0]->submission.name));
+    listener_.note(fmt::format("submitted {} as job {} ({})", count(static_cast<int64_t>(jobs.size()), "cell"), id,
+                               jobs[0]->submission.name));
     next_poll_ = std::min(next_poll_, uptime() + 1);
     return;
   }
@@ -392,7 +389,7 @@ void SlurmLauncher::take_submission(const std::vector<std::shared_ptr<Job>>& job
       listener_.warning(
           fmt::format("Slurm takes no more jobs for now: {}; {} will be submitted as others end "
                       "(launcher.slurm.max_jobs keeps to a limit)",
-                      answer.complaint(), counted(jobs.size(), "cell")));
+                      answer.complaint(), count(static_cast<int64_t>(jobs.size()), "cell")));
     return;
   }
   const std::string remedy = remedy_for(answer.complaint());
@@ -628,10 +625,9 @@ void SlurmLauncher::conclude(const std::shared_ptr<Job>& job, const std::vector<
       failure = fmt::format(
           "job {} was interrupted {} in a row before it could write a checkpoint; give it more time "
           "(launcher.slurm.time), or more retries (launcher.slurm.retries)",
-          own.job, counted(static_cast<std::size_t>(own.fruitless + 1), "time"));
+          own.job, count(own.fruitless + 1, "time"));
     else if (!failure.empty() && !again && own.fruitless > 0)
-      failure += fmt::format(" ({} in a row without a new checkpoint)",
-                             counted(static_cast<std::size_t>(own.fruitless + 1), "time"));
+      failure += fmt::format(" ({} in a row without a new checkpoint)", count(own.fruitless + 1, "time"));
     const bool by_wish = account.state == JobState::cancelled || mode_ != Mode::watching;
     const bool interrupted = again || (by_wish && account.state != JobState::failed);
     if (!last.is_null() && interrupted) last["interrupted"] = true;

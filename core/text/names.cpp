@@ -12,4 +12,8 @@ std::string quoted_list(std::span<const std::string> names, std::string_view con
   return result;
 }
 
+std::string count(int64_t number, std::string_view what) {
+  return std::to_string(number) + " " + std::string(what) + (number == 1 ? "" : "s");
+}
+
 }  // namespace silc

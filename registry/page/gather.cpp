@@ -31,9 +31,9 @@ std::map<std::string, PageRow> rows_with_cells(const PageRequest& request) {
     std::set<std::pair<std::string, int64_t>> planned;
     for (const PlannedCell& cell : source.experiment.cells) planned.emplace(cell.row, cell.seed);
     std::map<std::filesystem::path, CellRecord> known;
-    for (const CellRecord& record : source.registry->cells(source.experiment.name))
-      known.emplace(record.cell.folder, record);
-    for (CellRecord& record : source.registry->cells(source.experiment.name)) {
+    const std::vector<CellRecord> records = source.registry->cells(source.experiment.name);
+    for (const CellRecord& record : records) known.emplace(record.cell.folder, record);
+    for (const CellRecord& record : records) {
       if (!record.current || !planned.contains({record.cell.row, record.cell.seed})) continue;
       const std::string name = request.sources.size() == 1 ? record.cell.row : source.label + "/" + record.cell.row;
       PageRow& row = rows[name];
@@ -41,7 +41,7 @@ std::map<std::string, PageRow> rows_with_cells(const PageRequest& request) {
       row.registry = source.registry;
       if (auto phases = earlier_phases(record, known); !phases.empty())
         row.earlier.emplace(record.cell.folder, std::move(phases));
-      row.cells.push_back(std::move(record));
+      row.cells.push_back(record);
     }
   }
   for (auto& [name, row] : rows)

@@ -18,5 +18,11 @@ TEST(QuotedList, HasCommasAloneWithoutOne) { EXPECT_EQ(quoted_list(kNames, ""), 
 
 TEST(QuotedList, OfOneNameIsThatName) { EXPECT_EQ(quoted_list(std::vector<std::string>{"a"}), "\"a\""); }
 
+TEST(Count, HasOneThingOrSeveral) {
+  EXPECT_EQ(count(1, "cell"), "1 cell");
+  EXPECT_EQ(count(0, "cell"), "0 cells");
+  EXPECT_EQ(count(12, "cell"), "12 cells");
+}
+
 }  // namespace
 }  // namespace silc
